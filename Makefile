@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: MIT
+# Copyright (c) 2026 The Paravane authors
+#
+# Paravane's front door for builders; `make help` lists the targets.
+#
+# All output goes under build/. An image is built in one flavour, in a folder of its own:
+#   FLAVOUR=release (default) | debug        optimised | -Og with DEBUG_ASSERT
+#   CC=gcc (default) | clang                 clang's output goes to build/<flavour>-clang
+#   TESTS=1 (default) | 0                    without self-tests: build/<flavour>-notests
+
+FLAVOUR ?= release
+TESTS   ?= 1
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+OBJCOPY ?= objcopy
+NM      ?= nm
+OBJDUMP ?= objdump
+PYTHON  ?= /usr/bin/python3
+V       ?= 0
+Q := $(if $(filter 0,$(V)),@,)
+say = @$(if $(filter 0,$(V)),printf '  %-8s%s\n' '$(1)' '$(2)',:)
+
+ifeq ($(filter $(FLAVOUR),release debug),)
+$(error FLAVOUR=$(FLAVOUR): expected release or debug)
+endif
+ifeq ($(filter $(TESTS),0 1),)
+$(error TESTS=$(TESTS): expected 0 or 1)
+endif
+
+COMPILER := $(if $(findstring clang,$(notdir $(CC))),clang,gcc)
+B := build/$(FLAVOUR)$(if $(filter clang,$(COMPILER)),-clang)$(if $(filter 0,$(TESTS)),-notests)
+PICOLIBC := build/picolibc
+
+.DEFAULT_GOAL := image
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+.PHONY: image run test bench debug help clean host-tests check compile_commands.json setup FORCE
+
+# ---- the rooms of the house ---------------------------------------------------------------------
+#
+# Who may include whom is enforced: each row below gets its own include folder (build/include/<row>),
+# made of links to exactly the headers it may see, and is compiled with no other. Includes are always
+# written with the folder ("kernel/pmm.h"), never relative, so that nothing is found by accident;
+# tests/harness/check_includes.sh holds the sources to that.
+
+LIB_PARTS   := base vmbus_ring virtqueue
+# Files of kernel/ that know no CPU and also build on the host (the starred ones of the design).
+PURE_NAMES  := pmm page_cache buffer_chain
+PURE_SOURCES := $(wildcard $(PURE_NAMES:%=kernel/%.c))
+
+LIB_SOURCES    := $(wildcard $(LIB_PARTS:%=lib/%/*.c))
+ARCH_SOURCES   := $(filter-out arch/x86_64/boot_efi.c,$(wildcard arch/x86_64/*.c arch/x86_64/*.S))
+KERNEL_SOURCES := $(filter-out $(PURE_SOURCES),$(wildcard kernel/*.c))
+DRIVER_SOURCES := $(wildcard drivers/*/*.c)
+TEST_SOURCES   := $(if $(filter 1,$(TESTS)),$(wildcard tests/boot/*.c))
+IMAGE_SOURCES  := $(LIB_SOURCES) $(ARCH_SOURCES) $(PURE_SOURCES) $(KERNEL_SOURCES) \
+                  $(DRIVER_SOURCES) $(TEST_SOURCES)
+
+DRIVER_FAMILIES := $(notdir $(patsubst %/,%,$(dir $(DRIVER_SOURCES))))
+DRIVER_FAMILIES := $(sort $(DRIVER_FAMILIES))
+BUS_FAMILIES    := pci netdev
+
+# The row of a source file: which include folder it is compiled with.
+row = $(strip \
+  $(if $(filter lib/%,$(1)),lib-$(word 2,$(subst /, ,$(1))),\
+  $(if $(filter arch/%,$(1)),arch,\
+  $(if $(filter $(PURE_SOURCES),$(1)),pure,\
+  $(if $(filter kernel/%,$(1)),kernel,\
+  $(if $(filter drivers/%,$(1)),driver-$(word 2,$(subst /, ,$(1))),\
+  $(if $(filter tests/boot/%,$(1)),boot-test,\
+  $(if $(filter tests/%,$(1)),host-test,unknown))))))))
+
+ROWS := $(LIB_PARTS:%=lib-%) arch pure kernel $(DRIVER_FAMILIES:%=driver-%) boot-test host-test
+INC  := build/include
+
+# link-<row>: fills build/include/<row>; $(1) is that folder.
+link = ln -sfn $(abspath $(1)) $(2)
+define include_rows
+$(Q)rm -rf $(INC) && mkdir -p $(ROWS:%=$(INC)/%)
+$(Q)set -e; top=$(CURDIR); \
+for part in $(LIB_PARTS); do \
+  ln -s $$top/lib/base $(INC)/lib-$$part/base; \
+  [ $$part = base ] || ln -s $$top/lib/$$part $(INC)/lib-$$part/$$part; \
+done; \
+for row in pure kernel boot-test host-test $(DRIVER_FAMILIES:%=driver-%); do \
+  for part in $(LIB_PARTS); do ln -s $$top/lib/$$part $(INC)/$$row/$$part; done; \
+done; \
+ln -s $$top/lib/base $(INC)/arch/base; ln -s $$top/arch/x86_64 $(INC)/arch/arch; \
+mkdir $(INC)/arch/kernel; ln -s $$top/kernel/boot_info.h $(INC)/arch/kernel/; \
+for row in pure host-test; do mkdir $(INC)/$$row/kernel; \
+  for name in $(PURE_NAMES); do ln -s $$top/kernel/$$name.h $(INC)/$$row/kernel/; done; done; \
+for row in kernel boot-test $(DRIVER_FAMILIES:%=driver-%); do \
+  ln -s $$top/kernel $(INC)/$$row/kernel; mkdir $(INC)/$$row/arch; \
+  ln -s $$top/arch/x86_64/arch.h $(INC)/$$row/arch/; done; \
+for family in $(DRIVER_FAMILIES); do mkdir $(INC)/driver-$$family/drivers; \
+  ln -s $$top/arch/x86_64/io.h $(INC)/driver-$$family/arch/; \
+  for seen in $$family $(BUS_FAMILIES); do \
+    ln -sfn $$top/drivers/$$seen $(INC)/driver-$$family/drivers/$$seen; done; done; \
+ln -s $$top/drivers $(INC)/boot-test/drivers; \
+for row in boot-test host-test; do ln -s $$top/tests $(INC)/$$row/tests; done
+endef
+
+# ---- flags --------------------------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+  -Wmissing-declarations -Wold-style-definition -Wpointer-arith -Wcast-align -Wwrite-strings \
+  -Wundef -Wvla -Wformat=2 -Wimplicit-fallthrough -Wdouble-promotion -Wredundant-decls \
+  -Wnested-externs -Wno-unused-parameter
+WARNINGS += $(if $(filter gcc,$(COMPILER)),-Wlogical-op -Wduplicated-cond -Wduplicated-branches \
+  -Wtrampolines -Wstack-usage=2048,-Wno-gnu-statement-expression)
+# Lengths on the wire are 16 and 32 bits: in the parts that handle them a silent narrowing is an error.
+STRICT_WARNINGS := -Wconversion -Wno-sign-conversion
+
+COMMON_FLAGS := -std=gnu17 -ffreestanding -fno-common -fno-strict-aliasing -g -gdwarf-4 -MMD -MP \
+  -ffile-prefix-map=$(CURDIR)/=
+KERNEL_FLAGS := $(COMMON_FLAGS) -m64 -mcmodel=kernel -mno-red-zone -mgeneral-regs-only \
+  -fno-pic -fno-pie -fno-omit-frame-pointer -fno-stack-protector \
+  -fno-asynchronous-unwind-tables -fno-unwind-tables -ffunction-sections -fdata-sections \
+  -fcf-protection=none
+KERNEL_FLAGS += $(if $(filter debug,$(FLAVOUR)),-Og -DPARAVANE_DEBUG=1,-O2 -DPARAVANE_DEBUG=0)
+KERNEL_FLAGS += -DPARAVANE_FLAVOUR='"$(notdir $(B))"'
+
+# The compiler's own freestanding headers, and nothing of the host's C library.
+freestanding = -nostdinc -isystem $(shell $(1) -print-file-name=include)
+PICOLIBC_FLAGS := -isystem $(PICOLIBC)/include
+
+# Per row: include folder, C library or not, strictness.
+row_flags = -I$(INC)/$(1) $(call freestanding,$(CC)) \
+  $(if $(filter lib-% pure,$(1)),$(STRICT_WARNINGS)) \
+  $(if $(filter kernel driver-% boot-test,$(1)),$(PICOLIBC_FLAGS)) \
+  $(if $(filter boot-test host-test,$(1)),-Wno-sign-compare)
+
+# ---- image --------------------------------------------------------------------------------------
+
+KERNEL_OBJECTS := $(IMAGE_SOURCES:%=$(B)/obj/%.o)
+KERNEL := $(B)/paravane.elf
+EFI    := $(B)/BOOTX64.EFI
+ESP    := $(B)/esp.img
+LINK_FLAGS := -nostdlib -static -no-pie -Wl,--gc-sections -Wl,-z,max-page-size=4096 \
+  -Wl,-z,noexecstack -Wl,--build-id=none -Wl,-z,norelro -T linker.ld
+LIBS := $(PICOLIBC)/lib/libc.a
+
+image: $(KERNEL) $(B)/paravane.stripped.elf $(ESP)
+
+$(INC)/.stamp: Makefile $(wildcard drivers/*) $(PURE_SOURCES)
+	$(include_rows)
+	$(Q)touch $@
+
+# Rebuild what depends on flags when they change.
+FLAGS_LINE := $(CC) $(KERNEL_FLAGS) $(WARNINGS) $(LINK_FLAGS) $(IMAGE_SOURCES)
+$(B)/flags: FORCE
+	$(Q)mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(FLAGS_LINE))' | cmp -s - $@ || \
+	  printf '%s\n' '$(subst ','\'',$(FLAGS_LINE))' > $@
+
+$(B)/obj/%.c.o: %.c $(INC)/.stamp $(B)/flags | $(LIBS)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(KERNEL_FLAGS) $(WARNINGS) $(call row_flags,$(call row,$<)) -c $< -o $@
+
+$(B)/obj/%.S.o: %.S $(INC)/.stamp $(B)/flags
+	$(call say,AS,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(KERNEL_FLAGS) $(call row_flags,$(call row,$<)) -c $< -o $@
+
+# The symbol table is made from a first link and put behind everything that has an address in code, so
+# that the second link moves no function; gen_symbols.sh --check compares the two.
+$(B)/symbols0.S: kernel/gen_symbols.sh
+	$(Q)mkdir -p $(@D); kernel/gen_symbols.sh --empty > $@
+$(B)/symbols1.S: $(B)/link0.elf kernel/gen_symbols.sh
+	$(Q)NM='$(NM)' kernel/gen_symbols.sh $< > $@
+$(B)/symbols%.o: $(B)/symbols%.S
+	$(Q)$(CC) -c $< -o $@
+
+link_kernel = $(CC) $(LINK_FLAGS) -Wl,-Map=$(@:.elf=.map) -o $@ $(filter %.o,$^) $(LIBS) \
+  $(shell $(CC) -m64 -print-libgcc-file-name)
+$(B)/link0.elf: $(KERNEL_OBJECTS) $(B)/symbols0.o linker.ld $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(link_kernel)
+$(KERNEL): $(KERNEL_OBJECTS) $(B)/symbols1.o linker.ld $(LIBS) arch/x86_64/check_no_simd.sh
+	$(call say,LD,$@)
+	$(Q)$(link_kernel)
+	$(Q)NM='$(NM)' kernel/gen_symbols.sh --check $(B)/link0.elf $@
+	$(Q)OBJDUMP='$(OBJDUMP)' arch/x86_64/check_no_simd.sh $@
+
+$(B)/paravane.stripped.elf: $(KERNEL)
+	$(call say,STRIP,$@)
+	$(Q)$(OBJCOPY) --strip-all $< $@
+
+# picolibc is built once for all flavours; lib/picolibc/build.sh says where the source comes from.
+$(PICOLIBC)/lib/libc.a: lib/picolibc/build.sh $(wildcard lib/picolibc/*)
+	$(call say,PICOLIBC,$(PICOLIBC))
+	$(Q)lib/picolibc/build.sh $(PICOLIBC)
+	$(Q)touch $@
+
+-include arch/x86_64/efi.mk
+-include tests/tests.mk
+
+-include $(KERNEL_OBJECTS:.o=.d)
+
+# ---- other targets ------------------------------------------------------------------------------
+
+run: image
+	./run-qemu.sh
+
+debug:
+	./run-qemu.sh --gdb
+
+clean:
+	rm -rf build compile_commands.json
+
+# Prints a variable: make print-KERNEL
+print-%:
+	@echo '$($*)'
+
+compile_commands.json: $(INC)/.stamp
+	$(call say,GEN,$@)
+	$(Q){ printf '[\n'; sep=''; \
+	$(foreach source,$(filter %.c,$(IMAGE_SOURCES)),printf '%s{"directory":"%s","file":"%s","arguments":["%s"' "$$sep" '$(CURDIR)' '$(source)' '$(CC)'; \
+	  for a in $(subst ",\",$(KERNEL_FLAGS)) $(call row_flags,$(call row,$(source))) -c $(source); do printf ',"%s"' "$$(printf %s "$$a" | sed 's/["\\]/\\&/g')"; done; printf ']}'; sep=',\n'; ) \
+	printf '\n]\n'; } > $@
+
+help:
+	@echo 'make                      the image: $(B)/paravane.elf (PVH), BOOTX64.EFI and esp.img (UEFI)'
+	@echo 'make run                  builds and boots under OVMF: ./run-qemu.sh (see its --help)'
+	@echo 'make test                 everything that CI runs: host tests, then the boot matrix'
+	@echo 'make host-tests           only the host tests (AddressSanitizer, UBSan)'
+	@echo 'make bench                benchmarks; writes build/bench/results.json'
+	@echo 'make debug                QEMU waits for gdb; prints the line that connects'
+	@echo 'make compile_commands.json  for editors'
+	@echo 'make clean                removes build/'
+	@echo
+	@echo 'FLAVOUR=release|debug  CC=gcc|clang  TESTS=1|0  V=0|1  DL_DIR=FOLDER (archives already there)'

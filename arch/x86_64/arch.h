@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* arch — all that kernel/ may ask of the CPU, and the two calls that the CPU makes upwards.
+ *
+ * Everything here is for the boot CPU unless it says otherwise. Facts: Intel SDM volume 3, AMD APM 2. */
+#ifndef ARCH_ARCH_H
+#define ARCH_ARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/status.h"
+
+struct boot_info;
+
+/* ---- upwards: what the kernel supplies ---- */
+
+/* The one entry, on the boot stack, interrupts off. `boot_info` is the kernel's own copy. */
+NORETURN void kernel_main(const struct boot_info *boot_info);
+
+/* Where an exception that nobody expected ends; kernel/panic.c. `frame` lives on the exception's stack. */
+struct arch_trap_frame;
+NORETURN void kernel_trap_panic(const struct arch_trap_frame *frame);
+
+/* ---- the address space: where things are; see memory_map.h for the picture ---- */
+
+#define ARCH_PHYSMAP_BASE 0xffff800000000000ull /* va == pa + this, for all RAM */
+#define ARCH_PHYSMAP_BYTES (64ull << 40)
+
+/* First address and byte count of the linked image's parts, page aligned. */
+struct arch_image_part {
+        const char *name;
+        uint64_t va;
+        uint64_t bytes;
+        uint32_t protection; /* ARCH_MAP_* */
+};
+size_t arch_image_parts(const struct arch_image_part **parts);
+
+/* ---- CPU set-up and identity ---- */
+
+/* Descriptor tables, IST stacks, exception entries, control bits (WP, PGE, SMEP, SMAP, UMIP, NX as far as
+ * the CPU has them). Once, before anything can fault. */
+void arch_cpu_init(void);
+/* One line of text: vendor, model, the features that matter ("nx smep smap umip 1g-pages x2apic ..."). */
+void arch_cpu_describe(char *text, size_t text_bytes);
+bool arch_cpu_has_hypervisor(void);
+
+/* ---- interrupts ---- */
+
+bool arch_interrupts_enabled(void);
+void arch_interrupts_enable(void);
+/* Disables; returns whether they were enabled, for arch_interrupts_restore. */
+bool arch_interrupts_disable(void);
+void arch_interrupts_restore(bool enabled);
+/* Enables interrupts and halts until one has been handled (sti; hlt without a gap), returns enabled. */
+void arch_wait_for_interrupt(void);
+static inline void arch_pause(void)
+{
+        __builtin_ia32_pause();
+}
+
+/* ---- paging: 4-level tables; W^X: write and execute together is an assertion ---- */
+
+enum arch_map_flags {
+        ARCH_MAP_WRITE = 1,
+        ARCH_MAP_EXECUTE = 2,
+        ARCH_MAP_UNCACHED = 4,
+        ARCH_MAP_GLOBAL = 8,
+        ARCH_MAP_USER = 16,
+};
+
+/* Where page tables come from: returns the physical address of one zeroed page, 0 when there is none.
+ * The page must be reachable at arch_table_va_base + pa. */
+typedef uint64_t (*arch_table_page_fn)(void *context);
+
+struct arch_table_source {
+        arch_table_page_fn alloc_page;
+        void *context;
+};
+
+/* Builds the kernel's own tables: the image (each part with its protection, guard pages left out) and
+ * the physical map of `ram` (1 GiB, 2 MiB and 4 KiB pages, writable, not executable, global).
+ * Runs on the boot path's tables, in which table pages must be reachable at va == pa.
+ *   returns ZX_OK; ZX_ERR_NO_MEMORY from the source. Nothing is switched yet. */
+struct arch_ram_range {
+        uint64_t pa;    /* page aligned */
+        uint64_t bytes; /* whole pages */
+};
+zx_status_t MUST_CHECK arch_paging_build(const struct arch_ram_range *ram, size_t ram_count,
+                                         uint64_t kernel_pa, const struct arch_table_source *source);
+/* Switches to them. From now on table pages are reached through the physical map. */
+void arch_paging_switch(void);
+/* Maps bytes (whole pages) of physical memory; the range must not be mapped yet (ZX_ERR_ALREADY_EXISTS,
+ * nothing changed). ZX_ERR_NO_MEMORY: the source was empty, the range is unmapped again.
+ * ZX_ERR_INVALID_ARGS: misaligned, or beyond the CPU's physical address width. */
+zx_status_t MUST_CHECK arch_map(uint64_t va, uint64_t pa, uint64_t bytes, uint32_t flags,
+                                const struct arch_table_source *source);
+/* Unmaps whole pages that arch_map mapped; invalidates them on this CPU. ZX_ERR_NOT_FOUND: some page was
+ * not mapped (the others are unmapped). */
+zx_status_t MUST_CHECK arch_unmap(uint64_t va, uint64_t bytes);
+/* What one address maps to. ZX_ERR_NOT_FOUND: nothing. Any out pointer may be NULL. */
+zx_status_t MUST_CHECK arch_query(uint64_t va, uint64_t *pa, uint32_t *flags, uint64_t *page_bytes);
+
+/* ---- interrupt controllers (LAPIC or x2APIC, I/O APIC) ---- */
+
+typedef void (*arch_irq_handler)(void *context);
+
+/* What the ACPI tables say about interrupt controllers; zero values mean "use the PC's defaults". */
+struct arch_irq_config {
+        uint64_t lapic_pa;
+        struct {
+                uint64_t pa;
+                uint32_t gsi_base;
+        } ioapics[8];
+        uint32_t ioapic_count;
+        struct {
+                uint8_t isa_irq;
+                uint32_t gsi;
+                uint16_t mps_flags; /* bits 0-1 polarity, 2-3 trigger, as in the MADT */
+        } overrides[16];
+        uint32_t override_count;
+};
+/* Maps and enables them with every line masked; the 8259s are masked for good. */
+zx_status_t MUST_CHECK arch_irq_init(const struct arch_irq_config *config);
+
+struct arch_msi_message {
+        uint64_t address;
+        uint32_t data;
+};
+/* Gives `handler` a vector of its own and the message a device must write to raise it (edge, to the boot
+ * CPU). Handlers run with interrupts off, on the interrupted stack, and must not block.
+ * ZX_ERR_NO_RESOURCES: no vector left. `name` is kept, for the log. */
+zx_status_t MUST_CHECK arch_irq_allocate_msi(const char *name, arch_irq_handler handler, void *context,
+                                             struct arch_msi_message *message);
+void arch_irq_free_msi(const struct arch_msi_message *message);
+/* Routes an ISA IRQ (after overrides) or a GSI to `handler` and unmasks it. */
+zx_status_t MUST_CHECK arch_irq_connect_isa(uint8_t isa_irq, const char *name, arch_irq_handler handler,
+                                            void *context);
+zx_status_t MUST_CHECK arch_irq_connect_gsi(uint32_t gsi, bool level, bool active_low, const char *name,
+                                            arch_irq_handler handler, void *context);
+/* Interrupts handled since boot on that vector kind, for the console and tests. */
+uint64_t arch_irq_count(void);
+uint64_t arch_irq_spurious_count(void);
+
+/* ---- time ---- */
+
+/* Ways to learn the frequency of the time stamp counter, in the order in which they are tried. */
+struct arch_clock_config {
+        uint64_t hpet_pa;          /* 0: no HPET table */
+        uint32_t pm_timer_port;    /* 0: no PM timer (FADT) */
+        uint32_t pm_timer_bits;    /* 24 or 32 */
+};
+/* Calibrates: CPUID 0x15, 0x16, 0x40000010, pvclock, then HPET, PM timer, PIT channel 2 (at most 5 ms in
+ * all). `how` points at a static string that names the source.
+ * ZX_ERR_NOT_FOUND: no source; the clock then stays at 1 GHz assumed. */
+zx_status_t MUST_CHECK arch_clock_init(const struct arch_clock_config *config, const char **how);
+uint64_t arch_ticks(void);            /* time stamp counter, ordered after earlier loads */
+uint64_t arch_ticks_per_second(void); /* 0 before arch_clock_init */
+uint64_t arch_ticks_to_ns(uint64_t ticks);
+/* One-shot timer on this CPU: `handler` runs once at or after `deadline_ns` of arch_clock_ns (in the past:
+ * at once), in interrupt context. Arming again replaces the deadline; UINT64_MAX disarms. */
+uint64_t arch_clock_ns(void); /* nanoseconds since boot_info.tsc_entry */
+typedef void (*arch_timer_handler)(void);
+zx_status_t MUST_CHECK arch_timer_init(arch_timer_handler handler);
+void arch_timer_arm(uint64_t deadline_ns);
+
+/* A periodic non-maskable tick from PIT channel 0 through the I/O APIC (about 18 a second), so that a loop
+ * with interrupts off is caught as well. `tick` runs in NMI context: no locks, no allocation; it may panic.
+ * ZX_ERR_NOT_SUPPORTED: the machine has no PIT or no I/O APIC. */
+typedef void (*arch_nmi_handler)(const struct arch_trap_frame *frame);
+zx_status_t MUST_CHECK arch_watchdog_start(arch_nmi_handler tick);
+
+/* ---- traps, for panic ---- */
+
+/* Writes the decoded cause ("page fault: write to unmapped 0x... (not present)", "stack overflow: guard
+ * page under the boot stack") and the registers, one line at a time, through `line`. */
+typedef void (*arch_line_fn)(const char *text);
+void arch_trap_describe(const struct arch_trap_frame *frame, arch_line_fn line);
+/* Return addresses, innermost first, by frame pointers; stops at the first frame that is not in a kernel
+ * stack. `frame` NULL: from the caller. Returns how many were stored, at most `max`. */
+size_t arch_backtrace(const struct arch_trap_frame *frame, uint64_t *addresses, size_t max);
+
+/* ---- leaving ---- */
+
+struct arch_exit_config {
+        uint32_t debug_exit_port; /* isa-debug-exit; 0: do not try */
+        /* from the FADT and \_S5; a zero port or address means "not there" */
+        uint32_t pm1a_control_port, pm1b_control_port;
+        uint16_t s5_a, s5_b;        /* SLP_TYP values */
+        uint64_t sleep_control_pa;  /* hardware-reduced ACPI */
+        uint8_t s5_sleep_control;   /* SLP_TYP for it */
+        bool reset_register_valid;
+        uint8_t reset_space;        /* ACPI address space: 0 memory, 1 port */
+        uint64_t reset_address;
+        uint8_t reset_value;
+};
+void arch_exit_configure(const struct arch_exit_config *config);
+/* Leaves the machine: isa-debug-exit with `code` (QEMU's status is (code << 1) | 1), else ACPI power-off,
+ * else reset, else halt for ever. Any context. */
+NORETURN void arch_exit(uint8_t code);
+/* Resets by loading an empty IDT and faulting: a triple fault, on purpose. For the crash tests. */
+NORETURN void arch_triple_fault(void);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* cmdline — the words of the command line: `name=value`, or a bare `name` for a flag.
+ *
+ * Every word that means something is declared with CMDLINE_* beside the code that uses it and gathered in a
+ * linker table. A word that nobody declared is named on the console; a value that does not parse or is out
+ * of range is an error that says what was expected, and the default stays. */
+#ifndef KERNEL_CMDLINE_H
+#define KERNEL_CMDLINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+enum cmdline_kind { CMDLINE_KIND_UINT = 1, CMDLINE_KIND_FLAG, CMDLINE_KIND_STRING };
+
+struct cmdline_option {
+        const char *name;
+        const char *help; /* one line, for `help` and README */
+        enum cmdline_kind kind;
+        uint32_t string_bytes; /* size of the array behind `value` for strings, terminator included */
+        void *value;           /* uint64_t, bool or char array; holds the default until parsed */
+        uint64_t min, max;     /* for numbers, inclusive */
+};
+
+/* A number, decimal or 0x hex, optionally with K, M or G behind it. */
+#define CMDLINE_UINT(variable_, name_, min_, max_, help_)                                \
+        LINKER_TABLE_ENTRY(cmdline_table)                                                \
+        static const struct cmdline_option variable_##_option_ = {                       \
+                .name = (name_), .help = (help_), .kind = CMDLINE_KIND_UINT,             \
+                .value = &(variable_), .min = (min_), .max = (max_)}
+/* `name`, `name=true|1|on` or `name=false|0|off`. */
+#define CMDLINE_FLAG(variable_, name_, help_)                                            \
+        LINKER_TABLE_ENTRY(cmdline_table)                                                \
+        static const struct cmdline_option variable_##_option_ = {                       \
+                .name = (name_), .help = (help_), .kind = CMDLINE_KIND_FLAG,             \
+                .value = &(variable_)}
+/* Text up to the next space. */
+#define CMDLINE_STRING(array_, name_, help_)                                             \
+        LINKER_TABLE_ENTRY(cmdline_table)                                                \
+        static const struct cmdline_option array_##_option_ = {                          \
+                .name = (name_), .help = (help_), .kind = CMDLINE_KIND_STRING,           \
+                .value = (array_), .string_bytes = sizeof(array_)}
+
+/* Parses `text` against the table and reports every word that is unknown or wrong through the log.
+ * Returns the number of words reported. */
+size_t cmdline_parse(const char *text);
+
+#endif

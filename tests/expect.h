@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* expect — one vocabulary for tests, two back ends.
+ *
+ * A test file includes this and the part under test, and nothing of the world it runs in. The same file
+ * is linked into the kernel (kernel/selftest.c: KTAP on the serial port) and into host programs
+ * (tests/host: cmocka, under sanitizers).
+ *
+ *   TEST(pmm, free_page_goes_to_the_head)
+ *   {
+ *           struct vm_page *page;
+ *           REQUIRE_OK(pmm_alloc_page(&pmm, PMM_ALLOC_ANY, &page));     // a failure leaves the test
+ *           EXPECT_EQ(page->pa % PAGE_BYTES, 0);                        // a failure is noted, goes on
+ *   }
+ *
+ * Inside a test the name `t` is the running test; hand it to helpers that report or that need pages.
+ * EXPECT_* evaluate to bool (true: held). REQUIRE_* return from the function (which must be void). */
+#ifndef TESTS_EXPECT_H
+#define TESTS_EXPECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/status.h"
+#include "base/test_case.h"
+
+#define TEST_WITH(suite_, name_, flags_, limit_ms_)                                          \
+        static void suite_##_##name_##_test_(struct test *t);                                \
+        LINKER_TABLE_ENTRY(test_table)                                                       \
+        static const struct test_case suite_##_##name_##_entry_ = {                          \
+                .suite = #suite_, .name = #name_, .run = suite_##_##name_##_test_,           \
+                .flags = (flags_), .limit_ms = (limit_ms_)};                                 \
+        static void suite_##_##name_##_test_(UNUSED struct test *t)
+
+#define TEST(suite_, name_) TEST_WITH(suite_, name_, 0, 0)
+
+static inline uint32_t world_random_below(struct test *t, uint32_t bound)
+{
+        return (uint32_t)(((uint64_t)world_random(t) * bound) >> 32);
+}
+
+/* ---- the vocabulary ---- */
+
+#define EXPECT_AT_(t, held, file, line, ...) \
+        ({                                                                    \
+                bool held_ = (held);                                          \
+                if (!held_)                                                   \
+                        test_fail((t), (file), (line), __VA_ARGS__);          \
+                held_;                                                        \
+        })
+
+#define EXPECT_TRUE(condition) \
+        EXPECT_AT_(t, (condition), __FILE__, __LINE__, "expected %s", #condition)
+#define EXPECT_FALSE(condition) \
+        EXPECT_AT_(t, !(condition), __FILE__, __LINE__, "expected not %s", #condition)
+
+/* Compares two integers (or pointers by EXPECT_PTR_EQ) and shows both values in hex and decimal. */
+#define EXPECT_RELATION_(left, op, right)                                                          \
+        ({                                                                                         \
+                __auto_type left_ = (left);                                                        \
+                __auto_type right_ = (right);                                                      \
+                EXPECT_AT_(t, left_ op right_, __FILE__, __LINE__,           \
+                           "expected %s " #op " %s, got %lld (0x%llx) and %lld (0x%llx)", #left,   \
+                           #right, (long long)left_, (unsigned long long)left_, (long long)right_, \
+                           (unsigned long long)right_);                                            \
+        })
+#define EXPECT_EQ(left, right) EXPECT_RELATION_(left, ==, right)
+#define EXPECT_NE(left, right) EXPECT_RELATION_(left, !=, right)
+#define EXPECT_LT(left, right) EXPECT_RELATION_(left, <, right)
+#define EXPECT_LE(left, right) EXPECT_RELATION_(left, <=, right)
+#define EXPECT_GT(left, right) EXPECT_RELATION_(left, >, right)
+#define EXPECT_GE(left, right) EXPECT_RELATION_(left, >=, right)
+
+#define EXPECT_PTR_EQ(left, right)                                                                 \
+        ({                                                                                         \
+                const void *left_ = (left);                                                        \
+                const void *right_ = (right);                                                      \
+                EXPECT_AT_(t, left_ == right_, __FILE__, __LINE__,                                 \
+                           "expected %s == %s, got %p and %p", #left, #right, left_, right_);      \
+        })
+
+/* A zx_status_t, shown by name. */
+#define EXPECT_STATUS(expected, expression)                                                        \
+        ({                                                                                         \
+                zx_status_t want_ = (expected);                                                    \
+                zx_status_t got_ = (expression);                                                   \
+                EXPECT_AT_(t, want_ == got_, __FILE__, __LINE__, "expected %s from %s, got %s",    \
+                           zx_status_name(want_), #expression, zx_status_name(got_));              \
+        })
+#define EXPECT_OK(expression) EXPECT_STATUS(ZX_OK, expression)
+
+/* Two strings. */
+#define EXPECT_STR_EQ(left, right)                                                                 \
+        ({                                                                                         \
+                const char *left_ = (left);                                                        \
+                const char *right_ = (right);                                                      \
+                EXPECT_AT_(t, __builtin_strcmp(left_, right_) == 0, __FILE__, __LINE__,            \
+                           "expected %s == %s, got \"%s\" and \"%s\"", #left, #right, left_,       \
+                           right_);                                                                \
+        })
+
+/* `count` bytes; a failure shows the first offset that differs and both bytes there. */
+#define EXPECT_BYTES_EQ(left, right, count) \
+        expect_bytes_eq_(t, (left), (right), (count), __FILE__, __LINE__, #left " == " #right)
+bool expect_bytes_eq_(struct test *t, const void *left, const void *right, size_t count,
+                      const char *file, unsigned line, const char *expression);
+
+#define REQUIRE_(expectation)         \
+        do {                          \
+                if (!(expectation))   \
+                        return;       \
+        } while (0)
+#define REQUIRE_TRUE(condition) REQUIRE_(EXPECT_TRUE(condition))
+#define REQUIRE_EQ(left, right) REQUIRE_(EXPECT_EQ(left, right))
+#define REQUIRE_OK(expression) REQUIRE_(EXPECT_OK(expression))
+#define REQUIRE_STATUS(expected, expression) REQUIRE_(EXPECT_STATUS(expected, expression))
+
+#define SKIP(reason)                     \
+        do {                             \
+                test_skip(t, (reason));  \
+                return;                  \
+        } while (0)
+
+#endif
