@@ -47,14 +47,14 @@ MAKEFLAGS += --no-builtin-rules
 
 LIB_PARTS   := base vmbus_ring virtqueue
 # Files of kernel/ that know no CPU and also build on the host (the starred ones of the design).
-PURE_NAMES  := pmm page_cache buffer_chain
+PURE_NAMES  := memory_map pmm page_cache buffer_chain
 PURE_SOURCES := $(wildcard $(PURE_NAMES:%=kernel/%.c))
 
 LIB_SOURCES    := $(wildcard $(LIB_PARTS:%=lib/%/*.c))
 ARCH_SOURCES   := $(filter-out arch/x86_64/boot_efi.c,$(wildcard arch/x86_64/*.c arch/x86_64/*.S))
 KERNEL_SOURCES := $(filter-out $(PURE_SOURCES),$(wildcard kernel/*.c))
 DRIVER_SOURCES := $(wildcard drivers/*/*.c)
-TEST_SOURCES   := $(if $(filter 1,$(TESTS)),$(wildcard tests/boot/*.c))
+TEST_SOURCES   := $(if $(filter 1,$(TESTS)),tests/expect.c $(wildcard tests/boot/*.c))
 IMAGE_SOURCES  := $(LIB_SOURCES) $(ARCH_SOURCES) $(PURE_SOURCES) $(KERNEL_SOURCES) \
                   $(DRIVER_SOURCES) $(TEST_SOURCES)
 
@@ -69,7 +69,7 @@ row = $(strip \
   $(if $(filter $(PURE_SOURCES),$(1)),pure,\
   $(if $(filter kernel/%,$(1)),kernel,\
   $(if $(filter drivers/%,$(1)),driver-$(word 2,$(subst /, ,$(1))),\
-  $(if $(filter tests/boot/%,$(1)),boot-test,\
+  $(if $(filter tests/boot/% tests/expect.c,$(1)),boot-test,\
   $(if $(filter tests/%,$(1)),host-test,unknown))))))))
 
 ROWS := $(LIB_PARTS:%=lib-%) arch pure kernel $(DRIVER_FAMILIES:%=driver-%) boot-test host-test
@@ -90,7 +90,8 @@ done; \
 ln -s $$top/lib/base $(INC)/arch/base; ln -s $$top/arch/x86_64 $(INC)/arch/arch; \
 mkdir $(INC)/arch/kernel; ln -s $$top/kernel/boot_info.h $(INC)/arch/kernel/; \
 for row in pure host-test; do mkdir $(INC)/$$row/kernel; \
-  for name in $(PURE_NAMES); do ln -s $$top/kernel/$$name.h $(INC)/$$row/kernel/; done; done; \
+  for name in $(PURE_NAMES) boot_info; do \
+    ln -s $$top/kernel/$$name.h $(INC)/$$row/kernel/; done; done; \
 for row in kernel boot-test $(DRIVER_FAMILIES:%=driver-%); do \
   ln -s $$top/kernel $(INC)/$$row/kernel; mkdir $(INC)/$$row/arch; \
   ln -s $$top/arch/x86_64/arch.h $(INC)/$$row/arch/; done; \

@@ -24,7 +24,7 @@ NORETURN void kernel_main(const struct boot_info *boot_info);
 struct arch_trap_frame;
 NORETURN void kernel_trap_panic(const struct arch_trap_frame *frame);
 
-/* ---- the address space: where things are; see memory_map.h for the picture ---- */
+/* ---- the address space: where things are; see address_space.h for the picture ---- */
 
 #define ARCH_PHYSMAP_BASE 0xffff800000000000ull /* va == pa + this, for all RAM */
 #define ARCH_PHYSMAP_BYTES (64ull << 40)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+# Copyright (c) 2026 The Paravane authors
+#
+# Host tests, fuzzers and benchmarks: the same sources as in the image, built for the host.
+# One program a build kind: build/host-<kind>/host-tests (kind: asan). The parts under test are compiled as
+# freestanding C with only their own include folder, as in the image; only the runner sees libc.
+
+HOST_PART_SOURCES := $(LIB_SOURCES) $(PURE_SOURCES)
+# Tests of those parts run in both worlds; the others in tests/boot need the guest.
+SHARED_TEST_NAMES := $(LIB_PARTS) $(PURE_NAMES)
+HOST_TEST_SOURCES := $(wildcard $(SHARED_TEST_NAMES:%=tests/boot/%_test.c)) \
+                     $(wildcard tests/host/*_test.c) tests/expect.c
+HOST_BENCH_SOURCES := $(wildcard tests/bench/*.c)
+
+HOST_FLAGS := $(COMMON_FLAGS) -O1 -DPARAVANE_DEBUG=1 -fno-omit-frame-pointer
+HOST_asan_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+HOST_tsan_FLAGS := -fsanitize=thread
+BENCH_FLAGS := $(COMMON_FLAGS) -O2 -DPARAVANE_DEBUG=0
+HOST_WARNINGS := $(WARNINGS) -Wno-stack-usage
+
+# host-program: $(1) folder, $(2) flags, $(3) freestanding sources, $(4) hosted sources, $(5) program, $(6) libraries
+define host_program
+$(1)/$(5): $$(patsubst %,$(1)/obj/%.o,$(3) $(4))
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $(2) -o $$@ $$^ $(6)
+$(patsubst %,$(1)/obj/%.o,$(3)): $(1)/obj/%.o: % $$(INC)/.stamp Makefile tests/tests.mk
+	$$(call say,HOSTCC,$$<)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(CC) $(2) $$(HOST_WARNINGS) -I$$(INC)/$$(patsubst boot-test,host-test,$$(call row,$$<)) \
+	  $$(call freestanding,$$(CC)) -Wno-sign-compare \
+	  $$(if $$(filter lib-% pure,$$(call row,$$<)),$$(STRICT_WARNINGS)) -c $$< -o $$@
+$(patsubst %,$(1)/obj/%.o,$(4)): $(1)/obj/%.o: % $$(INC)/.stamp Makefile tests/tests.mk
+	$$(call say,HOSTCC,$$<)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(CC) $(filter-out -ffreestanding,$(2)) $$(HOST_WARNINGS) -I$$(INC)/host-test -c $$< -o $$@
+-include $(patsubst %,$(1)/obj/%.d,$(3) $(4))
+endef
+
+# Host tests that need the C library or threads are named *_hosted_test.c; all others are freestanding.
+HOSTED_TEST_SOURCES := $(filter %_hosted_test.c,$(HOST_TEST_SOURCES))
+$(eval $(call host_program,build/host-asan,$(HOST_FLAGS) $(HOST_asan_FLAGS),\
+  $(HOST_PART_SOURCES) $(filter-out %_hosted_test.c,$(HOST_TEST_SOURCES)),\
+  tests/host/runner.c $(HOSTED_TEST_SOURCES),host-tests,-lcmocka -lpthread))
+
+$(eval $(call host_program,build/bench,$(BENCH_FLAGS),$(HOST_PART_SOURCES),$(HOST_BENCH_SOURCES),bench,-lpthread))
+
+host-tests: build/host-asan/host-tests
+	$(Q)build/host-asan/host-tests $(GLOB)
