@@ -27,6 +27,8 @@ struct test_case {
         void (*run)(struct test *t);
         uint32_t flags;
         uint32_t limit_ms; /* hang detector; 0: the runner's default */
+        uint32_t line;     /* tests of a suite run in the order in which they stand in their file */
+        uint32_t reserved;
 };
 
 /* ---- what a runner supplies ---- */
