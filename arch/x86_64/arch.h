@@ -107,11 +107,14 @@ zx_status_t MUST_CHECK arch_query(uint64_t va, uint64_t *pa, uint32_t *flags, ui
 
 typedef void (*arch_irq_handler)(void *context);
 
-/* What the ACPI tables say about interrupt controllers; zero values mean "use the PC's defaults". */
+/* What the ACPI tables say about interrupt controllers. kernel/acpi.c maps the registers (uncached) and hands
+ * down where; NULL: not mapped, and the part is not used. */
 struct arch_irq_config {
         uint64_t lapic_pa;
+        volatile void *lapic_va; /* 4 KiB; not needed in x2APIC mode */
         struct {
                 uint64_t pa;
+                volatile void *va;
                 uint32_t gsi_base;
         } ioapics[8];
         uint32_t ioapic_count;
@@ -122,7 +125,13 @@ struct arch_irq_config {
         } overrides[16];
         uint32_t override_count;
 };
-/* Maps and enables them with every line masked; the 8259s are masked for good. */
+/* Physical address of this CPU's local APIC registers as the CPU itself has it (IA32_APIC_BASE), 0 when the
+ * CPU has no local APIC. Firmware tables may be wrong about it, the CPU cannot. */
+uint64_t arch_irq_lapic_pa(void);
+/* Enables them with every line masked; the 8259s are masked for good. x2APIC mode when the CPU has it.
+ *   config   copied
+ *   returns  ZX_OK; ZX_ERR_NOT_SUPPORTED: no local APIC, or its registers are not mapped. An I/O APIC that
+ *            does not answer is left out. */
 zx_status_t MUST_CHECK arch_irq_init(const struct arch_irq_config *config);
 
 struct arch_msi_message {
@@ -144,11 +153,34 @@ zx_status_t MUST_CHECK arch_irq_connect_gsi(uint32_t gsi, bool level, bool activ
 uint64_t arch_irq_count(void);
 uint64_t arch_irq_spurious_count(void);
 
+/* For the console: what was found, and the vectors in use. */
+struct arch_irq_summary {
+        bool x2apic;
+        uint32_t apic_id;      /* of this CPU */
+        uint32_t ioapic_count; /* those that answered */
+        uint32_t line_count;   /* of all of them */
+        uint32_t msi_free;     /* vectors that arch_irq_allocate_msi can still give */
+        uint64_t error_count;  /* local APIC error interrupts */
+        uint32_t error_status; /* error bits seen, ored together */
+};
+void arch_irq_summary(struct arch_irq_summary *summary);
+struct arch_irq_vector {
+        const char *name; /* as given when it was connected */
+        uint64_t count;
+        uint32_t gsi; /* UINT32_MAX: not an I/O APIC line */
+        uint8_t vector;
+};
+/* The first vector in use whose number is at least `vector`; false when there is none. */
+bool arch_irq_next_vector(uint32_t vector, struct arch_irq_vector *out);
+/* Sends an interrupt to this CPU itself, as a device with that message would. For tests. */
+void arch_irq_raise_self(const struct arch_msi_message *message);
+
 /* ---- time ---- */
 
 /* Ways to learn the frequency of the time stamp counter, in the order in which they are tried. */
 struct arch_clock_config {
         uint64_t hpet_pa;          /* 0: no HPET table */
+        volatile void *hpet_va;    /* 1 KiB, mapped by kernel/acpi.c; NULL: not there */
         uint32_t pm_timer_port;    /* 0: no PM timer (FADT) */
         uint32_t pm_timer_bits;    /* 24 or 32 */
 };
@@ -156,6 +188,19 @@ struct arch_clock_config {
  * all). `how` points at a static string that names the source.
  * ZX_ERR_NOT_FOUND: no source; the clock then stays at 1 GHz assumed. */
 zx_status_t MUST_CHECK arch_clock_init(const struct arch_clock_config *config, const char **how);
+/* The counter value at which arch_clock_ns is 0: boot_info.tsc_entry. Once, before the first clock read. */
+void arch_clock_set_origin(uint64_t tsc);
+/* Measures the counter once more, against one chosen source, for about 2 ms; changes nothing. For tests and
+ * the console.
+ *   returns  ZX_OK with *ticks_per_second; ZX_ERR_NOT_FOUND: this machine does not have that source;
+ *            ZX_ERR_IO: it is there and gave an absurd result */
+enum arch_clock_source {
+        ARCH_CLOCK_CPUID_15, ARCH_CLOCK_CPUID_16, ARCH_CLOCK_CPUID_HYPERVISOR, ARCH_CLOCK_HYPERV_MSR,
+        ARCH_CLOCK_PVCLOCK, ARCH_CLOCK_HPET, ARCH_CLOCK_PM_TIMER, ARCH_CLOCK_PIT,
+        ARCH_CLOCK_SOURCE_COUNT
+};
+zx_status_t MUST_CHECK arch_clock_measure(enum arch_clock_source source, uint64_t *ticks_per_second);
+const char *arch_clock_source_name(enum arch_clock_source source);
 uint64_t arch_ticks(void);            /* time stamp counter, ordered after earlier loads */
 uint64_t arch_ticks_per_second(void); /* 0 before arch_clock_init */
 uint64_t arch_ticks_to_ns(uint64_t ticks);
@@ -163,7 +208,11 @@ uint64_t arch_ticks_to_ns(uint64_t ticks);
  * at once), in interrupt context. Arming again replaces the deadline; UINT64_MAX disarms. */
 uint64_t arch_clock_ns(void); /* nanoseconds since boot_info.tsc_entry */
 typedef void (*arch_timer_handler)(void);
+/* Needs arch_irq_init and arch_clock_init. ZX_ERR_NOT_SUPPORTED: no local APIC. */
 zx_status_t MUST_CHECK arch_timer_init(arch_timer_handler handler);
+/* Static text for the log: "tsc-deadline", "lapic one-shot", "none"; its counts in a second in `hz`, may be
+ * NULL. */
+const char *arch_timer_describe(uint64_t *hz);
 void arch_timer_arm(uint64_t deadline_ns);
 
 /* A periodic non-maskable tick from PIT channel 0 through the I/O APIC (about 18 a second), so that a loop
@@ -189,11 +238,13 @@ struct arch_exit_config {
         /* from the FADT and \_S5; a zero port or address means "not there" */
         uint32_t pm1a_control_port, pm1b_control_port;
         uint16_t s5_a, s5_b;        /* SLP_TYP values */
-        uint64_t sleep_control_pa;  /* hardware-reduced ACPI */
+        uint64_t sleep_control_pa;  /* hardware-reduced ACPI; memory */
+        volatile void *sleep_control_va; /* the same byte, mapped by kernel/acpi.c; NULL: not there */
         uint8_t s5_sleep_control;   /* SLP_TYP for it */
         bool reset_register_valid;
         uint8_t reset_space;        /* ACPI address space: 0 memory, 1 port */
         uint64_t reset_address;
+        volatile void *reset_va;    /* the same byte when it is memory, mapped by kernel/acpi.c */
         uint8_t reset_value;
 };
 void arch_exit_configure(const struct arch_exit_config *config);
