@@ -17,73 +17,42 @@
 
 #include <stdint.h>
 
-/* ---- ports: the first 256 or all 65536; values as the device gives them ---- */
+/* ---- ports, by the names of the instructions; the port always comes first ---- */
 
-static inline uint8_t io_in8(uint16_t port)
+static inline uint8_t inb(uint16_t port)
 {
         uint8_t value;
         __asm__ volatile("inb %w1, %b0" : "=a"(value) : "Nd"(port) : "memory");
         return value;
 }
 
-static inline uint16_t io_in16(uint16_t port)
+static inline uint16_t inw(uint16_t port)
 {
         uint16_t value;
         __asm__ volatile("inw %w1, %w0" : "=a"(value) : "Nd"(port) : "memory");
         return value;
 }
 
-static inline uint32_t io_in32(uint16_t port)
+static inline uint32_t inl(uint16_t port)
 {
         uint32_t value;
         __asm__ volatile("inl %w1, %k0" : "=a"(value) : "Nd"(port) : "memory");
         return value;
 }
 
-static inline void io_out8(uint16_t port, uint8_t value)
+static inline void outb(uint16_t port, uint8_t value)
 {
         __asm__ volatile("outb %b0, %w1" : : "a"(value), "Nd"(port) : "memory");
 }
 
-static inline void io_out16(uint16_t port, uint16_t value)
+static inline void outw(uint16_t port, uint16_t value)
 {
         __asm__ volatile("outw %w0, %w1" : : "a"(value), "Nd"(port) : "memory");
 }
 
-static inline void io_out32(uint16_t port, uint32_t value)
-{
-        __asm__ volatile("outl %k0, %w1" : : "a"(value), "Nd"(port) : "memory");
-}
-
-/* The names of the instructions, for those who look for them. Mind the order: port first. */
-static inline uint8_t inb(uint16_t port)
-{
-        return io_in8(port);
-}
-
-static inline uint16_t inw(uint16_t port)
-{
-        return io_in16(port);
-}
-
-static inline uint32_t inl(uint16_t port)
-{
-        return io_in32(port);
-}
-
-static inline void outb(uint16_t port, uint8_t value)
-{
-        io_out8(port, value);
-}
-
-static inline void outw(uint16_t port, uint16_t value)
-{
-        io_out16(port, value);
-}
-
 static inline void outl(uint16_t port, uint32_t value)
 {
-        io_out32(port, value);
+        __asm__ volatile("outl %k0, %w1" : : "a"(value), "Nd"(port) : "memory");
 }
 
 /* About a microsecond, by a write to the port that the BIOS uses for progress codes: what the 8259, the
@@ -91,7 +60,7 @@ static inline void outl(uint16_t port, uint32_t value)
 #define IO_DELAY_PORT 0x80
 static inline void io_delay(void)
 {
-        io_out8(IO_DELAY_PORT, 0);
+        outb(IO_DELAY_PORT, 0);
 }
 
 /* ---- memory-mapped registers: `address` is naturally aligned and mapped as a device ----
