@@ -31,7 +31,7 @@
         LINKER_TABLE_ENTRY(test_table)                                                       \
         static const struct test_case suite_##_##name_##_entry_ = {                          \
                 .suite = #suite_, .name = #name_, .run = suite_##_##name_##_test_,           \
-                .flags = (flags_), .limit_ms = (limit_ms_), .line = __LINE__};                               \
+                .flags = (flags_), .limit_ms = (limit_ms_), .line = __LINE__}; \
         static void suite_##_##name_##_test_(UNUSED struct test *t)
 
 #define TEST(suite_, name_) TEST_WITH(suite_, name_, 0, 0)

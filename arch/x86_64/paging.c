@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* paging — the kernel's own 4-level page tables: build, switch, map, unmap, query.
+ *
+ * Leaf entries are as large as alignment allows: 1 GiB (when the CPU has them), 2 MiB, 4 KiB. Accessed and
+ * dirty are set from the start, so that the CPU never has to write a table. Writable and executable together
+ * is refused by assertion. Facts: Intel SDM volume 3A, 4.5; AMD APM volume 2, 5.3.
+ *
+ * Context: boot CPU; other CPUs share the tables once there are any (no shoot-down yet). */
+#include "arch/address_space.h"
+#include "arch/arch.h"
+#include "arch/cpu.h"
+#include "base/assert.h"
+#include "base/bytes.h"
+
+#define PTE_PRESENT BIT_MASK(0)
+#define PTE_WRITE BIT_MASK(1)
+#define PTE_USER BIT_MASK(2)
+#define PTE_WRITE_THROUGH BIT_MASK(3)
+#define PTE_CACHE_DISABLE BIT_MASK(4)
+#define PTE_ACCESSED BIT_MASK(5)
+#define PTE_DIRTY BIT_MASK(6)
+#define PTE_LARGE BIT_MASK(7) /* in a directory entry: this is a leaf */
+#define PTE_GLOBAL BIT_MASK(8)
+#define PTE_NO_EXECUTE BIT_MASK(63)
+#define PTE_ADDRESS_MASK 0x000ffffffffff000ull
+
+#define LEVEL_COUNT 4 /* level 0: 4 KiB leaves ... level 3: the root */
+#define ENTRIES_PER_TABLE 512
+
+static uint64_t root_pa;
+/* Tables are reached at table_base + pa: 0 on the boot path's identity map, then the physical map. */
+static uint64_t table_base;
+
+static uint64_t *table_at(uint64_t pa)
+{
+        return (uint64_t *)(table_base + (pa & PTE_ADDRESS_MASK));
+}
+
+static unsigned level_shift(unsigned level)
+{
+        return PAGE_BYTES_LOG2 + 9 * level;
+}
+
+static uint64_t level_bytes(unsigned level)
+{
+        return 1ull << level_shift(level);
+}
+
+static unsigned table_index(uint64_t va, unsigned level)
+{
+        return (unsigned)(va >> level_shift(level)) & (ENTRIES_PER_TABLE - 1);
+}
+
+static bool is_leaf(uint64_t entry, unsigned level)
+{
+        return level == 0 || (entry & PTE_LARGE) != 0;
+}
+
+static uint64_t leaf_bits(uint32_t flags, unsigned level)
+{
+        uint64_t bits = PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY;
+
+        ASSERT((flags & (ARCH_MAP_WRITE | ARCH_MAP_EXECUTE)) != (ARCH_MAP_WRITE | ARCH_MAP_EXECUTE));
+        if (flags & ARCH_MAP_WRITE)
+                bits |= PTE_WRITE;
+        if (flags & ARCH_MAP_USER)
+                bits |= PTE_USER;
+        if (flags & ARCH_MAP_UNCACHED)
+                bits |= PTE_CACHE_DISABLE | PTE_WRITE_THROUGH;
+        if (flags & ARCH_MAP_GLOBAL)
+                bits |= PTE_GLOBAL;
+        if (!(flags & ARCH_MAP_EXECUTE) && arch_cpu_features.nx)
+                bits |= PTE_NO_EXECUTE;
+        if (level > 0)
+                bits |= PTE_LARGE;
+        return bits;
+}
+
+/* The largest leaf that starts at va and pa and is no longer than bytes. */
+static unsigned leaf_level(uint64_t va, uint64_t pa, uint64_t bytes)
+{
+        unsigned level = arch_cpu_features.gbpages ? 2 : 1;
+        while (level > 0 && (bytes < level_bytes(level) || !is_aligned(va | pa, level_bytes(level))))
+                level--;
+        return level;
+}
+
+/* The entry for va at `level`, building the tables above it; NULL when the source is empty or a larger
+ * leaf is in the way (*occupied). */
+static uint64_t *entry_build(uint64_t va, unsigned level, const struct arch_table_source *source,
+                             bool *occupied)
+{
+        uint64_t *table = table_at(root_pa);
+
+        for (unsigned at = LEVEL_COUNT - 1; at > level; at--) {
+                uint64_t *entry = &table[table_index(va, at)];
+                if (!(*entry & PTE_PRESENT)) {
+                        uint64_t page_pa = source->alloc_page(source->context);
+                        if (page_pa == 0)
+                                return NULL;
+                        /* Permissions are the leaf's business; the way there allows everything but
+                         * user access to the kernel half. */
+                        *entry = page_pa | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED |
+                                 (va >> 63 ? 0 : PTE_USER);
+                } else if (is_leaf(*entry, at)) {
+                        *occupied = true;
+                        return NULL;
+                }
+                table = table_at(*entry);
+        }
+        return &table[table_index(va, level)];
+}
+
+/* The leaf entry that maps va, NULL when there is none. */
+static uint64_t *entry_find(uint64_t va, unsigned *level)
+{
+        uint64_t *table = table_at(root_pa);
+
+        for (unsigned at = LEVEL_COUNT - 1;; at--) {
+                uint64_t *entry = &table[table_index(va, at)];
+                if (!(*entry & PTE_PRESENT))
+                        return NULL;
+                if (is_leaf(*entry, at)) {
+                        *level = at;
+                        return entry;
+                }
+                table = table_at(*entry);
+        }
+}
+
+static bool range_is_sane(uint64_t va, uint64_t pa, uint64_t bytes)
+{
+        uint64_t va_last, pa_last;
+
+        return bytes != 0 && is_aligned(va | pa | bytes, PAGE_BYTES) &&
+               !add_overflows(va, bytes - 1, &va_last) && !add_overflows(pa, bytes - 1, &pa_last) &&
+               pa_last >> arch_cpu_features.physical_address_bits == 0 &&
+               va >> 63 == va_last >> 63; /* does not run through the hole */
+}
+
+static void invalidate(uint64_t va)
+{
+        __asm__ volatile("invlpg (%0)" ::"r"(va) : "memory");
+}
+
+zx_status_t arch_unmap(uint64_t va, uint64_t bytes)
+{
+        zx_status_t status = ZX_OK;
+        uint64_t done = 0;
+
+        if (!range_is_sane(va, 0, bytes))
+                return ZX_ERR_INVALID_ARGS;
+        while (done < bytes) {
+                unsigned level = 0;
+                uint64_t *entry = entry_find(va + done, &level);
+                uint64_t step = entry != NULL ? level_bytes(level) : PAGE_BYTES;
+                if (entry == NULL) {
+                        status = ZX_ERR_NOT_FOUND;
+                } else {
+                        /* A large leaf is only ever unmapped whole. */
+                        ASSERT(is_aligned(va + done, step));
+                        ASSERT(step <= bytes - done);
+                        *entry = 0;
+                        invalidate(va + done);
+                }
+                done += step;
+        }
+        return status;
+}
+
+zx_status_t arch_map(uint64_t va, uint64_t pa, uint64_t bytes, uint32_t flags,
+                     const struct arch_table_source *source)
+{
+        zx_status_t status = ZX_OK;
+        uint64_t done = 0;
+
+        if (!range_is_sane(va, pa, bytes))
+                return ZX_ERR_INVALID_ARGS;
+        while (done < bytes && status == ZX_OK) {
+                unsigned level = leaf_level(va + done, pa + done, bytes - done);
+                bool occupied = false;
+                uint64_t *entry = entry_build(va + done, level, source, &occupied);
+                if (entry == NULL) {
+                        status = occupied ? ZX_ERR_ALREADY_EXISTS : ZX_ERR_NO_MEMORY;
+                } else if (*entry & PTE_PRESENT) {
+                        status = ZX_ERR_ALREADY_EXISTS;
+                } else {
+                        *entry = (pa + done) | leaf_bits(flags, level);
+                        done += level_bytes(level);
+                }
+        }
+        if (status != ZX_OK && done != 0) {
+                zx_status_t undone = arch_unmap(va, done);
+                ASSERT(undone == ZX_OK);
+        }
+        return status;
+}
+
+zx_status_t arch_query(uint64_t va, uint64_t *pa, uint32_t *flags, uint64_t *page_bytes)
+{
+        unsigned level = 0;
+        const uint64_t *entry = entry_find(va, &level);
+
+        if (entry == NULL)
+                return ZX_ERR_NOT_FOUND;
+        if (pa != NULL)
+                *pa = round_down(*entry & PTE_ADDRESS_MASK, level_bytes(level)) +
+                      (va & (level_bytes(level) - 1));
+        if (flags != NULL)
+                *flags = (*entry & PTE_WRITE ? ARCH_MAP_WRITE : 0u) |
+                         (*entry & PTE_NO_EXECUTE ? 0u : ARCH_MAP_EXECUTE) |
+                         (*entry & PTE_CACHE_DISABLE ? ARCH_MAP_UNCACHED : 0u) |
+                         (*entry & PTE_GLOBAL ? ARCH_MAP_GLOBAL : 0u) |
+                         (*entry & PTE_USER ? ARCH_MAP_USER : 0u);
+        if (page_bytes != NULL)
+                *page_bytes = level_bytes(level);
+        return ZX_OK;
+}
+
+size_t arch_image_parts(const struct arch_image_part **parts)
+{
+        static struct arch_image_part list[3 + STACK_COUNT];
+        static const char *const stack_names[STACK_COUNT] = {"boot stack", "double fault stack",
+                                                             "NMI stack", "machine check stack"};
+
+        list[0] = (struct arch_image_part){"text", (uint64_t)text_start,
+                                           (uint64_t)(text_end - text_start), ARCH_MAP_EXECUTE};
+        list[1] = (struct arch_image_part){"rodata", (uint64_t)rodata_start,
+                                           (uint64_t)(rodata_end - rodata_start), 0};
+        list[2] = (struct arch_image_part){"data", (uint64_t)data_start,
+                                           (uint64_t)(data_end - data_start), ARCH_MAP_WRITE};
+        for (unsigned i = 0; i < STACK_COUNT; i++)
+                list[3 + i] = (struct arch_image_part){stack_names[i], stack_bottom(i), STACK_BYTES,
+                                                       ARCH_MAP_WRITE};
+        *parts = list;
+        return ARRAY_COUNT(list);
+}
+
+zx_status_t arch_paging_build(const struct arch_ram_range *ram, size_t ram_count, uint64_t kernel_pa,
+                              const struct arch_table_source *source)
+{
+        const struct arch_image_part *parts;
+        size_t part_count = arch_image_parts(&parts);
+        zx_status_t status = ZX_OK;
+
+        ASSERT(stack_top(STACK_COUNT - 1) == (uint64_t)stacks_end); /* linker.ld agrees */
+        root_pa = source->alloc_page(source->context);
+        if (root_pa == 0)
+                return ZX_ERR_NO_MEMORY;
+        for (size_t i = 0; i < part_count && status == ZX_OK; i++)
+                status = arch_map(parts[i].va, kernel_pa + (parts[i].va - (uint64_t)image_start),
+                                  parts[i].bytes, parts[i].protection | ARCH_MAP_GLOBAL, source);
+        for (size_t i = 0; i < ram_count && status == ZX_OK; i++)
+                status = arch_map(ARCH_PHYSMAP_BASE + ram[i].pa, ram[i].pa, ram[i].bytes,
+                                  ARCH_MAP_WRITE | ARCH_MAP_GLOBAL, source);
+        return status;
+}
+
+void arch_paging_switch(void)
+{
+        ASSERT(root_pa != 0);
+        __asm__ volatile("mov %0, %%cr3" ::"r"(root_pa) : "memory");
+        table_base = ARCH_PHYSMAP_BASE;
+        /* A move to CR3 keeps global entries; the boot path's tables may have had some. */
+        arch_cpu_flush_global();
+}

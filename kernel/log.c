@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* log — see log.h. One line buffer on the stack per call, so that an exception inside a log call can log. */
+#include "kernel/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LOG_EARLY_BYTES 2048
+
+static struct log_sink *sinks;
+static char early_text[LOG_EARLY_BYTES];
+static size_t early_bytes, early_dropped_lines;
+
+static void write_line(const char *text, size_t bytes)
+{
+        if (sinks == NULL) {
+                if (bytes > LOG_EARLY_BYTES - early_bytes) {
+                        early_dropped_lines++;
+                        return;
+                }
+                memcpy(early_text + early_bytes, text, bytes);
+                early_bytes += bytes;
+                return;
+        }
+        for (struct log_sink *sink = sinks; sink != NULL; sink = sink->next)
+                sink->write(sink, text, bytes);
+}
+
+/* Formats `prefix`, the text and a newline into one write, so that a line is never torn. */
+static void PRINTF_LIKE(2, 0) log_prefixed(const char *prefix, const char *format, va_list arguments)
+{
+        char line[LOG_LINE_BYTES];
+        size_t used = strlen(prefix);
+        int wanted;
+
+        memcpy(line, prefix, used);
+        wanted = vsnprintf(line + used, sizeof(line) - used - 1, format, arguments);
+        if (wanted < 0)
+                wanted = 0;
+        if ((size_t)wanted >= sizeof(line) - used - 1) {
+                used = sizeof(line) - 2;
+                memcpy(line + used - 3, "...", 3);
+        } else {
+                used += (size_t)wanted;
+        }
+        line[used++] = '\n';
+        write_line(line, used);
+}
+
+void log_line(const char *format, ...)
+{
+        va_list arguments;
+        va_start(arguments, format);
+        log_prefixed("# ", format, arguments);
+        va_end(arguments);
+}
+
+void log_raw_v(const char *format, va_list arguments)
+{
+        log_prefixed("", format, arguments);
+}
+
+void log_raw(const char *format, ...)
+{
+        va_list arguments;
+        va_start(arguments, format);
+        log_prefixed("", format, arguments);
+        va_end(arguments);
+}
+
+void log_add_sink(struct log_sink *sink)
+{
+        bool first = sinks == NULL;
+
+        sink->next = sinks;
+        sinks = sink;
+        if (!first)
+                return;
+        sink->write(sink, early_text, early_bytes);
+        if (early_dropped_lines != 0)
+                log_line("log: %zu early lines did not fit and were dropped", early_dropped_lines);
+}
