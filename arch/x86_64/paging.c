@@ -70,7 +70,7 @@ static uint64_t leaf_bits(uint32_t flags, unsigned level)
                 bits |= PTE_CACHE_DISABLE | PTE_WRITE_THROUGH;
         if (flags & ARCH_MAP_GLOBAL)
                 bits |= PTE_GLOBAL;
-        if (!(flags & ARCH_MAP_EXECUTE) && arch_cpu_features.nx)
+        if (!(flags & ARCH_MAP_EXECUTE) && cpu_features()->nx)
                 bits |= PTE_NO_EXECUTE;
         if (level > 0)
                 bits |= PTE_LARGE;
@@ -80,7 +80,7 @@ static uint64_t leaf_bits(uint32_t flags, unsigned level)
 /* The largest leaf that starts at va and pa and is no longer than bytes. */
 static unsigned leaf_level(uint64_t va, uint64_t pa, uint64_t bytes)
 {
-        unsigned level = arch_cpu_features.gbpages ? 2 : 1;
+        unsigned level = cpu_features()->gbpages ? 2 : 1;
         while (level > 0 && (bytes < level_bytes(level) || !is_aligned(va | pa, level_bytes(level))))
                 level--;
         return level;
@@ -135,13 +135,8 @@ static bool range_is_sane(uint64_t va, uint64_t pa, uint64_t bytes)
 
         return bytes != 0 && is_aligned(va | pa | bytes, PAGE_BYTES) &&
                !add_overflows(va, bytes - 1, &va_last) && !add_overflows(pa, bytes - 1, &pa_last) &&
-               pa_last >> arch_cpu_features.physical_address_bits == 0 &&
+               pa_last >> cpu_features()->physical_bits == 0 &&
                va >> 63 == va_last >> 63; /* does not run through the hole */
-}
-
-static void invalidate(uint64_t va)
-{
-        __asm__ volatile("invlpg (%0)" ::"r"(va) : "memory");
 }
 
 zx_status_t arch_unmap(uint64_t va, uint64_t bytes)
@@ -162,7 +157,7 @@ zx_status_t arch_unmap(uint64_t va, uint64_t bytes)
                         ASSERT(is_aligned(va + done, step));
                         ASSERT(step <= bytes - done);
                         *entry = 0;
-                        invalidate(va + done);
+                        cpu_invalidate_page(va + done);
                 }
                 done += step;
         }
@@ -260,8 +255,11 @@ zx_status_t arch_paging_build(const struct arch_ram_range *ram, size_t ram_count
 void arch_paging_switch(void)
 {
         ASSERT(root_pa != 0);
-        __asm__ volatile("mov %0, %%cr3" ::"r"(root_pa) : "memory");
+        cpu_write_cr3(root_pa);
         table_base = ARCH_PHYSMAP_BASE;
-        /* A move to CR3 keeps global entries; the boot path's tables may have had some. */
-        arch_cpu_flush_global();
+        /* A write to CR3 keeps global translations, and the boot path's tables may have made some; a change
+         * of CR4.PGE drops them. */
+        cpu_write_cr4(cpu_read_cr4() & ~BIT_MASK(CPU_CR4_PGE_BIT));
+        if (cpu_features()->pge)
+                cpu_write_cr4(cpu_read_cr4() | BIT_MASK(CPU_CR4_PGE_BIT));
 }
