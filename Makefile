@@ -51,7 +51,7 @@ PURE_NAMES  := memory_map pmm page_cache buffer_chain
 PURE_SOURCES := $(wildcard $(PURE_NAMES:%=kernel/%.c))
 
 LIB_SOURCES    := $(wildcard $(LIB_PARTS:%=lib/%/*.c))
-ARCH_SOURCES   := $(filter-out arch/x86_64/boot_efi.c,$(wildcard arch/x86_64/*.c arch/x86_64/*.S))
+ARCH_SOURCES   := $(filter-out arch/x86_64/boot_efi%,$(wildcard arch/x86_64/*.c arch/x86_64/*.S))
 KERNEL_SOURCES := $(filter-out $(PURE_SOURCES),$(wildcard kernel/*.c))
 DRIVER_SOURCES := $(wildcard drivers/*/*.c)
 TEST_SOURCES   := $(if $(filter 1,$(TESTS)),tests/expect.c $(wildcard tests/boot/*.c))
@@ -107,7 +107,7 @@ endef
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
   -Wmissing-declarations -Wold-style-definition -Wpointer-arith -Wcast-align -Wwrite-strings \
-  -Wundef -Wvla -Wformat=2 -Wimplicit-fallthrough -Wdouble-promotion -Wredundant-decls \
+  -Wundef -Wvla -Wformat=2 -Wimplicit-fallthrough -Wdouble-promotion \
   -Wnested-externs -Wno-unused-parameter
 WARNINGS += $(if $(filter gcc,$(COMPILER)),-Wlogical-op -Wduplicated-cond -Wduplicated-branches \
   -Wtrampolines -Wstack-usage=2048,-Wno-gnu-statement-expression)
@@ -208,6 +208,11 @@ run: image
 debug:
 	./run-qemu.sh --gdb
 
+# Installs the tools that are missing (Debian, Ubuntu); NEED=image, run, test, clang, debug or all.
+NEED ?= test
+setup:
+	$(Q)tests/harness/setup.sh --need $(NEED)
+
 clean:
 	rm -rf build compile_commands.json
 
@@ -230,6 +235,7 @@ help:
 	@echo 'make bench                benchmarks; writes build/bench/results.json'
 	@echo 'make debug                QEMU waits for gdb; prints the line that connects'
 	@echo 'make compile_commands.json  for editors'
+	@echo 'make setup                installs the tools that are missing (Debian, Ubuntu)'
 	@echo 'make clean                removes build/'
 	@echo
 	@echo 'FLAVOUR=release|debug  CC=gcc|clang  TESTS=1|0  V=0|1  DL_DIR=FOLDER (archives already there)'

@@ -19,7 +19,7 @@ file=$1 sha256=$2 pool_path=$3 url=$4
 name=${file##*/}
 seconds_max=${FETCH_SECONDS_MAX:-120}
 apt_helper=/usr/lib/apt/apt-helper
-tried=
+tried=''
 # Where apt drops its privileges to _apt, a folder that only we can write to costs a warning, no more.
 part=$file.part.$$
 trap 'rm -f "$part" "$part".*' EXIT
@@ -37,7 +37,7 @@ failed() { # PLACE REASON
 }
 
 last_error() { # LOG
-        reason=$(grep -v -e '^W: ' -e '^E: Download Failed' "$1" | grep . | tail -n 1) || reason=
+        reason=$(grep -v -e '^W: ' -e '^E: Download Failed' "$1" | grep . | tail -n 1) || reason=''
         printf '%s\n' "${reason:-no answer within $seconds_max s}"
 }
 
@@ -75,6 +75,8 @@ from_debian() {
                 failed "Debian's mirror" 'no apt here'
                 return
         fi
+        # apt expands the word itself.
+        # shellcheck disable=SC2016
         sites=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 2> /dev/null | sort -u)
         if [ -z "$sites" ]; then
                 failed "Debian's mirror" 'apt has no sources (or apt-get update was never run)'
