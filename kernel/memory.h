@@ -29,6 +29,10 @@ void *memory_pa_to_va(uint64_t pa);
 /* The physical address behind a pointer into the physical map or into the kernel image. */
 uint64_t memory_va_to_pa(const void *va);
 
+/* Page tables out of kernel_pmm, in state MMU. */
+struct arch_table_source;
+extern const struct arch_table_source memory_table_source;
+
 enum memory_map_kind {
         MEMORY_MAP_DEVICE = 1, /* uncached, for registers */
         MEMORY_MAP_TABLE = 2,  /* cached, read-only, for firmware tables */

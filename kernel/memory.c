@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* memory — see memory.h for the way from the firmware's map to the pmm. */
+#include "kernel/memory.h"
+
+#include <string.h>
+
+#include "arch/arch.h"
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "kernel/boot_info.h"
+#include "kernel/cmdline.h"
+#include "kernel/command.h"
+#include "kernel/log.h"
+#include "kernel/memory_map.h"
+#include "kernel/panic.h"
+
+/* Below this much RAM the kernel says so and stops: the self-tests borrow up to 1 MiB in a row. */
+#define MEMORY_NEEDED_BYTES (8 * MIB)
+/* Early pages must be reachable in the boot path's tables (kernel/boot_info.h). */
+#define BOOT_MAPPED_BYTES GIB
+/* Carves: page 0, the image, and the early pages, which stay one range as long as they touch. */
+#define CARVES_MAX 8
+/* Where memory_map_physical puts its windows; arch/x86_64/address_space.h has the whole picture. */
+#define WINDOW_BASE 0xffffa00000000000ull
+#define WINDOW_END 0xffffb00000000000ull
+#define LARGE_PAGE_BYTES (2 * MIB)
+
+struct pmm kernel_pmm;
+
+static struct memory_range ranges[MEMORY_MAP_CAPACITY(BOOT_REGIONS_MAX, CARVES_MAX)];
+static struct memory_map map = {.ranges = ranges, .capacity = ARRAY_COUNT(ranges)};
+static struct memory_plan plan;
+static struct arch_ram_range ram[ARRAY_COUNT(ranges)];
+static uint64_t image_va, image_pa, image_bytes;
+static uint64_t window_next = WINDOW_BASE;
+static uint64_t early_page_count;
+
+static bool checker_enable;
+static uint64_t checker_fill_size = PAGE_BYTES;
+static char checker_action[8] = "panic";
+CMDLINE_FLAG(checker_enable, "kernel.pmm-checker.enable",
+             "fill free pages with a pattern and verify it when they are allocated");
+CMDLINE_UINT(checker_fill_size, "kernel.pmm-checker.fill-size", 8, PAGE_BYTES,
+             "bytes of each free page that the checker fills, a multiple of 8");
+CMDLINE_STRING(checker_action, "kernel.pmm-checker.action", "oops (log it) or panic");
+
+/* ---- before the pmm ---- */
+
+static uint64_t early_table_page(void *context)
+{
+        uint64_t pa;
+
+        (void)context;
+        if (memory_map_take(&map, 1, BOOT_MAPPED_BYTES, &pa) != ZX_OK)
+                return 0;
+        memset((void *)pa, 0, PAGE_BYTES); /* the boot tables map it where it is */
+        early_page_count++;
+        return pa;
+}
+
+static bool is_ours(uint32_t type)
+{
+        return type == BOOT_REGION_RAM || type == BOOT_REGION_LOADER || type == MEMORY_RANGE_IN_USE;
+}
+
+static size_t add_ram(size_t count, uint64_t pa, uint64_t end)
+{
+        if (pa >= end)
+                return count;
+        if (count > 0 && ram[count - 1].pa + ram[count - 1].bytes == pa) {
+                ram[count - 1].bytes += end - pa;
+                return count;
+        }
+        ASSERT(count < ARRAY_COUNT(ram));
+        ram[count] = (struct arch_ram_range){.pa = pa, .bytes = end - pa};
+        return count + 1;
+}
+
+/* What the physical map covers: all RAM except the image, whose code and constants must not be writable
+ * through a second address. */
+static size_t gather_ram(void)
+{
+        uint64_t image_end_pa = image_pa + image_bytes;
+        size_t count = 0;
+
+        for (size_t i = 0; i < map.count; i++) {
+                uint64_t pa = map.ranges[i].pa, end = pa + map.ranges[i].bytes;
+                if (!is_ours(map.ranges[i].type))
+                        continue;
+                count = add_ram(count, pa, min_u64(end, max_u64(pa, image_pa)));
+                count = add_ram(count, max_u64(pa, min_u64(end, image_end_pa)), end);
+        }
+        return count;
+}
+
+static void read_map(const struct boot_info *boot_info)
+{
+        zx_status_t status = memory_map_normalise(&map, boot_info->regions, boot_info->region_count);
+        uint64_t usable;
+
+        if (status != ZX_OK)
+                panic("the firmware's memory map: %s", zx_status_name(status));
+        if (boot_info->regions_dropped != 0)
+                log_line("memory: %u regions did not fit in boot_info and are not used",
+                         boot_info->regions_dropped);
+        usable = memory_map_bytes(&map, BOOT_REGION_RAM) + memory_map_bytes(&map, BOOT_REGION_LOADER);
+        if (usable < MEMORY_NEEDED_BYTES - MIB) /* a firmware keeps some of what the machine has */
+                panic("not enough memory: %llu KiB of RAM, this kernel needs %u MiB",
+                      (unsigned long long)(usable / KIB), (unsigned)(MEMORY_NEEDED_BYTES / MIB));
+
+        status = memory_map_carve(&map, image_pa, image_bytes);
+        if (status != ZX_OK)
+                log_line("memory: the image at 0x%llx is not all RAM in the firmware's map: %s",
+                         (unsigned long long)image_pa, zx_status_name(status));
+        /* Page 0 is never handed out, so that a physical address of 0 can mean "none". */
+        status = memory_map_carve(&map, 0, PAGE_BYTES);
+        if (status != ZX_OK && status != ZX_ERR_NOT_FOUND)
+                panic("memory: page 0: %s", zx_status_name(status));
+}
+
+static void build_tables(void)
+{
+        const struct arch_table_source source = {.alloc_page = early_table_page};
+        zx_status_t status = arch_paging_build(ram, gather_ram(), image_pa, &source);
+
+        if (status != ZX_OK)
+                panic("page tables: %s after %llu pages", zx_status_name(status),
+                      (unsigned long long)early_page_count);
+        arch_paging_switch();
+}
+
+/* ---- the pmm ---- */
+
+static void add_arena(const struct pmm_arena_config *config)
+{
+        struct memory_range taken;
+        uint64_t cursor = 0;
+        zx_status_t status = pmm_add_arena_at(&kernel_pmm, config);
+
+        if (status != ZX_OK)
+                panic("pmm: arena at 0x%llx: %s", (unsigned long long)config->pa, zx_status_name(status));
+        while (memory_map_next_taken(&map, config, &cursor, &taken)) {
+                if (taken.type == BOOT_REGION_LOADER)
+                        continue; /* we run on our own tables and boot_info is copied: RAM now */
+                status = pmm_wire_range(&kernel_pmm, taken.pa, taken.bytes / PAGE_BYTES);
+                if (status != ZX_OK)
+                        panic("pmm: reserving 0x%llx: %s", (unsigned long long)taken.pa,
+                              zx_status_name(status));
+        }
+}
+
+static void checker_report(void *context, const struct pmm_checker_report *report)
+{
+        const uint8_t *bytes = (const uint8_t *)report->va + report->first_bad_byte;
+
+        (void)context;
+        log_line("pmm-checker: free page 0x%llx was written at offset %zu: %02x, expected %02x",
+                 (unsigned long long)report->page->pa, report->first_bad_byte, bytes[0],
+                 PMM_CHECKER_PATTERN);
+        if (report->panic)
+                panic("pmm-checker: a free page was written to");
+}
+
+static void start_checker(void)
+{
+        struct pmm_checker_config config = {.fill_bytes = (uint32_t)checker_fill_size,
+                                            .panic = strcmp(checker_action, "oops") != 0,
+                                            .report = checker_report};
+
+        if (!checker_enable)
+                return;
+        if (strcmp(checker_action, "oops") != 0 && strcmp(checker_action, "panic") != 0)
+                log_line("cmdline: 'kernel.pmm-checker.action=%s': expected oops or panic", checker_action);
+        if (!pmm_checker_fill_bytes_valid(checker_fill_size)) {
+                log_line("cmdline: 'kernel.pmm-checker.fill-size=%llu': expected a multiple of 8",
+                         (unsigned long long)checker_fill_size);
+                config.fill_bytes = PAGE_BYTES;
+        }
+        pmm_checker_enable(&kernel_pmm, &config);
+        pmm_checker_arm(&kernel_pmm);
+        log_line("pmm-checker: armed, %u bytes a page", config.fill_bytes);
+}
+
+void memory_init(const struct boot_info *boot_info)
+{
+        const struct arch_image_part *parts;
+        zx_status_t status;
+
+        arch_image_parts(&parts);
+        image_va = parts[0].va;
+        image_pa = boot_info->kernel_pa;
+        image_bytes = boot_info->kernel_bytes;
+        read_map(boot_info);
+        build_tables();
+
+        status = pmm_init(&kernel_pmm, ARCH_PHYSMAP_BASE);
+        ASSERT(status == ZX_OK);
+        memory_map_plan_arenas(&map, &plan);
+        for (size_t i = 0; i < plan.arena_count; i++)
+                add_arena(&plan.arenas[i]);
+        log_line("memory: %llu MiB in %zu arenas, %llu MiB free, %llu pages of tables, image at 0x%llx",
+                 (unsigned long long)(pmm_count_total_bytes(&kernel_pmm) / MIB), plan.arena_count,
+                 (unsigned long long)(pmm_count_free_pages(&kernel_pmm) * PAGE_BYTES / MIB),
+                 (unsigned long long)early_page_count, (unsigned long long)image_pa);
+        if (plan.left_out_bytes >= 2 * PAGE_BYTES)
+                log_line("memory: %llu KiB in %zu pieces are in no arena",
+                         (unsigned long long)(plan.left_out_bytes / KIB), plan.left_out_count);
+        start_checker();
+}
+
+void *memory_pa_to_va(uint64_t pa)
+{
+        return (void *)(pa + ARCH_PHYSMAP_BASE);
+}
+
+uint64_t memory_va_to_pa(const void *va)
+{
+        uint64_t address = (uint64_t)va;
+
+        if (address - image_va < image_bytes)
+                return address - image_va + image_pa;
+        ASSERT(address - ARCH_PHYSMAP_BASE < ARCH_PHYSMAP_BYTES);
+        return address - ARCH_PHYSMAP_BASE;
+}
+
+/* ---- windows onto memory that is not ours ---- */
+
+static uint64_t table_page(void *context)
+{
+        struct vm_page *page;
+
+        (void)context;
+        if (pmm_alloc_page(&kernel_pmm, PMM_ALLOC_ANY, &page) != ZX_OK)
+                return 0;
+        pmm_set_state(&kernel_pmm, page, VM_PAGE_MMU);
+        memset(pmm_page_va(&kernel_pmm, page), 0, PAGE_BYTES);
+        return page->pa;
+}
+
+const struct arch_table_source memory_table_source = {.alloc_page = table_page};
+
+zx_status_t memory_map_physical(uint64_t pa, uint64_t bytes, enum memory_map_kind kind, void **va_out)
+{
+        uint64_t first = round_down(pa, PAGE_BYTES), last, va, mapped_bytes;
+        zx_status_t status;
+
+        if (bytes == 0 || add_overflows(pa, bytes - 1, &last))
+                return ZX_ERR_INVALID_ARGS;
+        mapped_bytes = round_down(last, PAGE_BYTES) - first + PAGE_BYTES;
+        va = window_next;
+        if (mapped_bytes >= LARGE_PAGE_BYTES) /* so that large pages fit */
+                va = round_up(va, LARGE_PAGE_BYTES) + first % LARGE_PAGE_BYTES;
+        if (mapped_bytes > WINDOW_END - va)
+                return ZX_ERR_NO_MEMORY;
+        status = arch_map(va, first, mapped_bytes,
+                          ARCH_MAP_GLOBAL |
+                                  (kind == MEMORY_MAP_DEVICE ? ARCH_MAP_UNCACHED | ARCH_MAP_WRITE : 0),
+                          &memory_table_source);
+        if (status != ZX_OK)
+                return status;
+        window_next = va + mapped_bytes + PAGE_BYTES; /* a page that is not mapped between two windows */
+        *va_out = (void *)(va + (pa - first));
+        return ZX_OK;
+}
+
+/* ---- console ---- */
+
+static void pmm_print(void)
+{
+        for (uint32_t i = 0; i < kernel_pmm.arena_count; i++) {
+                const struct pmm_arena *arena = &kernel_pmm.arenas[i];
+                log_line("pmm: arena %u '%s' 0x%llx..0x%llx, %llu pages", i, arena->name,
+                         (unsigned long long)arena->pa,
+                         (unsigned long long)(arena->pa + arena->page_count * PAGE_BYTES),
+                         (unsigned long long)arena->page_count);
+        }
+        for (unsigned state = 0; state < VM_PAGE_STATE_COUNT; state++) {
+                if (pmm_count_state(&kernel_pmm, state) != 0)
+                        log_line("pmm: %-12s %llu pages", vm_page_state_name(state),
+                                 (unsigned long long)pmm_count_state(&kernel_pmm, state));
+        }
+        log_line("pmm: %llu allocation failures, longest contiguous search %llu runs",
+                 (unsigned long long)kernel_pmm.statistics.allocation_failures,
+                 (unsigned long long)kernel_pmm.statistics.runs_examined_max);
+        for (size_t i = 0; i < map.count; i++)
+                log_line("memory: range 0x%llx..0x%llx type %u", (unsigned long long)map.ranges[i].pa,
+                         (unsigned long long)(map.ranges[i].pa + map.ranges[i].bytes),
+                         map.ranges[i].type);
+}
+COMMAND(pmm_command, "pmm", "arenas, pages by state, and the normalised memory map", pmm_print);
