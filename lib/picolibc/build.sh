@@ -49,11 +49,10 @@ esac
 # next layer; so the same code is assembled with ordinary stores.
 PICOLIBC_FLAGS="-m64 -mcmodel=kernel -mno-red-zone -fno-pic -fno-pie \
 -fno-omit-frame-pointer -fno-stack-protector -fno-asynchronous-unwind-tables -fno-unwind-tables \
--ffunction-sections -fdata-sections -fcf-protection=none -gdwarf-4 -Dmovntiq=movq \
--ffile-prefix-map=$work/build=picolibc-$version -ffile-prefix-map=$work/=picolibc-$version/ \
--ffile-prefix-map=../picolibc-$version/=picolibc-$version/"
+-ffunction-sections -fdata-sections -fcf-protection=none -gdwarf-4 -Dmovntiq=movq"
+PICOLIBC_WORK=$work
 PATH=$here:$PATH
-export PICOLIBC_CC PICOLIBC_FLAGS PATH
+export PICOLIBC_CC PICOLIBC_FLAGS PICOLIBC_WORK PATH
 
 meson_options="
 --prefix=/ --libdir=lib --includedir=include --optimization=2 -Ddebug=true
