@@ -231,6 +231,50 @@ void arch_trap_describe(const struct arch_trap_frame *frame, arch_line_fn line);
  * stack. `frame` NULL: from the caller. Returns how many were stored, at most `max`. */
 size_t arch_backtrace(const struct arch_trap_frame *frame, uint64_t *addresses, size_t max);
 
+/* Once, at the start of a panic, in any context: interrupts off, and from now on no fault counts as expected
+ * (arch_trap_probe), so that a fault inside the panic ends in kernel_trap_panic again. */
+void arch_panic_begin(void);
+
+/* ---- expected faults, for tests ---- */
+
+#define ARCH_TRAP_CAUSE_BYTES 192
+
+enum arch_trap_vector {
+        ARCH_TRAP_DIVIDE_ERROR = 0,
+        ARCH_TRAP_BREAKPOINT = 3,
+        ARCH_TRAP_INVALID_OPCODE = 6,
+        ARCH_TRAP_NO_FPU = 7, /* x87 or vector instruction while they are off */
+        ARCH_TRAP_DOUBLE_FAULT = 8,
+        ARCH_TRAP_GENERAL_PROTECTION = 13,
+        ARCH_TRAP_PAGE_FAULT = 14,
+};
+
+/* The error code of a page fault. */
+enum arch_page_fault_bits {
+        ARCH_PAGE_FAULT_PRESENT = 1, /* a translation was there and forbade the access; clear: none was there */
+        ARCH_PAGE_FAULT_WRITE = 2,
+        ARCH_PAGE_FAULT_USER = 4,
+        ARCH_PAGE_FAULT_RESERVED_BIT = 8,
+        ARCH_PAGE_FAULT_FETCH = 16,
+};
+
+struct arch_trap_info {
+        uint32_t vector; /* enum arch_trap_vector, or another exception */
+        uint64_t error;  /* 0 where the CPU has none */
+        uint64_t address; /* that a page fault was about; else 0 */
+        uint64_t rip;    /* the instruction that faulted (after it, for a breakpoint) */
+        char cause[ARCH_TRAP_CAUSE_BYTES]; /* as arch_trap_describe would begin */
+};
+
+/* Calls function(context) and survives an exception in it.
+ *   info     out: which exception, untouched without one; may be NULL
+ *   returns  true when it faulted (it was then left where it stood: locks held, memory half written);
+ *            false when it returned
+ * May be nested. Interrupts that come in meanwhile are handled as ever, and a fault in one of their handlers
+ * is a panic as ever. NMI and machine check are never expected. Context: not in interrupt handlers. */
+bool MUST_CHECK arch_trap_probe(void (*function)(void *context), void *context,
+                                struct arch_trap_info *info);
+
 /* ---- leaving ---- */
 
 struct arch_exit_config {

@@ -67,6 +67,11 @@ void trap_set_nmi_handler(trap_handler handler, void *context);
 /* Interrupts that came in on vectors without a handler, since boot. */
 uint64_t trap_unexpected_count(void);
 
+/* Adds the cause in words to `text`: "page fault: write to 0x1000 (nothing is mapped there)". Reads the frame
+ * and, for an invalid opcode in .text, the instruction. trap_describe.c. */
+struct text;
+void trap_add_cause(struct text *text, const struct arch_trap_frame *frame);
+
 /* Fills the interrupt descriptor table and loads it. Once, by arch_cpu_init, which has already set up the
  * task state segment with the interrupt stacks. */
 void trap_init(void);

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* trap — the interrupt descriptor table, and who gets which exception, interrupt or NMI. See trap.h.
+ *
+ * Facts: Intel SDM 3, 6.14 (64-bit gates, interrupt stack table), table 6-1 (vectors). */
+#include "arch/trap.h"
+
+#include "arch/arch.h"
+#include "arch/cpu.h"
+#include "arch/text.h"
+#include "base/assert.h"
+#include "base/bytes.h"
+
+/* ---- trap.S ---- */
+
+extern const char trap_entry[], trap_probe_recover[];
+bool trap_probe_call(void (*function)(void *), void *context, uint64_t *stack_out);
+void trap_dispatch(struct arch_trap_frame *frame);
+
+/* ---- the table ---- */
+
+#define GATE_INTERRUPT 0x8e /* present, ring 0, 64-bit interrupt gate */
+
+struct gate {
+        uint16_t offset_low;
+        uint16_t selector;
+        uint8_t stack; /* slot of the interrupt stack table, 0: stay on the current stack */
+        uint8_t type;
+        uint16_t offset_middle;
+        uint32_t offset_high;
+        uint32_t reserved;
+};
+_Static_assert(sizeof(struct gate) == 16, "read by the CPU: Intel SDM 3, figure 6-8");
+
+struct table_pointer {
+        uint16_t limit;
+        uint64_t base;
+} PACKED;
+
+static ALIGNED(16) struct gate gates[TRAP_VECTOR_COUNT];
+
+static uint8_t stack_of_vector(unsigned vector)
+{
+        switch (vector) {
+        case TRAP_DOUBLE_FAULT:
+                return CPU_IST_DOUBLE_FAULT;
+        case TRAP_NMI:
+                return CPU_IST_NMI;
+        case TRAP_MACHINE_CHECK:
+        case TRAP_DEBUG:
+                return CPU_IST_MACHINE_CHECK;
+        default:
+                return CPU_IST_NONE;
+        }
+}
+
+void trap_init(void)
+{
+        struct table_pointer pointer = {.limit = sizeof(gates) - 1, .base = (uint64_t)gates};
+
+        for (unsigned vector = 0; vector < TRAP_VECTOR_COUNT; vector++) {
+                uint64_t entry = (uint64_t)trap_entry + vector * TRAP_ENTRY_BYTES;
+                gates[vector] = (struct gate){.offset_low = (uint16_t)entry,
+                                              .selector = CPU_SELECTOR_CODE,
+                                              .stack = stack_of_vector(vector),
+                                              .type = GATE_INTERRUPT,
+                                              .offset_middle = (uint16_t)(entry >> 16),
+                                              .offset_high = (uint32_t)(entry >> 32)};
+        }
+        __asm__ volatile("lidt %0" : : "m"(pointer) : "memory");
+}
+
+/* ---- handlers ---- */
+
+struct handler {
+        trap_handler function;
+        void *context;
+};
+
+static struct handler handlers[TRAP_VECTOR_COUNT]; /* of exceptions only the NMI's is used */
+static uint64_t unexpected_count;
+/* Interrupt and NMI handlers that have been entered and not left. */
+static unsigned handler_depth;
+
+/* An interrupt, or an NMI, on this CPU must not meet half of a new pair: without the function there is no
+ * pair, and the function is the last to appear. Compiler barriers are enough on one CPU. */
+static void set_handler(struct handler *handler, trap_handler function, void *context)
+{
+        __atomic_store_n(&handler->function, NULL, __ATOMIC_RELAXED);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        handler->context = context;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        __atomic_store_n(&handler->function, function, __ATOMIC_RELAXED);
+}
+
+void trap_set_interrupt_handler(uint8_t vector, trap_handler function, void *context)
+{
+        ASSERT(vector >= TRAP_FIRST_INTERRUPT);
+        bool enabled = arch_interrupts_disable();
+        set_handler(&handlers[vector], function, context);
+        arch_interrupts_restore(enabled);
+}
+
+void trap_set_nmi_handler(trap_handler function, void *context)
+{
+        set_handler(&handlers[TRAP_NMI], function, context);
+}
+
+uint64_t trap_unexpected_count(void)
+{
+        return unexpected_count;
+}
+
+/* ---- expected faults ---- */
+
+/* The probe that is running: the stack pointer to continue with, 0 when none is, and what to fill. */
+static uint64_t probe_stack;
+static struct arch_trap_info *probe_info;
+
+bool arch_trap_probe(void (*function)(void *context), void *context, struct arch_trap_info *info)
+{
+        uint64_t outer_stack = probe_stack;
+        struct arch_trap_info *outer_info = probe_info;
+        bool faulted;
+
+        ASSERT(handler_depth == 0);
+        probe_info = info;
+        faulted = trap_probe_call(function, context, &probe_stack);
+        probe_stack = outer_stack;
+        probe_info = outer_info;
+        return faulted;
+}
+
+void arch_panic_begin(void)
+{
+        arch_interrupts_disable();
+        probe_stack = 0;
+}
+
+/* Makes the frame continue in trap_probe_call, which restores the flags (interrupts too) by itself. */
+static void leave_probe(struct arch_trap_frame *frame)
+{
+        if (probe_info != NULL) {
+                struct text text = text_begin(probe_info->cause, sizeof(probe_info->cause));
+                trap_add_cause(&text, frame);
+                probe_info->vector = (uint32_t)frame->vector;
+                probe_info->error = frame->error;
+                probe_info->address = frame->vector == TRAP_PAGE_FAULT ? frame->cr2 : 0;
+                probe_info->rip = frame->rip;
+        }
+        frame->rip = (uint64_t)trap_probe_recover;
+        frame->rsp = probe_stack;
+        frame->cs = CPU_SELECTOR_CODE;
+        frame->ss = CPU_SELECTOR_DATA;
+        frame->rflags = BIT_MASK(CPU_RFLAGS_RESERVED_BIT);
+        probe_stack = 0; /* a fault on the way back is a panic */
+}
+
+/* ---- dispatch ---- */
+
+static void dispatch_exception(struct arch_trap_frame *frame)
+{
+        frame->cr2 = cpu_read_cr2();
+        frame->dr6 = cpu_read_dr6();
+        if (probe_stack == 0 || handler_depth != 0 || frame->vector == TRAP_MACHINE_CHECK)
+                kernel_trap_panic(frame);
+        leave_probe(frame);
+}
+
+static void dispatch_to_handler(struct arch_trap_frame *frame)
+{
+        struct handler *handler = &handlers[frame->vector];
+        trap_handler function = __atomic_load_n(&handler->function, __ATOMIC_RELAXED);
+
+        if (function == NULL && frame->vector == TRAP_NMI)
+                kernel_trap_panic(frame);
+        if (function == NULL) {
+                unexpected_count++;
+                return;
+        }
+        handler_depth++;
+        function(frame, handler->context);
+        handler_depth--;
+}
+
+/* Called by trap_common for every trap; interrupts are off. */
+void trap_dispatch(struct arch_trap_frame *frame)
+{
+        frame->cr2 = 0;
+        frame->dr6 = 0;
+        if (frame->vector >= TRAP_FIRST_INTERRUPT || frame->vector == TRAP_NMI)
+                dispatch_to_handler(frame);
+        else
+                dispatch_exception(frame);
+}
