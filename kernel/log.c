@@ -81,3 +81,11 @@ void log_add_sink(struct log_sink *sink)
         if (early_dropped_lines != 0)
                 log_line("log: %zu early lines did not fit and were dropped", early_dropped_lines);
 }
+
+struct log_sink *log_replace_sinks(struct log_sink *new_sinks)
+{
+        struct log_sink *old = sinks;
+
+        sinks = new_sinks;
+        return old;
+}

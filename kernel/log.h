@@ -29,5 +29,8 @@ struct log_sink {
         struct log_sink *next;
 };
 void log_add_sink(struct log_sink *sink);
+/* Sends all lines to `sinks` (a list, NULL: to the early buffer) and returns the list that was there. For
+ * tests that look at what is logged; they put the old one back. */
+struct log_sink *log_replace_sinks(struct log_sink *sinks);
 
 #endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* Tests of kernel/cmdline.c, kernel/glob.c and what they say on the console. The words that these tests parse
+ * are declared here, so they are in the table of every image that has tests. */
+#include "tests/expect.h"
+
+#include <string.h>
+
+#include "kernel/cmdline.h"
+#include "kernel/glob.h"
+#include "kernel/log.h"
+
+static uint64_t number = 7;
+static bool flag;
+static char text[8] = "default";
+CMDLINE_UINT(number, "selftest.number", 5, 3ull << 30, "for the self-tests of the command line");
+CMDLINE_FLAG(flag, "selftest.flag", "for the self-tests of the command line");
+CMDLINE_STRING(text, "selftest.text", "for the self-tests of the command line");
+
+/* Keeps what is logged instead of printing it. */
+struct capture {
+        struct log_sink sink;
+        char text[1024];
+        size_t bytes;
+};
+
+static void capture_write(struct log_sink *sink, const char *line, size_t bytes)
+{
+        struct capture *capture = CONTAINER_OF(sink, struct capture, sink);
+
+        if (bytes < sizeof(capture->text) - capture->bytes) {
+                memcpy(capture->text + capture->bytes, line, bytes);
+                capture->bytes += bytes;
+        }
+}
+
+/* Parses `words` and compares the number of complaints and their text. */
+static void expect_parse(struct test *t, const char *words, size_t reported, const char *said)
+{
+        struct capture capture = {.sink.write = capture_write};
+        struct log_sink *console = log_replace_sinks(&capture.sink);
+        size_t count = cmdline_parse(words);
+
+        log_replace_sinks(console);
+        EXPECT_EQ(count, reported);
+        EXPECT_STR_EQ(capture.text, said);
+}
+
+#define NUMBER_EXPECTED "expected selftest.number=N with N from 5 to 3221225472\n"
+
+TEST(cmdline, numbers)
+{
+        expect_parse(t, "selftest.number=5", 0, "");
+        EXPECT_EQ(number, 5);
+        expect_parse(t, "  selftest.number=0x1F\n", 0, "");
+        EXPECT_EQ(number, 31);
+        expect_parse(t, "selftest.number=3G", 0, "");
+        EXPECT_EQ(number, 3ull << 30);
+        expect_parse(t, "selftest.number=2m\tselftest.number=64k", 0, "");
+        EXPECT_EQ(number, 65536);
+}
+
+TEST(cmdline, wrong_numbers_keep_the_value)
+{
+        number = 9;
+        expect_parse(t, "selftest.number", 1, "# cmdline: 'selftest.number': " NUMBER_EXPECTED);
+        expect_parse(t, "selftest.number=", 1, "# cmdline: 'selftest.number=': " NUMBER_EXPECTED);
+        expect_parse(t, "selftest.number=4", 1, "# cmdline: 'selftest.number=4': " NUMBER_EXPECTED);
+        expect_parse(t, "selftest.number=4G", 1, "# cmdline: 'selftest.number=4G': " NUMBER_EXPECTED);
+        expect_parse(t, "selftest.number=12x", 1, "# cmdline: 'selftest.number=12x': " NUMBER_EXPECTED);
+        expect_parse(t, "selftest.number=-6", 1, "# cmdline: 'selftest.number=-6': " NUMBER_EXPECTED);
+        expect_parse(t, "selftest.number=0x", 1, "# cmdline: 'selftest.number=0x': " NUMBER_EXPECTED);
+        /* 2^64 + 6 and 2^34 G would be in range if they were cut to 64 bits. */
+        expect_parse(t, "selftest.number=18446744073709551622", 1,
+                     "# cmdline: 'selftest.number=18446744073709551622': " NUMBER_EXPECTED);
+        expect_parse(t, "selftest.number=17179869185G", 1,
+                     "# cmdline: 'selftest.number=17179869185G': " NUMBER_EXPECTED);
+        EXPECT_EQ(number, 9);
+}
+
+TEST(cmdline, flags)
+{
+        flag = false;
+        expect_parse(t, "selftest.flag", 0, "");
+        EXPECT_TRUE(flag);
+        expect_parse(t, "selftest.flag=off", 0, "");
+        EXPECT_FALSE(flag);
+        expect_parse(t, "selftest.flag=true", 0, "");
+        EXPECT_TRUE(flag);
+        expect_parse(t, "selftest.flag=maybe", 1,
+                     "# cmdline: 'selftest.flag=maybe': expected true or false\n");
+        EXPECT_TRUE(flag);
+}
+
+TEST(cmdline, strings)
+{
+        expect_parse(t, "selftest.text=a=b", 0, "");
+        EXPECT_STR_EQ(text, "a=b");
+        expect_parse(t, "selftest.text=1234567", 0, "");
+        EXPECT_STR_EQ(text, "1234567");
+        expect_parse(t, "selftest.text=12345678", 1,
+                     "# cmdline: 'selftest.text': expected selftest.text=TEXT of at most 7 characters\n");
+        EXPECT_STR_EQ(text, "1234567");
+        expect_parse(t, "selftest.text=", 0, "");
+        EXPECT_STR_EQ(text, "");
+}
+
+TEST(cmdline, unknown_words_are_named)
+{
+        expect_parse(t, "", 0, "");
+        expect_parse(t, " \n ", 0, "");
+        expect_parse(t, "selftest.fla selftest.flags=1", 2,
+                     "# cmdline: unknown word 'selftest.fla'; cmd=cmdline lists the known ones\n"
+                     "# cmdline: unknown word 'selftest.flags'; cmd=cmdline lists the known ones\n");
+        expect_parse(t, "virtio_mmio.device=512@0xfeb00e00:12", 0, "");
+}
+
+TEST(cmdline, glob)
+{
+        EXPECT_TRUE(glob_matches("pmm.*", "pmm.free"));
+        EXPECT_TRUE(glob_matches("*", ""));
+        EXPECT_TRUE(glob_matches("*.*e*d", "pmm.freed"));
+        EXPECT_TRUE(glob_matches("a*b*c", "a.b.b.c"));
+        EXPECT_TRUE(glob_matches("p?m.x", "pmm.x"));
+        EXPECT_FALSE(glob_matches("p?m.x", "pm.x"));
+        EXPECT_FALSE(glob_matches("pmm.*", "pm.free"));
+        EXPECT_FALSE(glob_matches("pmm", "pmm.free"));
+        EXPECT_FALSE(glob_matches("*ab", "abc"));
+        EXPECT_FALSE(glob_matches("", "a"));
+}
+
+TEST(cmdline, long_lines_are_cut_and_say_so)
+{
+        struct capture capture = {.sink.write = capture_write};
+        struct log_sink *console = log_replace_sinks(&capture.sink);
+        char long_text[LOG_LINE_BYTES + 10];
+
+        memset(long_text, 'x', sizeof(long_text) - 1);
+        long_text[sizeof(long_text) - 1] = '\0';
+        log_line("%s", long_text);
+        log_replace_sinks(console);
+        EXPECT_EQ(capture.bytes, LOG_LINE_BYTES - 1);
+        EXPECT_BYTES_EQ(capture.text, "# xxx", 5);
+        EXPECT_BYTES_EQ(capture.text + capture.bytes - 5, "x...\n", 5);
+}
