@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* virtqueue_driver — the driver's end of a virtqueue: gives chains of buffers to a device that is not
+ * trusted, and takes them back.
+ *
+ *      add, add       publish           (device)          get
+ *   free ----> added ----------> in flight ----> used ----------> free
+ *              nobody sees it    the device's until get() has returned its cookie
+ *
+ * Ten lines of use (compiled as they stand by tests/boot/virtqueue_test.c):
+ *
+ *   struct virtqueue_element element = {.dev = buffer_dev, .bytes = 1536};
+ *   struct virtqueue_chain chain = {.elements = &element, .writable_count = 1, .cookie = buffer};
+ *   struct virtqueue_completion done[16];
+ *   uint32_t count;
+ *   if (virtqueue_driver_add(&queue, &chain) == ZX_OK)      // as often as there is room
+ *           virtqueue_driver_publish(&queue);               // once a batch
+ *   if (virtqueue_driver_kick_needed(&queue))
+ *           notify_device(&queue);
+ *   while (virtqueue_driver_get(&queue, done, 16, &count) == ZX_OK)
+ *           consume(done, count);                           // done[i].cookie is ours again
+ *
+ * To sleep until the device has used something, in this order: get() until ZX_ERR_SHOULD_WAIT, then
+ * virtqueue_driver_ask(&queue, 1); sleep only if that returned false.
+ *
+ * Owner       caller gives the memory (three areas, one slot an entry); it may take it back when the
+ *             device has been reset. Buffers are the caller's; this part keeps only addresses.
+ * Peer        may write: everything in the three areas (by the rules only the device area). Nothing in
+ *             them is believed: what we wrote is remembered in the slots, what the device wrote is read
+ *             once and checked. A broken rule is latched in `fault`; from then on every call says
+ *             ZX_ERR_IO_DATA_INTEGRITY, and the way out is: reset the device, take_unused(), init().
+ * Context     one caller at a time for one queue; never sleeps, never allocates, no locks
+ * Invariants  [V1] published - taken chains are in flight; added - taken is at most size
+ *             [V2] taken <= seen <= published <= added. They count chains since init and never wrap; the
+ *                  ring's 16-bit indices are their low bits
+ *             [V3] free_count slots are on the free list from free_head; every other slot belongs to
+ *                  exactly one chain that was added and not yet taken back
+ * Facts       Virtio 1.3, 2.7; split layout only so far, seen through this face so that the packed one
+ *             can stand behind it without a change for drivers */
+#ifndef VIRTQUEUE_VIRTQUEUE_DRIVER_H
+#define VIRTQUEUE_VIRTQUEUE_DRIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/status.h"
+#include "virtqueue/virtqueue_layout.h"
+
+/* The rule that the device broke; the comment says what `value` and `limit` of the fault mean. */
+enum virtqueue_fault_reason {
+        VIRTQUEUE_FAULT_NONE = 0,
+        VIRTQUEUE_FAULT_INDEX_JUMP,       /* used.idx moved by value, limit chains could be used */
+        VIRTQUEUE_FAULT_ID_RANGE,         /* used id value, limit entries in the ring */
+        VIRTQUEUE_FAULT_ID_NOT_AVAILABLE, /* used id value was not made available as a head */
+        VIRTQUEUE_FAULT_ID_TWICE,         /* used id value had been given back already */
+        VIRTQUEUE_FAULT_LENGTH,           /* used length value, limit bytes were writable */
+};
+
+struct virtqueue_fault {
+        enum virtqueue_fault_reason reason;
+        uint32_t value;
+        uint32_t limit;
+        uint16_t used_index; /* of the used entry that was being read */
+};
+
+/* One buffer of a chain, as the device sees it. */
+struct virtqueue_element {
+        uint64_t dev;   /* device address */
+        uint32_t bytes; /* 1..; a zero-length element is fatal for some devices */
+};
+
+struct virtqueue_chain {
+        const struct virtqueue_element *elements; /* those the device reads, then those it writes */
+        uint32_t readable_count;
+        uint32_t writable_count;
+        void *cookie; /* comes back with the completion; not looked at */
+};
+
+struct virtqueue_completion {
+        void *cookie;
+        uint32_t written_bytes; /* 0..the chain's writable bytes; bytes behind it are garbage */
+};
+
+/* What we remember of each descriptor; private memory, never shown to the device. */
+struct virtqueue_slot {
+        void *cookie;
+        uint64_t sequence;       /* in a head: chains added before this one */
+        uint32_t writable_bytes; /* in a head */
+        uint16_t count;          /* in a head: descriptors of the chain */
+        uint16_t next;           /* of the chain, or of the free list */
+        uint32_t state;          /* enum virtqueue_slot_state */
+        uint32_t reserved;
+};
+
+enum virtqueue_slot_state {
+        VIRTQUEUE_SLOT_FREE = 0,
+        VIRTQUEUE_SLOT_RETURNED, /* free, and was a head when it was last in use */
+        VIRTQUEUE_SLOT_HEAD,
+        VIRTQUEUE_SLOT_LINK, /* in a chain, not its head */
+};
+
+struct virtqueue_area {
+        void *va;
+        uint64_t dev; /* device address of the same byte */
+};
+
+struct virtqueue_driver_config {
+        uint32_t size;                     /* entries: a power of two, 1..VIRTQUEUE_SIZE_MAX */
+        bool event_index;                  /* EVENT_IDX was negotiated */
+        struct virtqueue_area descriptors; /* virtqueue_descriptors_bytes(size), 16-aligned */
+        struct virtqueue_area avail;       /* virtqueue_avail_bytes(size), 2-aligned */
+        struct virtqueue_area used;        /* virtqueue_used_bytes(size), 4-aligned */
+        struct virtqueue_slot *slots;      /* size of them */
+};
+
+/* Fields may be read (for display), and are written only by the functions below. */
+struct virtqueue_driver {
+        struct virtqueue_descriptor *descriptors;
+        struct virtqueue_avail *avail;
+        struct virtqueue_used *used;
+        struct virtqueue_slot *slots;
+        uint32_t size;
+        uint32_t free_count;
+        uint64_t added;     /* chains, since init */
+        uint64_t published; /* of those, shown to the device: avail.idx */
+        uint64_t seen;      /* of those, used: used.idx when it was last read, checked */
+        uint64_t taken;     /* of those, taken back by get() */
+        uint64_t checked;   /* published when kick_needed() was last asked */
+        uint32_t unused_scan; /* where take_unused() goes on */
+        uint16_t free_head;
+        uint16_t used_event; /* what we last wrote there */
+        bool event_index;
+        bool muted; /* the device was told that we want no signals */
+        struct virtqueue_fault fault;
+        struct virtqueue_driver_config config; /* for the transport: the device addresses */
+};
+
+/* Makes an empty queue and zeroes the three areas. The device must not know them yet.
+ *   config   copied; its memory must stay until the device has been reset
+ *   returns  ZX_OK; ZX_ERR_INVALID_ARGS: size, a NULL, an alignment (va or device address), or an area
+ *            whose device addresses wrap. Nothing was written then. */
+zx_status_t MUST_CHECK virtqueue_driver_init(struct virtqueue_driver *queue,
+                                             const struct virtqueue_driver_config *config);
+
+/* Whether the invariants [V1], [V2] and the bounds of [V3] hold; constant time. */
+bool virtqueue_driver_valid(const struct virtqueue_driver *queue);
+
+/* The name of a broken rule as a static string, for logs. */
+const char *virtqueue_fault_name(enum virtqueue_fault_reason reason);
+
+/* Takes back a chain that the device never returned; call until false. Only when the device has been
+ * reset (and said so): until then it may write to every buffer that it was given. Also after a fault.
+ *   cookie   out: of one chain, added or in flight, in no particular order
+ *   returns  false when there is none left; init() is then the only call that makes sense */
+bool MUST_CHECK virtqueue_driver_take_unused(struct virtqueue_driver *queue, void **cookie);
+
+static inline uint32_t virtqueue_driver_in_flight(const struct virtqueue_driver *queue)
+{
+        return (uint32_t)(queue->published - queue->taken); /* [V1] */
+}
+
+/* ---- the split layout behind the face: virtqueue_split_driver.c ---- */
+
+zx_status_t MUST_CHECK virtqueue_split_driver_add(struct virtqueue_driver *queue,
+                                                  const struct virtqueue_chain *chain);
+void virtqueue_split_driver_publish(struct virtqueue_driver *queue);
+bool MUST_CHECK virtqueue_split_driver_kick_needed(struct virtqueue_driver *queue);
+zx_status_t MUST_CHECK virtqueue_split_driver_get(struct virtqueue_driver *queue,
+                                                  struct virtqueue_completion *completions,
+                                                  uint32_t budget, uint32_t *count);
+void virtqueue_split_driver_mute(struct virtqueue_driver *queue);
+bool MUST_CHECK virtqueue_split_driver_ask(struct virtqueue_driver *queue, uint32_t count);
+
+/* ---- the face ---- */
+
+/* Adds one chain; the device does not see it before publish().
+ *   chain    1..size elements; all lengths > 0; together below 2^32 bytes; no address wraps. Read during
+ *            the call only. From now on until its cookie comes back the buffers are not ours.
+ *   returns  ZX_OK; ZX_ERR_SHOULD_WAIT: not enough free descriptors now; ZX_ERR_INVALID_ARGS: a chain
+ *            that no call would take; ZX_ERR_IO_DATA_INTEGRITY: the queue is broken. Nothing has changed
+ *            in these three.
+ *   cost     two stores of 8 bytes an element and one of 2; no fence */
+static inline zx_status_t MUST_CHECK virtqueue_driver_add(struct virtqueue_driver *queue,
+                                                          const struct virtqueue_chain *chain)
+{
+        return virtqueue_split_driver_add(queue, chain);
+}
+
+/* Shows the device every chain added so far. It may use them at once, before any notification.
+ *   order    release on avail.idx; pairs with the device's acquire of it: the descriptors and ring
+ *            entries are there before the index says so */
+static inline void virtqueue_driver_publish(struct virtqueue_driver *queue)
+{
+        virtqueue_split_driver_publish(queue);
+}
+
+/* Whether the device wants to be notified of what was published since this was last asked. Ask after
+ * every publish(); a true answer must be followed by a notification.
+ *   order    full fence between our avail.idx and the read of used.flags or avail_event; pairs with the
+ *            device's fence between its write of that word and its second look at avail.idx */
+static inline bool MUST_CHECK virtqueue_driver_kick_needed(struct virtqueue_driver *queue)
+{
+        return virtqueue_split_driver_kick_needed(queue);
+}
+
+/* Takes back up to `budget` chains that the device has used, in the order in which it used them.
+ *   budget   1..; bounds the work of one call
+ *   count    out: completions[0..count) are valid, whatever is returned: those chains are ours again
+ *   returns  ZX_OK: at least one; ZX_ERR_SHOULD_WAIT: none; ZX_ERR_IO_DATA_INTEGRITY: the device broke a
+ *            rule, see queue->fault; chains it still holds stay untouched until take_unused()
+ *   order    acquire on used.idx; pairs with the device's release of it: used entries and the data in
+ *            the buffers are there */
+static inline zx_status_t MUST_CHECK virtqueue_driver_get(struct virtqueue_driver *queue,
+                                                          struct virtqueue_completion *completions,
+                                                          uint32_t budget, uint32_t *count)
+{
+        return virtqueue_split_driver_get(queue, completions, budget, count);
+}
+
+/* Tells the device that signals are not wanted. Advice only: some may still come. */
+static inline void virtqueue_driver_mute(struct virtqueue_driver *queue)
+{
+        virtqueue_split_driver_mute(queue);
+}
+
+/* Asks for a signal when `count` more chains have been used, counted from what get() has returned.
+ * Without EVENT_IDX the signal may come from the first of them on.
+ *   count    1..max(1, chains in flight)
+ *   returns  true when that many are there already (or the queue is broken): no signal may come, call
+ *            get(); false: a signal will come
+ *   order    full fence between our used_event or flag and the second look at used.idx; pairs with the
+ *            device's fence between its used.idx and its read of that word */
+static inline bool MUST_CHECK virtqueue_driver_ask(struct virtqueue_driver *queue, uint32_t count)
+{
+        return virtqueue_split_driver_ask(queue, count);
+}
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* virtqueue_layout — the bytes that driver and device share, of the split and of the packed ring.
+ *
+ *   split    descriptors  16 q bytes, 16-aligned    written by the driver
+ *            avail ring   6 + 2 q,     2-aligned    written by the driver     ("driver area")
+ *            used ring    6 + 8 q,     4-aligned    written by the device     ("device area")
+ *   packed   descriptors  16 q bytes, 16-aligned    written by both
+ *            two event suppression words of 4 bytes, 4-aligned
+ *
+ * Index fields run freely modulo 65536; the slot of index i is i mod q. All fields are little-endian, and
+ * so is every machine this builds for. Nothing here touches memory.
+ *
+ * Facts       Virtio 1.3, 2.7 (split), 2.8 (packed), 4.1.5.2 (notification layout)
+ * Relies on   base/bytes.h */
+#ifndef VIRTQUEUE_VIRTQUEUE_LAYOUT_H
+#define VIRTQUEUE_VIRTQUEUE_LAYOUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "ring fields are stored as they are");
+
+#define VIRTQUEUE_SIZE_MAX 32768u /* entries of either ring, 2.7 and 2.8.10 */
+
+/* Bits of a descriptor's flags. */
+#define VIRTQUEUE_NEXT_BIT 0     /* the chain goes on */
+#define VIRTQUEUE_WRITE_BIT 1    /* the device writes this element; else it reads it */
+#define VIRTQUEUE_INDIRECT_BIT 2 /* the element is a table of descriptors */
+#define VIRTQUEUE_AVAIL_BIT 7    /* packed only */
+#define VIRTQUEUE_USED_BIT 15    /* packed only */
+
+/* Bit of split flags fields: the writer wants no signal (advisory; ignored with EVENT_IDX). */
+#define VIRTQUEUE_NO_INTERRUPT_BIT 0 /* in avail.flags */
+#define VIRTQUEUE_NO_NOTIFY_BIT 0    /* in used.flags */
+
+#define VIRTQUEUE_FLAG(bit) ((uint16_t)BIT_MASK(bit))
+
+#define VIRTQUEUE_DESCRIPTOR_BYTES 16u
+#define VIRTQUEUE_USED_ELEMENT_BYTES 8u
+#define VIRTQUEUE_DESCRIPTOR_ALIGN 16u
+#define VIRTQUEUE_AVAIL_ALIGN 2u
+#define VIRTQUEUE_USED_ALIGN 4u
+
+struct virtqueue_descriptor {
+        uint64_t address;
+        uint32_t bytes;
+        uint16_t flags;
+        uint16_t next; /* with NEXT: index of the chain's next descriptor */
+};
+
+struct virtqueue_avail {
+        uint16_t flags;
+        uint16_t index;  /* of the next entry to be filled */
+        uint16_t ring[]; /* heads; then, with EVENT_IDX, used_event */
+};
+
+struct virtqueue_used_element {
+        uint32_t id;    /* head of the chain */
+        uint32_t bytes; /* written by the device, from the start of the writable part */
+};
+
+struct virtqueue_used {
+        uint16_t flags;
+        uint16_t index;
+        struct virtqueue_used_element ring[]; /* then, with EVENT_IDX, avail_event (16 bits) */
+};
+
+_Static_assert(sizeof(struct virtqueue_descriptor) == VIRTQUEUE_DESCRIPTOR_BYTES, "read by the device");
+_Static_assert(offsetof(struct virtqueue_descriptor, bytes) == 8, "read by the device");
+_Static_assert(offsetof(struct virtqueue_descriptor, flags) == 12, "read by the device");
+_Static_assert(offsetof(struct virtqueue_descriptor, next) == 14, "read by the device");
+_Static_assert(offsetof(struct virtqueue_avail, index) == 2, "read by the device");
+_Static_assert(offsetof(struct virtqueue_avail, ring) == 4, "read by the device");
+_Static_assert(sizeof(struct virtqueue_used_element) == VIRTQUEUE_USED_ELEMENT_BYTES, "written by it");
+_Static_assert(offsetof(struct virtqueue_used, index) == 2, "written by the device");
+_Static_assert(offsetof(struct virtqueue_used, ring) == 4, "written by the device");
+
+/* Bytes of the three areas of a split ring of `size` entries, the event words included. */
+static inline uint64_t virtqueue_descriptors_bytes(uint32_t size)
+{
+        return (uint64_t)VIRTQUEUE_DESCRIPTOR_BYTES * size;
+}
+
+static inline uint64_t virtqueue_avail_bytes(uint32_t size)
+{
+        return sizeof(struct virtqueue_avail) + sizeof(uint16_t) * ((uint64_t)size + 1);
+}
+
+static inline uint64_t virtqueue_used_bytes(uint32_t size)
+{
+        return sizeof(struct virtqueue_used) + (uint64_t)VIRTQUEUE_USED_ELEMENT_BYTES * size +
+               sizeof(uint16_t);
+}
+
+/* Whether a split ring may have `size` entries. */
+static inline bool virtqueue_split_size_valid(uint32_t size)
+{
+        return is_power_of_two(size) && size <= VIRTQUEUE_SIZE_MAX;
+}
+
+/* The two event words, behind the rings. */
+static inline uint16_t *virtqueue_used_event(struct virtqueue_avail *avail, uint32_t size)
+{
+        return &avail->ring[size];
+}
+
+static inline uint16_t *virtqueue_avail_event(struct virtqueue_used *used, uint32_t size)
+{
+        return (uint16_t *)(void *)&used->ring[size];
+}
+
+/* Whether a peer that asked to be told when entry `event` is filled must be told now.
+ *   index   free-running index after the move (packed: ring position, `event` less q on the other lap)
+ *   moved   how far it moved since this was last asked, 0..; a whole batch is one question
+ * Modulo 65536 by construction: comparing with >= would break at the wrap, comparing only the last
+ * entry would miss batches (2.7.10). */
+static inline bool virtqueue_event_reached(uint16_t event, uint16_t index, uint64_t moved)
+{
+        return (uint16_t)(index - event - 1) < moved;
+}
+
+/* What a 32-bit notification carries with NOTIFICATION_DATA.
+ *   queue      index of the queue, or the value that the device supplied for it
+ *   position   split: avail index after publishing; packed: ring offset | wrap counter << 15 */
+static inline uint32_t virtqueue_notification_data(uint16_t queue, uint16_t position)
+{
+        return (uint32_t)position << 16 | queue;
+}
+
+#endif
