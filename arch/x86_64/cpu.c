@@ -19,7 +19,12 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 
-struct arch_cpu_features arch_cpu_features;
+static struct arch_cpu_features features;
+
+const struct arch_cpu_features *cpu_features(void)
+{
+        return &features;
+}
 
 /* ---- CPUID ---- */
 
@@ -39,10 +44,10 @@ struct arch_cpu_features arch_cpu_features;
 bool cpu_has_leaf(uint32_t leaf)
 {
         if (leaf >= CPU_LEAF_EXTENDED)
-                return leaf <= arch_cpu_features.extended_leaf_max;
+                return leaf <= features.extended_leaf_max;
         if (leaf >= CPU_LEAF_HYPERVISOR)
-                return leaf <= arch_cpu_features.hypervisor_leaf_max;
-        return leaf <= arch_cpu_features.leaf_max;
+                return leaf <= features.hypervisor_leaf_max;
+        return leaf <= features.leaf_max;
 }
 
 /* The registers of `leaf`, all 0 when the CPU does not have it. */
@@ -117,13 +122,13 @@ static void read_features(struct arch_cpu_features *f)
         f->tsc_invariant = bit(leaf_or_zero(LEAF_POWER).edx, 8);
 
         r = leaf_or_zero(LEAF_ADDRESS_WIDTHS);
-        f->physical_address_bits = (uint8_t)r.eax;
-        f->linear_address_bits = (uint8_t)(r.eax >> 8);
-        if (f->physical_address_bits < PHYSICAL_ADDRESS_BITS_MIN ||
-            f->physical_address_bits > PHYSICAL_ADDRESS_BITS_MAX)
-                f->physical_address_bits = PHYSICAL_ADDRESS_BITS_DEFAULT;
-        if (f->linear_address_bits < LINEAR_ADDRESS_BITS_DEFAULT)
-                f->linear_address_bits = LINEAR_ADDRESS_BITS_DEFAULT;
+        f->physical_bits = (uint8_t)r.eax;
+        f->linear_bits = (uint8_t)(r.eax >> 8);
+        if (f->physical_bits < PHYSICAL_ADDRESS_BITS_MIN ||
+            f->physical_bits > PHYSICAL_ADDRESS_BITS_MAX)
+                f->physical_bits = PHYSICAL_ADDRESS_BITS_DEFAULT;
+        if (f->linear_bits < LINEAR_ADDRESS_BITS_DEFAULT)
+                f->linear_bits = LINEAR_ADDRESS_BITS_DEFAULT;
         read_names(f);
 }
 
@@ -226,18 +231,6 @@ static void set_control_registers(const struct arch_cpu_features *f)
         cpu_write_cr4(cr4);
 }
 
-void arch_cpu_flush_global(void)
-{
-        uint64_t cr4 = cpu_read_cr4();
-
-        if ((cr4 & BIT_MASK(CPU_CR4_PGE_BIT)) == 0) {
-                cpu_write_cr3(cpu_read_cr3());
-                return;
-        }
-        cpu_write_cr4(cr4 & ~BIT_MASK(CPU_CR4_PGE_BIT));
-        cpu_write_cr4(cr4);
-}
-
 void arch_cpu_init(void)
 {
         ASSERT(!arch_interrupts_enabled());
@@ -247,15 +240,15 @@ void arch_cpu_init(void)
         set_up_task_state();
         load_descriptors();
         trap_init();
-        read_features(&arch_cpu_features);
-        set_control_registers(&arch_cpu_features);
+        read_features(&features);
+        set_control_registers(&features);
 }
 
 /* ---- identity ---- */
 
 bool arch_cpu_has_hypervisor(void)
 {
-        return arch_cpu_features.hypervisor;
+        return features.hypervisor;
 }
 
 static void add_word(struct text *text, bool present, const char *word)
@@ -268,7 +261,7 @@ static void add_word(struct text *text, bool present, const char *word)
 
 void arch_cpu_describe(char *description, size_t description_bytes)
 {
-        const struct arch_cpu_features *f = &arch_cpu_features;
+        const struct arch_cpu_features *f = &features;
         struct text text = text_begin(description, description_bytes);
 
         text_add(&text, f->vendor);
@@ -284,7 +277,7 @@ void arch_cpu_describe(char *description, size_t description_bytes)
         add_word(&text, f->tsc_deadline, "tsc-deadline");
         add_word(&text, f->tsc_invariant, "invariant-tsc");
         text_add_char(&text, ' ');
-        text_add_decimal(&text, f->physical_address_bits);
+        text_add_decimal(&text, f->physical_bits);
         text_add(&text, "-bit physical");
         add_word(&text, f->hypervisor, "under");
         add_word(&text, f->hypervisor,

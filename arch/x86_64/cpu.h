@@ -193,20 +193,17 @@ struct arch_cpu_features {
         bool rdtscp;
         bool hypervisor;     /* CPUID's hypervisor leaves are there */
         bool la57;           /* the CPU can do five levels of page tables; this kernel uses four */
-        uint8_t physical_address_bits; /* 36 where CPUID does not say */
-        uint8_t linear_address_bits;
+        uint8_t physical_bits; /* 36 where CPUID does not say */
+        uint8_t linear_bits;
         uint32_t leaf_max, extended_leaf_max, hypervisor_leaf_max; /* the last is 0 without one */
         char vendor[CPU_VENDOR_BYTES], model[CPU_MODEL_BYTES], hypervisor_vendor[CPU_VENDOR_BYTES];
 };
 
-/* Filled by arch_cpu_init; never changed after that. */
-extern struct arch_cpu_features arch_cpu_features;
+/* What arch_cpu_init found; valid from then on and never changed. */
+const struct arch_cpu_features *cpu_features(void);
 
 /* Whether this CPU (or hypervisor) answers that CPUID leaf. Valid after arch_cpu_init. */
 bool cpu_has_leaf(uint32_t leaf);
-
-/* Drops every translation, global ones too, from this CPU's TLB. */
-void arch_cpu_flush_global(void);
 
 #endif
 #endif

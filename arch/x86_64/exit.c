@@ -64,7 +64,13 @@ static void sleep_by_pm1(uint32_t port, uint16_t sleep_type)
         outw((uint16_t)port, (uint16_t)value);
 }
 
-static void power_off(const struct arch_exit_config *config)
+static void exit_by_debug_exit(const struct arch_exit_config *config, uint8_t code)
+{
+        if (config->debug_exit_port != 0 && config->debug_exit_port <= UINT16_MAX)
+                outb((uint16_t)config->debug_exit_port, code);
+}
+
+static void exit_by_power_off(const struct arch_exit_config *config, UNUSED uint8_t code)
 {
         if (config->sleep_control_va != NULL && config->s5_sleep_control <= SLEEP_TYPE_MAX)
                 mmio_write8(config->sleep_control_va,
@@ -76,7 +82,7 @@ static void power_off(const struct arch_exit_config *config)
                 settle();
 }
 
-static void reset_by_acpi(const struct arch_exit_config *config)
+static void exit_by_acpi_reset(const struct arch_exit_config *config, UNUSED uint8_t code)
 {
         if (!config->reset_register_valid)
                 return;
@@ -89,13 +95,17 @@ static void reset_by_acpi(const struct arch_exit_config *config)
         settle();
 }
 
-static void reset_by_chip_set(void)
+static void exit_by_chip_set(UNUSED const struct arch_exit_config *config, UNUSED uint8_t code)
 {
         outb(RESET_CONTROL_PORT, RESET_CONTROL_HARD);
         io_delay();
         outb(RESET_CONTROL_PORT, RESET_CONTROL_HARD_NOW);
         settle();
+}
 
+static void exit_by_keyboard_controller(UNUSED const struct arch_exit_config *config,
+                                        UNUSED uint8_t code)
+{
         for (unsigned i = 0; i < KEYBOARD_POLLS_MAX; i++) {
                 if ((inb(KEYBOARD_STATUS_PORT) & 1u << KEYBOARD_STATUS_INPUT_FULL_BIT) == 0)
                         break;
@@ -104,14 +114,19 @@ static void reset_by_chip_set(void)
         settle();
 }
 
+typedef void (*exit_way)(const struct arch_exit_config *config, uint8_t code);
+
+static const exit_way exit_ways[] = {exit_by_debug_exit, exit_by_power_off, exit_by_acpi_reset,
+                                     exit_by_chip_set, exit_by_keyboard_controller};
+
 void arch_exit(uint8_t code)
 {
+        /* A way that faults ends in a panic, which comes here again: then the next one's turn has come. */
+        static size_t next_way;
+
         arch_interrupts_disable();
-        if (exit_config.debug_exit_port != 0 && exit_config.debug_exit_port <= UINT16_MAX)
-                outb((uint16_t)exit_config.debug_exit_port, code);
-        power_off(&exit_config);
-        reset_by_acpi(&exit_config);
-        reset_by_chip_set();
+        while (next_way < ARRAY_COUNT(exit_ways))
+                exit_ways[next_way++](&exit_config, code);
         arch_triple_fault();
 }
 

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* symbols — searches the table that kernel/gen_symbols.sh makes.
+ *
+ *   symbols_table:  count | text bytes | start[count] | name[count] | names ...
+ *                                        ascending, from text_start; name: offset into the names
+ *
+ * All numbers are 32 bits, so that an entry costs eight bytes and its name. */
+#include "kernel/symbols.h"
+
+#include "arch/arch.h"
+
+struct symbols_header {
+        uint32_t count;
+        uint32_t text_bytes; /* from text_start to text_end */
+        uint32_t words[];    /* start[count], name[count] */
+};
+
+extern const struct symbols_header symbols_table;
+extern const char text_start[]; /* linker.ld */
+
+bool symbols_lookup(uint64_t address, const char **name, uint64_t *offset)
+{
+        const struct symbols_header *table = &symbols_table;
+        const uint32_t *starts = table->words, *names = table->words + table->count;
+        const char *text = (const char *)(names + table->count);
+        uint64_t wanted = address - (uint64_t)text_start;
+        size_t low = 0, high = table->count;
+
+        if (address < (uint64_t)text_start || wanted >= table->text_bytes)
+                return false;
+        /* Invariant: starts[0..low) <= wanted < starts[high..count). */
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                if (starts[middle] <= wanted)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        if (low == 0)
+                return false;
+        *name = text + names[low - 1];
+        *offset = wanted - starts[low - 1];
+        return true;
+}
+
+size_t symbols_count(void)
+{
+        return symbols_table.count;
+}
