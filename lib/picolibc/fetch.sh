@@ -19,7 +19,7 @@ file=$1 sha256=$2 pool_path=$3 url=$4
 name=${file##*/}
 seconds_max=${FETCH_SECONDS_MAX:-120}
 apt_helper=/usr/lib/apt/apt-helper
-tried=''
+tried='' reason=''
 # Where apt drops its privileges to _apt, a folder that only we can write to costs a warning, no more.
 part=$file.part.$$
 trap 'rm -f "$part" "$part".*' EXIT
@@ -30,21 +30,28 @@ has_hash() { # FILE
         [ "$(sha256sum < "$1" | cut -d ' ' -f 1)" = "$sha256" ]
 }
 
-# Notes why a place did not give the archive: the last line of what the tool said.
+# Notes why a place did not give the archive.
 failed() { # PLACE REASON
         tried="$tried
   $1: $2"
 }
 
-last_error() { # LOG
-        reason=$(grep -v -e '^W: ' -e '^E: Download Failed' "$1" | grep . | tail -n 1) || reason=''
-        printf '%s\n' "${reason:-no answer within $seconds_max s}"
+# Runs a download tool for no longer than $seconds_max; why it failed is in $reason.
+download() { # COMMAND...
+        status=0
+        timeout "$seconds_max" "$@" > "$part.log" 2>&1 || status=$?
+        reason=$(sed -n 's/^E: Failed to fetch [^ ]* *//p' "$part.log" | head -n 1)
+        [ -n "$reason" ] || reason=$(grep -v -e '^[WE]: ' "$part.log" | grep . | tail -n 1) || true
+        if [ "$status" -eq 124 ]; then
+                reason="no answer within $seconds_max s"
+                rm -f "$part"
+        fi
 }
 
-# The end: what is in $part is the archive, or it is not.
+# The end, if what is in $part is the archive.
 accept() { # PLACE
         if [ ! -s "$part" ]; then
-                failed "$1" 'nothing came'
+                failed "$1" "${reason:-nothing came}"
         elif ! has_hash "$part"; then
                 failed "$1" 'what came has another SHA-256'
         else
@@ -69,48 +76,41 @@ from_folder() {
         fi
 }
 
+# The bases of the mirrors that apt is set up with, one a line; it knows them with and without its lists.
+mirrors() {
+        apt-get --print-uris update 2> /dev/null | sed -n "s|^'\(.*\)/dists/.*|\1|p" | sort -u
+}
+
 # The pool is shared by all suites of a mirror, so it has versions that the suite in use has not.
 from_debian() {
         if [ ! -x "$apt_helper" ]; then
                 failed "Debian's mirror" 'no apt here'
                 return
         fi
-        # apt expands the word itself.
-        # shellcheck disable=SC2016
-        sites=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 2> /dev/null | sort -u)
+        sites=$(mirrors)
         if [ -z "$sites" ]; then
-                failed "Debian's mirror" 'apt has no sources (or apt-get update was never run)'
+                failed "Debian's mirror" 'apt has no sources'
                 return
         fi
         for site in $sites; do
-                timeout "$seconds_max" "$apt_helper" -o "Acquire::http::Timeout=$seconds_max" \
-                        -o Acquire::Retries=2 download-file "$site/$pool_path" "$part" \
-                        "SHA256:$sha256" > "$part.log" 2>&1 || true
-                if [ -s "$part" ]; then
-                        accept "$site"
-                else
-                        failed "$site" "$(last_error "$part.log")"
-                fi
+                download "$apt_helper" -o Acquire::Retries=2 download-file "$site/$pool_path" "$part" \
+                        "SHA256:$sha256"
+                accept "$site"
         done
 }
 
 from_upstream() {
         if command -v curl > /dev/null; then
-                curl -fsSL --max-time "$seconds_max" -o "$part" "$url" 2> "$part.log" || true
+                download curl -fsSL -o "$part" "$url"
         elif command -v wget > /dev/null; then
-                timeout "$seconds_max" wget -nv -O "$part" "$url" 2> "$part.log" || true
+                download wget -nv -O "$part" "$url"
         elif [ -x "$apt_helper" ]; then
-                timeout "$seconds_max" "$apt_helper" download-file "$url" "$part" "SHA256:$sha256" \
-                        > "$part.log" 2>&1 || true
+                download "$apt_helper" download-file "$url" "$part" "SHA256:$sha256"
         else
                 failed "$url" 'neither curl nor wget here'
                 return
         fi
-        if [ -s "$part" ]; then
-                accept "$url"
-        else
-                failed "$url" "$(last_error "$part.log")"
-        fi
+        accept "$url"
 }
 
 if [ -f "$file" ] && has_hash "$file"; then

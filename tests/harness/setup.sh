@@ -88,7 +88,11 @@ find_missing() { # NEED...
                 done
                 if [ -z "$found" ]; then
                         packages="$packages${packages:+ }$package"
-                        things="$things${things:+, }${proofs%% *} (for $need)"
+                        case $proofs in
+                        */* | python:*) thing=$package ;;
+                        *) thing=$proofs ;;
+                        esac
+                        things="$things${things:+, }$thing (for $need)"
                 fi
         done <<TABLE
 $(wanted)
