@@ -10,12 +10,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/compiler.h"
 #include "base/status.h"
 
 #define TIME_INFINITE UINT64_MAX
 #define NS_PER_US 1000ull
 #define NS_PER_MS 1000000ull
 #define NS_PER_SECOND 1000000000ull
+
+/* Learns the counter's frequency, starts the one-shot timer, says both on the console. After interrupts_init;
+ * once. A machine without a source for the frequency runs on, at the assumed 1 GHz; one without a timer spins
+ * where it would halt.
+ *   tsc_entry  boot_info.tsc_entry: the counter at time 0 */
+void time_init(uint64_t tsc_entry);
 
 uint64_t time_ns(void);
 /* now + duration, TIME_INFINITE when that overflows. */
@@ -30,5 +37,9 @@ void time_sleep(uint64_t duration_ns);
  *     while (!done) { if (time_passed(deadline)) return ZX_ERR_TIMED_OUT; time_wait_interrupt(deadline); }
  * A wake-up between the check and the halt is not lost for longer than 1 ms. */
 void time_wait_interrupt(uint64_t deadline_ns);
+
+/* Calls `tick` in interrupt context every period_ns or a little later, from now on. For the watchdog.
+ *   returns  ZX_OK; ZX_ERR_NOT_SUPPORTED: there is no timer */
+zx_status_t MUST_CHECK time_set_tick(void (*tick)(void), uint64_t period_ns);
 
 #endif

@@ -158,6 +158,7 @@ struct arch_irq_summary {
         bool x2apic;
         uint32_t apic_id;      /* of this CPU */
         uint32_t ioapic_count; /* those that answered */
+        uint32_t ioapics_missing; /* in the configuration, but nothing answers there */
         uint32_t line_count;   /* of all of them */
         uint32_t msi_free;     /* vectors that arch_irq_allocate_msi can still give */
         uint64_t error_count;  /* local APIC error interrupts */
@@ -297,5 +298,8 @@ void arch_exit_configure(const struct arch_exit_config *config);
 NORETURN void arch_exit(uint8_t code);
 /* Resets by loading an empty IDT and faulting: a triple fault, on purpose. For the crash tests. */
 NORETURN void arch_triple_fault(void);
+/* Faults with a stack pointer that leads nowhere: a double fault that is no stack overflow. For the crash
+ * tests. */
+NORETURN void arch_fault_without_stack(void);
 
 #endif
