@@ -31,6 +31,7 @@
 
 #define PAGE_CACHE_CPU_COUNT_MAX 1024
 #define PAGE_CACHE_RESERVE_PAGES_MAX (1u << 20)
+#define PAGE_CACHE_REQUEST_PAGES_MAX (1ull << 60) /* more is our bug */
 
 /* In pages. */
 struct page_cache_counters {
@@ -78,8 +79,9 @@ void page_cache_fini(struct page_cache *cache);
  *   cost     no call of the pmm while the stock suffices */
 zx_status_t MUST_CHECK page_cache_alloc(struct page_cache *cache, size_t count, uint32_t flags,
                                         struct list_node *list);
-/* Takes every page on `list`, which becomes empty, in any state that pmm_free_page takes: into the stock up
- * to the reserve, the others to the pmm. The page that was last on `list` is the next to be handed out. */
+/* Takes every page on `list`, which becomes empty; they are in state ALLOC or IPC. As many as fit go in
+ * front of the stock and keep their order, the others go to the pmm. The first on `list` is the next to be
+ * handed out. */
 void page_cache_free(struct page_cache *cache, struct list_node *list);
 
 /* One page, without a list. */

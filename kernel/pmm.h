@@ -12,7 +12,7 @@
  *
  *   alloc takes from    the head of the zone's free list, then the lowest group not set up
  *   free puts back to   the head (the page that is in the CPU's cache goes out first)
- *   zones               high (from 4 GiB) before low, so that low memory lasts; PMM_ALLOC_LO_MEM takes low
+ *   zones               high before low, so that low memory lasts; PMM_ALLOC_LO_MEM takes low only
  *
  * Owner       struct pmm is the caller's and must not move; page structures belong to the pmm, a page to
  *             whoever it was handed to, until it comes back
@@ -122,6 +122,8 @@ enum pmm_alloc_flags {
         PMM_ALLOC_CAN_WAIT = 1 << 1, /* the caller can retry: SHOULD_WAIT instead of NO_MEMORY */
 };
 
+/* An arena is low when all of it is below PMM_LO_MEM_END_PA. One that crosses it counts as high, so it is
+ * better added as two. */
 enum pmm_zone { PMM_ZONE_LOW = 0, PMM_ZONE_HIGH = 1, PMM_ZONE_COUNT = 2 };
 
 struct pmm_arena {
@@ -134,6 +136,7 @@ struct pmm_arena {
         uint64_t own_end;
         uint64_t set_up_cursor; /* every group below it is set up */
         uint64_t contiguous_hint;
+        enum pmm_zone zone;
         char name[PMM_ARENA_NAME_BYTES];
 };
 
@@ -264,7 +267,7 @@ void pmm_free(struct pmm *pmm, struct list_node *list);
 
 /* ---- states ---- */
 
-/* Never from or to FREE or FREE_LOANED, never from WIRED. */
+/* Never from or to FREE or FREE_LOANED, never from WIRED. Entering OBJECT clears `use`. */
 void pmm_set_state(struct pmm *pmm, struct vm_page *page, enum vm_page_state state);
 
 /* Takes FREE pages for good, as pmm_alloc_range does, in state WIRED and on no list. */
