@@ -132,7 +132,8 @@ PICOLIBC_FLAGS := -isystem $(PICOLIBC)/include
 row_flags = -I$(INC)/$(1) $(call freestanding,$(CC)) \
   $(if $(filter lib-% pure,$(1)),$(STRICT_WARNINGS)) \
   $(if $(filter kernel driver-% boot-test,$(1)),$(PICOLIBC_FLAGS)) \
-  $(if $(filter boot-test host-test,$(1)),-Wno-sign-compare)
+  $(if $(filter boot-test host-test,$(1)),-Wno-sign-compare) \
+  $(if $(filter boot-test,$(1)),-Os)
 
 # ---- image --------------------------------------------------------------------------------------
 
