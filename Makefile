@@ -141,7 +141,7 @@ KERNEL_OBJECTS := $(IMAGE_SOURCES:%=$(B)/obj/%.o)
 KERNEL := $(B)/paravane.elf
 EFI    := $(B)/BOOTX64.EFI
 ESP    := $(B)/esp.img
-LINK_FLAGS := -nostdlib -static -no-pie -Wl,--gc-sections -Wl,-z,max-page-size=4096 \
+LINK_FLAGS := -nostdlib -static $(if $(filter gcc,$(COMPILER)),-no-pie) -Wl,--gc-sections -Wl,-z,max-page-size=4096 \
   -Wl,-z,noexecstack -Wl,--build-id=none -Wl,-z,norelro -T linker.ld
 LIBS := $(PICOLIBC)/lib/libc.a
 
