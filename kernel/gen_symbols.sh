@@ -14,10 +14,11 @@ LC_ALL=C
 export LC_ALL
 
 # "address type name" of everything in .text, ascending. Addresses have 16 digits, so that text sorts like
-# numbers; where several names share an address a global one comes first (T before W before t before w).
+# numbers; where several names share an address a global one comes first (T before W before t before w). nm
+# counts text_end to the section behind it.
 text_symbols() {
         "${NM:-nm}" --defined-only "$1" |
-                awk 'NF == 3 && $2 ~ /^[TtWw]$/ && length($1) == 16' | sort
+                awk 'NF == 3 && length($1) == 16 && ($2 ~ /^[TtWw]$/ || $3 == "text_end")' | sort
 }
 
 header() {
@@ -47,6 +48,7 @@ empty() {
 # The assembler does the arithmetic on addresses (awk need not know 64-bit numbers); awk counts letters.
 table() {
         text_symbols "$1" | awk '
+        BEGIN { count = 0 }
         $3 == "text_start" { base = $1 }
         $3 == "text_end" { end = $1 }
         # Marks of the linker script and the assembler are no functions.

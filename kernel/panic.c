@@ -7,16 +7,20 @@
 #include "kernel/panic.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "arch/arch.h"
 #include "base/assert.h"
 #include "kernel/exit_code.h"
 #include "kernel/log.h"
+#include "kernel/selftest.h"
 #include "kernel/symbols.h"
 
 #define PANIC_CAUSE_BYTES 256
-#define PANIC_FRAMES_MAX 32
+#define PANIC_FRAMES_MAX 1024 /* a stack has no room for more: 16 KiB, 16 bytes a frame */
+#define PANIC_FIRST_LINES 24
+#define PANIC_LAST_LINES 8
 
 static unsigned panic_depth;
 static char panic_cause[PANIC_CAUSE_BYTES];
@@ -43,15 +47,30 @@ static void panic_say_cause(const char *cause)
         if (panic_depth == 2)
                 panic_leave("inside a panic: ", cause);
         log_line("panic: %s", cause);
+        if (selftest_current() != NULL)
+                log_line("  in test %s", selftest_current());
 }
 
-/* One line a frame, innermost first.
- *   first_exact  the first address is where the CPU stood, not a return address behind a call
- *   skip_until   frames before this return address are panic's own; 0: none are */
+static void print_frame(uint64_t address, bool exact)
+{
+        /* A return address points behind the call, which may be another function already. */
+        uint64_t back = exact ? 0 : 1, offset;
+        const char *name;
+
+        if (symbols_lookup(address - back, &name, &offset))
+                log_line("  at 0x%016llx %s+0x%llx", (unsigned long long)address, name,
+                         (unsigned long long)(offset + back));
+        else
+                log_line("  at 0x%016llx ?", (unsigned long long)address);
+}
+
+/* One line a frame, innermost first; repeated frames once; of a long way the two ends.
+ *   frame       NULL: from here; else from where it was interrupted
+ *   skip_until  frames before this return address are panic's own; 0: none are */
 static void panic_backtrace(const struct arch_trap_frame *frame, uint64_t skip_until)
 {
-        uint64_t addresses[PANIC_FRAMES_MAX];
-        size_t count = arch_backtrace(frame, addresses, PANIC_FRAMES_MAX), first = 0;
+        static uint64_t addresses[PANIC_FRAMES_MAX];
+        size_t count = arch_backtrace(frame, addresses, PANIC_FRAMES_MAX), first = 0, lines = 0;
 
         for (size_t i = 0; i < count && skip_until != 0; i++) {
                 if (addresses[i] == skip_until) {
@@ -59,15 +78,16 @@ static void panic_backtrace(const struct arch_trap_frame *frame, uint64_t skip_u
                         break;
                 }
         }
-        for (size_t i = first; i < count; i++) {
-                uint64_t back = frame != NULL && i == 0 ? 0 : 1, offset;
-                const char *name;
-
-                if (symbols_lookup(addresses[i] - back, &name, &offset))
-                        log_line("  at 0x%016llx %s+0x%llx", (unsigned long long)addresses[i], name,
-                                 (unsigned long long)(offset + back));
-                else
-                        log_line("  at 0x%016llx ?", (unsigned long long)addresses[i]);
+        for (size_t i = first, next; i < count; i = next) {
+                for (next = i + 1; next < count && addresses[next] == addresses[i];)
+                        next++;
+                print_frame(addresses[i], frame != NULL && i == 0);
+                if (next - i > 1)
+                        log_line("  ... the same %zu times more", next - i - 1);
+                if (++lines == PANIC_FIRST_LINES && count - next > PANIC_LAST_LINES) {
+                        log_line("  ... %zu frames left out", count - next - PANIC_LAST_LINES);
+                        next = count - PANIC_LAST_LINES;
+                }
         }
 }
 

@@ -7,8 +7,8 @@
  *          | ...            |        the struct arch_trap_frame of the interrupted function
  *
  * The stack may be damaged: every address is checked to lie inside a kernel stack before it is read, frames of
- * one stack must go upwards, and the number of steps is bounded. Code without frame pointers (some assembler
- * in the C library) hides its direct caller, as does a function interrupted in its first two instructions.
+ * one stack must go upwards, and the number of steps is bounded. gcc makes no frame for a function that calls
+ * nothing; when such a one is interrupted its caller is found by looking at what the stack pointer points at.
  * Context: any. */
 #include "arch/address_space.h"
 #include "arch/arch.h"
@@ -53,18 +53,78 @@ static void store(struct trace *trace, uint64_t address)
                 trace->addresses[trace->count++] = address;
 }
 
-/* Stores where `frame` was and returns the frame pointer to go on with. When the CPU was not in our code (a
- * call through a wrong pointer), the caller is what the call has just pushed. */
-static uint64_t store_interrupted(struct trace *trace, const struct arch_trap_frame *frame)
+/* ---- the interrupted function ---- */
+
+#define OPCODE_CALL_RELATIVE 0xe8
+#define CALL_RELATIVE_BYTES 5
+#define OPCODE_GROUP5 0xff /* call through register or memory when the next byte's bits 3..5 are 2 */
+#define GROUP5_CALL 2
+#define CALL_INDIRECT_BYTES_MIN 2
+#define CALL_INDIRECT_BYTES_MAX 7
+#define FUNCTION_BYTES_MAX 0x10000
+
+enum call_kind { CALL_NONE, CALL_DIRECT, CALL_INDIRECT };
+
+/* What kind of call `return_address` stands behind; a direct one must be to the function that `rip` is in, as
+ * far as one can tell. Intel SDM 2, CALL. */
+static enum call_kind call_before(uint64_t return_address, uint64_t rip)
+{
+        const uint8_t *code = (const uint8_t *)return_address;
+
+        if (!in_text(return_address) || !in_text(return_address - CALL_INDIRECT_BYTES_MAX))
+                return CALL_NONE;
+        if (code[-CALL_RELATIVE_BYTES] == OPCODE_CALL_RELATIVE) {
+                int32_t distance;
+                memcpy(&distance, code - sizeof(distance), sizeof(distance));
+                uint64_t target = return_address + (uint64_t)(int64_t)distance;
+                if (rip >= target && rip - target < FUNCTION_BYTES_MAX)
+                        return CALL_DIRECT;
+        }
+        for (int back = CALL_INDIRECT_BYTES_MIN; back <= CALL_INDIRECT_BYTES_MAX; back++) {
+                if (code[-back] == OPCODE_GROUP5 && (code[1 - back] >> 3 & 7) == GROUP5_CALL)
+                        return CALL_INDIRECT;
+        }
+        return CALL_NONE;
+}
+
+/* The caller of a function that was interrupted with its return address on top of the stack: because it has
+ * no frame, or not yet, or no longer. 0 when the top of the stack is something else. */
+static uint64_t caller_on_top(const struct arch_trap_frame *frame)
 {
         unsigned stack;
+        uint64_t top;
+
+        if (!in_stack(frame->rsp, sizeof(uint64_t), &stack))
+                return 0;
+        top = *(const uint64_t *)frame->rsp;
+        if (!in_text(frame->rip))
+                return in_text(top) ? top : 0; /* a call through a wrong pointer */
+        switch (call_before(top, frame->rip)) {
+        case CALL_DIRECT:
+                return top;
+        case CALL_INDIRECT:
+                /* Any function could have been called there; not if the frame pointer says the same. */
+                if (in_stack(frame->rbp, sizeof(struct call_frame), &stack) &&
+                    ((const struct call_frame *)frame->rbp)->return_address == top)
+                        return 0;
+                return top;
+        default:
+                return 0;
+        }
+}
+
+/* Stores where `frame` was and returns the frame pointer to go on with. */
+static uint64_t store_interrupted(struct trace *trace, const struct arch_trap_frame *frame)
+{
+        uint64_t caller = caller_on_top(frame);
 
         store(trace, frame->rip);
-        if (!in_text(frame->rip) && in_stack(frame->rsp, sizeof(uint64_t), &stack) &&
-            in_text(*(const uint64_t *)frame->rsp))
-                store(trace, *(const uint64_t *)frame->rsp);
+        if (caller != 0)
+                store(trace, caller);
         return frame->rbp;
 }
+
+/* ---- the walk ---- */
 
 size_t NOINLINE arch_backtrace(const struct arch_trap_frame *frame, uint64_t *addresses, size_t max)
 {

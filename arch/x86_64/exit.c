@@ -142,3 +142,10 @@ void arch_triple_fault(void)
         for (;;)
                 cpu_halt();
 }
+
+void arch_fault_without_stack(void)
+{
+        /* The user half is never mapped. */
+        __asm__ volatile("movl %0, %%esp\n\tud2" : : "i"(PAGE_BYTES) : "memory");
+        __builtin_unreachable();
+}

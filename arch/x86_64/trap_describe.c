@@ -228,8 +228,9 @@ void arch_trap_describe(const struct arch_trap_frame *frame, arch_line_fn line)
         add_register(&text, "rflags", frame->rflags, 1);
         add_register(&text, "cs", frame->cs, 1);
         add_register(&text, "ss", frame->ss, 1);
-        add_register(&text, "vector", frame->vector, 1);
         add_register(&text, "error", frame->error, 1);
+        text_add(&text, "  vector ");
+        text_add_decimal(&text, frame->vector);
         line(buffer);
 
         general_registers(frame, registers);
