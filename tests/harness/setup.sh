@@ -129,10 +129,13 @@ install() { # PACKAGE...
         if have_lists && apt install --no-install-recommends "$@"; then
                 return
         fi
-        if apt update && apt install --no-install-recommends "$@"; then
+        # A third party's mirror may be down without harm: the installation decides.
+        apt update || true
+        update_said=$(printf '%s\n' "$said" | grep '^[WE]:') || true
+        if apt install --no-install-recommends "$@"; then
                 return
         fi
-        printf '%s\n' "$said" | tail -n 20 >&2
+        printf '%s\n' "$update_said" "$said" | tail -n 20 >&2
         say 'apt-get failed'
         exit 1
 }
