@@ -34,8 +34,8 @@ Guest
   --test GLOB               only these tests: 'pmm.*'; 'list' prints their names
   --append 'WORDS'          more words for the kernel's command line
 Image
-  --flavour release|debug   what to build and boot (release). CC=clang and TESTS=0 in the environment
-                            choose the image as they do for make
+  --flavour release|debug   what to build and boot (release). FLAVOUR, CC and TESTS in the environment mean
+                            what they mean to make
   --image FILE              boot this file (uefi: the ESP image; pvh, microvm: the ELF); builds nothing
   --no-build                boot what is there
 Running
@@ -81,14 +81,16 @@ refuse() { stop $EXIT_USAGE "$* (--help has the options)"; }
 
 ((BASH_VERSINFO[0] >= 5)) || stop $EXIT_MISSING "needs bash 5 or newer, this is $BASH_VERSION"
 started_in=$PWD
+# Called by make, this is a make of its own.
+unset MAKEFLAGS MFLAGS MAKELEVEL
 cd "$(dirname "$0")" || exit $EXIT_ERROR
 # shellcheck source=tests/harness/ktap_view.sh
 . tests/harness/ktap_view.sh
 
 # ---- options ------------------------------------------------------------------------------------
 
-boot=uefi machine='' smp=1 mem=256M cpu='' accel=tcg net=user pcap='' gdb='' tests='' append='' flavour=''
-image='' no_build='' timeout='' only_print='' raw=''
+boot=uefi machine='' smp=1 mem=256M cpu='' accel=tcg net=user pcap='' gdb='' tests='' append=''
+flavour='' image='' no_build='' timeout='' only_print='' raw=''
 emulator_options=()
 
 one_of() { # OPTION VALUE ALLOWED...
@@ -161,16 +163,16 @@ check_contradictions() {
                 refuse "--test with test= in --append: say it once"
         machine=${machine:-q35}
         [[ $boot != microvm ]] || machine=microvm
-        flavour=${flavour:-release}
+        flavour=${flavour:-${FLAVOUR:-release}}
 }
 
 # ---- what must be there -------------------------------------------------------------------------
 
-# Firmware as the distributions place it, code and variables:
+# Firmware as the distributions place it, code and variables; the smaller build is the faster one.
 firmware_places() {
         printf '%s\n' \
-                /usr/share/OVMF/OVMF_CODE_4M.fd:/usr/share/OVMF/OVMF_VARS_4M.fd \
                 /usr/share/OVMF/OVMF_CODE.fd:/usr/share/OVMF/OVMF_VARS.fd \
+                /usr/share/OVMF/OVMF_CODE_4M.fd:/usr/share/OVMF/OVMF_VARS_4M.fd \
                 /usr/share/edk2/x64/OVMF_CODE.4m.fd:/usr/share/edk2/x64/OVMF_VARS.4m.fd \
                 /usr/share/edk2-ovmf/x64/OVMF_CODE.fd:/usr/share/edk2-ovmf/x64/OVMF_VARS.fd \
                 /usr/share/edk2/ovmf/OVMF_CODE.fd:/usr/share/edk2/ovmf/OVMF_VARS.fd \
@@ -203,22 +205,25 @@ missing_things() {
         [[ -n $image || -n $no_build ]] || command -v make >/dev/null || echo "make (package make)"
 }
 
+# Asks setup.sh to install what is missing; it is silent and quick when nothing is.
+install_missing() { # NEEDS
+        [[ -z $only_print ]] || return
+        tests/harness/setup.sh --need "$1" >&2
+        hash -r
+        [[ $boot != uefi ]] || find_firmware
+}
+
 find_tools() {
         local missing
         emulator=${QEMU:-qemu-system-x86_64}
         [[ -z ${QEMU:-} ]] || command -v "$QEMU" >/dev/null ||
                 stop $EXIT_MISSING "QEMU=$QEMU: there is no such program"
         [[ $boot != uefi ]] || find_firmware
+        [[ -z $(missing_things) ]] || install_missing run
         missing=$(missing_things)
-        [[ -n $missing ]] || return
-        if [[ -z $only_print && -f /etc/debian_version && -x tests/harness/setup.sh ]]; then
-                tests/harness/setup.sh --need run >&2 && hash -r
-                [[ $boot != uefi ]] || find_firmware
-                missing=$(missing_things)
-                [[ -n $missing ]] || return
-        fi
-        stop $EXIT_MISSING "missing: ${missing//$'\n'/, }. On Debian or Ubuntu: apt-get install" \
-                "$(sed 's/.*package //; s/)//' <<<"$missing" | paste -sd' ')"
+        [[ -z $missing ]] || stop $EXIT_MISSING "missing: ${missing//$'\n'/, }." \
+                "On Debian or Ubuntu: sudo apt-get install $(sed 's/.*package //; s/)//' <<<"$missing" |
+                        paste -sd' ')"
 }
 
 # Sets image (what QEMU starts) and symbols (the ELF that names addresses, or nothing).
@@ -235,6 +240,8 @@ find_image() {
                         stop $EXIT_ERROR "make does not name the image"
                 symbols=$(dirname "$image")/paravane.elf
                 if [[ -z $no_build && -z $only_print ]]; then
+                        # Where it cannot install, make says what it misses.
+                        install_missing image
                         make -s -j"$(nproc 2>/dev/null || echo 1)" FLAVOUR="$flavour" "$image" >&2 ||
                                 stop $EXIT_ERROR "the image does not build"
                 elif [[ -z $only_print && ! -r $image ]]; then
@@ -423,29 +430,46 @@ ask_where() {
         done
 }
 
-# "#   at 0xADDRESS function+0xOFFSET" gains " (file:line)". A return address stands behind its call,
-# often on the next line already; the byte before it is in the call.
+# "kernel/pmm.c:12", or nothing, for each function that is inlined at an address, innermost first. Headers
+# were seen through the links under build/include.
+source_lines() { # ADDRESS
+        local where file
+        while IFS= read -r where; do
+                where=${where% (discriminator*}
+                file=${where%:*}
+                [[ $file != '??' && ${where##*:} =~ ^[1-9] ]] || return
+                [[ ! -e $file ]] || file=$(realpath --relative-to=. "$file" 2>/dev/null || echo "$file")
+                printf '%s:%s\n' "${file#"$PWD/"}" "${where##*:}"
+        done < <(addr2line -i -e "$symbols" "$1" 2>/dev/null)
+}
+
+# "#   at 0xADDRESS function+0xOFFSET" gains " (file:line)", and where that line was inlined, by whom. A
+# return address stands behind its call, often on the next line already; the byte before it is in the call.
+# Where the CPU stood ("rip 0x...") is exact.
+trap_rip=''
 add_source_line() {
         local address where
-        [[ $text =~ ^[[:space:]]*#\ +at\ (0x[0-9a-f]{16})(\ [^\ ]+\+(0x[0-9a-f]+))?$ ]] || return
+        [[ ! $text =~ ^#\ +rip\ (0x[0-9a-f]{16}) ]] || trap_rip=${BASH_REMATCH[1]}
+        [[ $text =~ ^#\ +at\ (0x[0-9a-f]{16})(\ [^\ ]+\+(0x[0-9a-f]+))?$ ]] || return
         [[ -r $symbols ]] && command -v addr2line >/dev/null || return
         address=${BASH_REMATCH[1]}
-        [[ -z ${BASH_REMATCH[3]} || ${BASH_REMATCH[3]} == 0x0 ]] ||
+        [[ -z ${BASH_REMATCH[3]} || ${BASH_REMATCH[3]} == 0x0 || $address == "$trap_rip" ]] ||
                 printf -v address '0x%x' $((address - 1))
-        where=$(addr2line -e "$symbols" "$address" 2>/dev/null)
-        where=${where% (discriminator*}
-        [[ -z $where || $where == '??'* || $where == *:\? || $where == *:0 ]] || text+=" (${where#"$PWD"/})"
+        where=$(source_lines "$address")
+        [[ -z $where ]] || text+=" (${where//$'\n'/ in })"
 }
 
 # ---- the verdict --------------------------------------------------------------------------------
 
-ktap='' last_text=''
+ktap='' last_text='' loader_error=''
 before_ktap=()
 # A line from before the stream began, without the firmware's escape sequences.
 note_early_line() {
         local cleaned
         cleaned=$(sed -E 's/\x1b\[[0-9;=?]*[A-Za-z]//g' <<<"$text" | tr -cd '[:print:]')
         [[ -z ${cleaned// /} ]] || before_ktap+=("$cleaned")
+        # The loader's last words; the firmware would go on to its shell and stay there.
+        [[ $cleaned != '# efi: '* ]] || loader_error=${cleaned#'# efi: '}
         ((${#before_ktap[@]} <= EARLY_LINES)) || before_ktap=("${before_ktap[@]:1}")
 }
 
@@ -464,7 +488,10 @@ explain_silence() { # STATUS
 decide() { # STATUS REASON
         local status=$1 reason=$2 problem
         problem=$(not_a_success)
-        if [[ -z $hang ]] && ((status != 0 && status != STATUS_PASS && status != STATUS_FAIL && \
+        if [[ -n $loader_error ]]; then
+                show_verdict INCOMPLETE "the UEFI loader gave up: $loader_error" "$red"
+                return $EXIT_NO_RESULT
+        elif [[ -z $hang ]] && ((status != 0 && status != STATUS_PASS && status != STATUS_FAIL && \
                 status != STATUS_PANIC)); then
                 sed 's/^/run-qemu.sh: emulator: /' "$scratch/stderr" >&2
                 show_verdict ERROR "the emulator left with status $status" "$red"
@@ -504,7 +531,11 @@ run() {
         start_emulator
         while next_line; do
                 [[ $text != *'KTAP version 1' || -n $ktap ]] || { ktap=1; text='KTAP version 1'; }
-                [[ -n $ktap ]] || { note_early_line; continue; }
+                if [[ -z $ktap ]]; then
+                        note_early_line
+                        [[ -z $loader_error ]] || break
+                        continue
+                fi
                 follow
                 last_text=$text
                 add_source_line
@@ -518,6 +549,7 @@ run() {
                 done < <(ask_where)
                 stop_emulator
         fi
+        [[ -z $loader_error ]] || stop_emulator
         wait "$emulator_pid" 2>/dev/null
         status=$?
         emulator_pid=''

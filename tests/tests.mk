@@ -46,3 +46,39 @@ $(eval $(call host_program,build/bench,$(BENCH_FLAGS),$(HOST_PART_SOURCES),$(HOS
 
 host-tests: build/host-asan/host-tests
 	$(Q)build/host-asan/host-tests $(GLOB)
+
+# ---- make test ----------------------------------------------------------------------------------
+#
+# Tools, images, host tests, then pytest over tests/harness. The last line is "N passed, N failed", with
+# ", N skipped" behind it where there are some, from the JUnit file.
+#   TEST_JOBS=N       tests at a time (2)
+#   FULL_MATRIX=1     UEFI boots every combination, too; minutes more
+#   PYTEST_ARGS=...   such as -k crash
+TEST_JOBS   ?= 2
+FULL_MATRIX ?= 0
+TEST_ENV    := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u FLAVOUR -u CC -u TESTS
+# As many jobs as there are processors, unless the caller has said something about jobs.
+sub_make     = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$$(nproc))
+
+test:
+	@tests/harness/setup.sh --need image,run,test
+	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=1 image
+	+@$(sub_make) FLAVOUR=debug CC=gcc TESTS=1 image
+	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=0 image
+	+@command -v clang > /dev/null || { echo 'no clang here: its image is not tested'; exit 0; }; \
+	  $(sub_make) FLAVOUR=release CC=clang TESTS=1 image
+	+@$(sub_make) FLAVOUR=release CC=gcc build/host-asan/host-tests
+	@rm -rf build/test && mkdir -p build/test
+	@status=0; $(TEST_ENV) $(PYTHON) -B -m pytest tests/harness -p no:cacheprovider -q -rfEs \
+	  -n $(TEST_JOBS) --dist loadgroup --junitxml=build/test/junit.xml \
+	  $(if $(filter 1,$(FULL_MATRIX)),--full-matrix) $(PYTEST_ARGS) || status=$$?; \
+	$(PYTHON) -B tests/harness/summary.py build/test/junit.xml $$status
+
+# ---- make bench ---------------------------------------------------------------------------------
+#
+# The program measures operations and writes build/bench/results.json; the script adds boot times to it.
+bench:
+	@tests/harness/setup.sh --need image,run,test
+	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=1 image build/bench/bench
+	$(Q)build/bench/bench
+	$(Q)$(TEST_ENV) $(PYTHON) -B tests/harness/bench_boot.py build/bench/results.json

@@ -15,7 +15,8 @@ ktap_wrong='' verdict='' panic_cause='' trailing=''
 top_planned='' top_seen=0 suite='' suite_planned='' suite_seen=0 suite_failed=0 suite_skipped=0
 tests_seen=0 tests_failed=0 tests_skipped=0 in_suite=''
 kept=()
-readonly KEPT_LINES=40 # log lines of one test that are shown when it fails
+readonly KEPT_LINES=40      # log lines of one test that are shown when it fails
+readonly LIVE_NAME_CHARS=40 # keeps the line of the running test within 80 columns
 
 wrong() { ktap_wrong=${ktap_wrong:-$*}; }
 
@@ -137,14 +138,15 @@ show_kept() {
 }
 
 show_test() {
+        local name=${1#*ok * }
         if [[ $1 == not* && $1 != *'# SKIP'* ]]; then
-                show "  ${red}FAIL$plain   $suite.${1#not ok * }"
+                show "  ${red}FAIL$plain   $suite.$name"
                 show_kept
         elif [[ $1 == *'# SKIP'* ]]; then
-                show "  ${dim}skip   $suite.${1#*ok * }$plain"
+                show "  ${dim}skip   $suite.$name$plain"
         elif [[ -n $live ]]; then
                 printf '\r\e[K  %s...%s    %-20s %s/%s %s' "$dim" "$plain" "$suite" "$suite_seen" \
-                        "$suite_planned" "${1#ok * }"
+                        "$suite_planned" "${name:0:LIVE_NAME_CHARS}"
         fi
         kept=()
 }

@@ -196,7 +196,7 @@ def test_missing_tools_are_named_with_their_packages(run_name, tmp_path):
     assert result.status == boot.MISSING
     assert "qemu-system-x86_64 (package qemu-system-x86)" in result.stderr
     assert "make (package make)" in result.stderr
-    assert "apt-get install qemu-system-x86 make" in result.stderr
+    assert "sudo apt-get install qemu-system-x86 make" in result.stderr
 
 
 def test_help_names_every_option(run_name):
@@ -242,6 +242,8 @@ VERDICTS = [
     ("silent_success", "@exit 33\n", boot.NO_RESULT, "SILENT", "status 33"),
     ("firmware_only", "\x1b[2J\x1b[01;01HUEFI Shell\n@exit 0\n", boot.NO_RESULT, "SILENT",
      "the last line was 'UEFI Shell'"),
+    ("loader_gives_up", "\x1b[2J# efi: memory: no room: Out of Resources\nShell>\n@forever\n",
+     boot.NO_RESULT, "INCOMPLETE", "the UEFI loader gave up: memory: no room: Out of Resources"),
     ("no_verdict", GOOD.replace(VERDICT_LINE, "") + "@exit 33\n", boot.NO_RESULT, "INCOMPLETE",
      "no verdict line"),
     ("powered_off_in_a_suite", STARTED + "@shutdown guest-shutdown\n@exit 0\n", boot.NO_RESULT,
@@ -302,6 +304,43 @@ def test_silence_without_end(fake):
 def test_a_guest_that_says_pass_and_stays_is_a_hang(fake):
     result = fake(GOOD + "@forever\n", "--timeout", "1")
     assert (result.status, result.word) == (boot.HANG, "HANG"), result.explain()
+
+
+SYMBOLS = """\
+        .text
+        .globl _start
+_start: .loc 1 10
+        nop
+        call helper
+        .loc 1 20
+        nop
+helper: .loc 1 30
+        ud2
+"""
+
+
+def test_backtraces_gain_source_lines(run_name, tmp_path):
+    """A return address is looked up inside its call, the address of the trap itself exactly."""
+    source = tmp_path / "words.s"
+    source.write_text('.file 1 "kernel/words.c"\n' + SYMBOLS)
+    elf = tmp_path / "words.elf"
+    subprocess.run(["gcc", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x80000000", "-o", elf, source],
+                   check=True)
+    # 0x80000006 is the byte behind the call: line 20, while the call is on line 10.
+    script = STARTED + """\
+# panic: invalid opcode
+#   rip 0x0000000080000007  rflags 0x2
+#   at 0x0000000080000007 helper+0x0
+#   at 0x0000000080000006 _start+0x6
+#   at 0x00000000deadbeef nowhere+0x1
+# verdict: PANIC invalid opcode
+@exit 37
+"""
+    result = boot.run(run_name, "--boot", "pvh", "--image", elf, env=boot.fake_guest(tmp_path, script))
+    lines = result.stdout.splitlines()
+    assert "#   at 0x0000000080000007 helper+0x0 (kernel/words.c:30)" in lines, result.explain()
+    assert "#   at 0x0000000080000006 _start+0x6 (kernel/words.c:10)" in lines, result.explain()
+    assert "#   at 0x00000000deadbeef nowhere+0x1" in lines
 
 
 # ---- signals, leftovers ----

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+# Copyright (c) 2026 The Paravane authors
+"""bench_boot: how long a boot takes, from the start of the emulator's process.
+
+Usage: bench_boot.py RESULTS_JSON [--rounds N] [--rounds-uefi N]
+
+For each boot path, two figures: to the first line of KTAP, and to the end of a boot without tests
+(test=none). The yardstick is a guest that does nothing (empty_pvh.S) on the same machine, measured in turn
+with the boots, so that the machine's moods fall on both; the yardstick of UEFI is that on q35. Appends to
+the array in RESULTS_JSON: {"name", "unit", "min", "median", "yardstick", "ratio"}, times in milliseconds,
+`yardstick` the yardstick's median, `ratio` the median of the boot divided by it.
+"""
+
+import argparse
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import boot
+
+# Name, options of run-qemu.sh, and the machine whose yardstick it is held against.
+PATHS = [("microvm", ["--boot", "microvm"], "microvm"),
+         ("pvh_q35", ["--boot", "pvh", "--machine", "q35"], "q35"),
+         ("uefi_q35", ["--boot", "uefi", "--machine", "q35"], "q35")]
+COMMON = ["--net", "none", "--test", "none"]
+ROUNDS, ROUNDS_UEFI = 30, 7
+BOOT_LIMIT_S = 120  # a hang detector
+STATUS_PASS = 33
+
+
+def emulator_line(options):
+    printed = subprocess.run([boot.RUNNER, "-n", *options, *COMMON], check=True, capture_output=True,
+                             text=True).stdout
+    return shlex.split(printed)
+
+
+def with_kernel(line, kernel):
+    """The same machine with another kernel, and without a command line for it."""
+    at = line.index("-kernel")
+    words = line[at + 4:] if line[at + 2:at + 3] == ["-append"] else line[at + 2:]
+    return line[:at] + ["-kernel", str(kernel)] + words
+
+
+def build_yardstick(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    elf = folder / "empty_pvh.elf"
+    subprocess.run(["gcc", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none",
+                    "-Wl,-Ttext-segment=0x200000", "-Wl,-z,max-page-size=4096", "-o", elf,
+                    boot.TOP / "tests/harness/empty_pvh.S"], check=True)
+    return elf
+
+
+def time_one(line, wants_ktap):
+    """(ms to the first KTAP line or None, ms to the end); SystemExit when the guest does not succeed."""
+    start = time.monotonic()
+    with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=boot.TOP) as process:
+        first = None
+        for text in process.stdout:
+            if first is None and text.rstrip().endswith(b"KTAP version 1"):
+                first = (time.monotonic() - start) * 1000
+        status = process.wait(timeout=BOOT_LIMIT_S)
+        end = (time.monotonic() - start) * 1000
+    if status != STATUS_PASS or (wants_ktap and first is None):
+        sys.exit(f"bench_boot: status {status}, not a success: {shlex.join(line)}")
+    return first, end
+
+
+def measure(rounds, rounds_uefi):
+    """Lists of milliseconds, by the name of the figure or ("yardstick", machine)."""
+    empty = build_yardstick(boot.BUILD / "bench")
+    lines = {name: emulator_line(options) for name, options, _ in PATHS}
+    yardsticks = {"microvm": with_kernel(lines["microvm"], empty),
+                  "q35": with_kernel(lines["pvh_q35"], empty)}
+    times = {}
+    for round_number in range(-1, max(rounds, rounds_uefi)):  # round -1 warms the caches up
+        for machine, line in yardsticks.items():
+            end = time_one(line, wants_ktap=False)[1]
+            times.setdefault(("yardstick", machine), []).append(end)
+        for name, line in lines.items():
+            if round_number >= (rounds_uefi if name.startswith("uefi") else rounds):
+                continue
+            first, end = time_one(line, wants_ktap=True)
+            times.setdefault(f"boot.{name}.first_line", []).append(first)
+            times.setdefault(f"boot.{name}.whole", []).append(end)
+    return {name: values[1:] for name, values in times.items()}
+
+
+def rows_of(times):
+    rows = []
+    for name, _, machine in PATHS:
+        yardstick = statistics.median(times["yardstick", machine])
+        for what in ("first_line", "whole"):
+            values = times[f"boot.{name}.{what}"]
+            median = statistics.median(values)
+            rows.append({"name": f"boot.{name}.{what}", "unit": "ms", "min": round(min(values), 3),
+                         "median": round(median, 3), "yardstick": round(yardstick, 3),
+                         "ratio": round(median / yardstick, 3)})
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--rounds-uefi", type=int, default=ROUNDS_UEFI)
+    arguments = parser.parse_args()
+    known = json.loads(arguments.results.read_text()) if arguments.results.exists() else []
+    rows = rows_of(measure(arguments.rounds, arguments.rounds_uefi))
+    names = {row["name"] for row in rows}
+    known = [row for row in known if row["name"] not in names]
+    arguments.results.write_text(json.dumps(known + rows, indent=1) + "\n")
+    print(f"{'boot, ms':<28}{'min':>9}{'median':>9}{'empty':>9}{'ratio':>8}")
+    for row in rows:
+        print(f"{row['name']:<28}{row['min']:>9.1f}{row['median']:>9.1f}{row['yardstick']:>9.1f}"
+              f"{row['ratio']:>8.2f}")
+
+
+if __name__ == "__main__":
+    main()
