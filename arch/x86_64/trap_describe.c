@@ -79,11 +79,17 @@ static const char *page_fault_reason(uint64_t error, uint64_t address)
         return "protected by other means"; /* keys, shadow stacks, a hypervisor */
 }
 
+/* A CPU with neither NX nor SMEP does not report fetches as such, but then the address is its own. */
+static bool is_fetch(const struct arch_trap_frame *frame)
+{
+        return (frame->error & ARCH_PAGE_FAULT_FETCH) != 0 || frame->cr2 == frame->rip;
+}
+
 static void add_page_fault(struct text *text, const struct arch_trap_frame *frame)
 {
         unsigned guard = guard_at(frame->cr2);
 
-        if ((frame->error & ARCH_PAGE_FAULT_FETCH) != 0)
+        if (is_fetch(frame))
                 text_add(text, ": instruction fetch from ");
         else
                 text_add(text, (frame->error & ARCH_PAGE_FAULT_WRITE) != 0 ? ": write to "

@@ -9,6 +9,7 @@
 #include "base/shared.h"
 #include "kernel/panic.h"
 #include "kernel/symbols.h"
+#include "kernel/time.h"
 
 extern const char text_start[], text_end[]; /* linker.ld */
 
@@ -165,4 +166,61 @@ TEST(symbols, backtrace_survives_a_damaged_stack)
                 EXPECT_EQ(find_frame(&trace, 0, "trace_damaged"), 0);
                 EXPECT_EQ(find_frame(&trace, 0, "symbols_backtrace_survives"), 1);
         }
+}
+
+/* ---- through an interrupt ---- */
+
+#define INTERRUPT_WAIT_NS (100 * NS_PER_MS)
+
+static struct trace interrupt_trace;
+static bool interrupt_seen;
+
+static void trace_in_interrupt(void *context)
+{
+        struct trace *trace = context;
+
+        trace->count = arch_backtrace(NULL, trace->addresses, trace->max);
+        shared_store_u8(&interrupt_seen, true);
+}
+
+static bool NOINLINE be_interrupted(const struct arch_msi_message *message)
+{
+        uint64_t deadline = time_deadline_after(INTERRUPT_WAIT_NS);
+
+        arch_irq_raise_self(message);
+        while (!shared_load_u8(&interrupt_seen)) {
+                if (time_passed(deadline))
+                        return false;
+        }
+        return true;
+}
+
+TEST(symbols, backtrace_goes_through_an_interrupt)
+{
+        struct arch_msi_message message;
+        bool enabled;
+        size_t handler, interrupted;
+
+        interrupt_trace.max = FRAMES_MAX;
+        interrupt_seen = false;
+        zx_status_t status = arch_irq_allocate_msi("symbols test", trace_in_interrupt, &interrupt_trace,
+                                                   &message);
+        if (status != ZX_OK)
+                SKIP("no local APIC");
+        enabled = arch_interrupts_enabled();
+        arch_interrupts_enable();
+        EXPECT_TRUE(be_interrupted(&message));
+        if (!enabled)
+                arch_interrupts_disable();
+        arch_irq_free_msi(&message);
+
+        handler = find_frame(&interrupt_trace, 0, "trace_in_interrupt");
+        EXPECT_EQ(handler, 0);
+        EXPECT_LT(find_frame(&interrupt_trace, 1, "trap_common"), interrupt_trace.count);
+        /* The loop or a function that it calls was interrupted; the callers must be all there. */
+        interrupted = find_frame(&interrupt_trace, 1, "be_interrupted");
+        EXPECT_LT(interrupted, interrupt_trace.count);
+        EXPECT_EQ(find_frame(&interrupt_trace, interrupted, "symbols_backtrace_goes_through"),
+                  interrupted + 1);
+        EXPECT_LT(find_frame(&interrupt_trace, interrupted, "kernel_main"), interrupt_trace.count);
 }
