@@ -214,6 +214,16 @@ void arch_irq_free_msi(const struct arch_msi_message *message)
         arch_interrupts_restore(enabled);
 }
 
+/* The slot that a line is connected to, NULL: none. */
+static struct slot *find_line(uint32_t gsi)
+{
+        ASSERT(gsi != APIC_NO_GSI);
+        for (uint32_t vector = APIC_VECTOR_FIRST; vector <= APIC_VECTOR_LAST; vector++)
+                if (slots[vector].handler != NULL && slots[vector].gsi == gsi)
+                        return &slots[vector];
+        return NULL;
+}
+
 zx_status_t arch_irq_connect_gsi(uint32_t gsi, bool level, bool active_low, const char *name,
                                  arch_irq_handler handler, void *context)
 {
@@ -221,9 +231,8 @@ zx_status_t arch_irq_connect_gsi(uint32_t gsi, bool level, bool active_low, cons
         bool enabled = arch_interrupts_disable();
         zx_status_t status = ZX_ERR_ALREADY_BOUND;
 
-        for (uint32_t vector = APIC_VECTOR_FIRST; vector <= APIC_VECTOR_LAST; vector++)
-                if (slots[vector].handler != NULL && slots[vector].gsi == gsi)
-                        goto out;
+        if (find_line(gsi) != NULL)
+                goto out;
         status = ZX_ERR_NO_RESOURCES;
         route.vector = find_free_vector();
         if (route.vector == 0 || apic_destination(&route.apic_id) != ZX_OK)
@@ -238,6 +247,17 @@ out:
         return status;
 }
 
+void arch_irq_disconnect_gsi(uint32_t gsi)
+{
+        bool enabled = arch_interrupts_disable();
+        struct slot *slot = find_line(gsi);
+
+        ASSERT(slot != NULL);
+        ioapic_mask(gsi);
+        *slot = (struct slot){0};
+        arch_interrupts_restore(enabled);
+}
+
 zx_status_t arch_irq_connect_isa(uint8_t isa_irq, const char *name, arch_irq_handler handler,
                                  void *context)
 {
@@ -249,12 +269,12 @@ zx_status_t arch_irq_connect_isa(uint8_t isa_irq, const char *name, arch_irq_han
 
 uint64_t arch_irq_count(void)
 {
-        return handled_count;
+        return __atomic_load_n(&handled_count, __ATOMIC_RELAXED); /* interrupts change it */
 }
 
 uint64_t arch_irq_spurious_count(void)
 {
-        return spurious_count;
+        return __atomic_load_n(&spurious_count, __ATOMIC_RELAXED);
 }
 
 void arch_irq_summary(struct arch_irq_summary *summary)

@@ -149,6 +149,8 @@ zx_status_t MUST_CHECK arch_irq_connect_isa(uint8_t isa_irq, const char *name, a
                                             void *context);
 zx_status_t MUST_CHECK arch_irq_connect_gsi(uint32_t gsi, bool level, bool active_low, const char *name,
                                             arch_irq_handler handler, void *context);
+/* Masks a line that one of the two connected and takes its vector back. */
+void arch_irq_disconnect_gsi(uint32_t gsi);
 /* Interrupts handled since boot on that vector kind, for the console and tests. */
 uint64_t arch_irq_count(void);
 uint64_t arch_irq_spurious_count(void);
@@ -214,6 +216,8 @@ zx_status_t MUST_CHECK arch_timer_init(arch_timer_handler handler);
 /* Static text for the log: "tsc-deadline", "lapic one-shot", "none"; its counts in a second in `hz`, may be
  * NULL. */
 const char *arch_timer_describe(uint64_t *hz);
+/* How often the handler was called. For tests. */
+uint64_t arch_timer_count(void);
 void arch_timer_arm(uint64_t deadline_ns);
 
 /* A periodic non-maskable tick from PIT channel 0 through the I/O APIC (about 18 a second), so that a loop

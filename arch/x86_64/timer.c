@@ -28,6 +28,7 @@ static struct {
         uint64_t deadline_ns;
         uint64_t hz; /* of what is counted: the APIC's timer, or the time stamp counter */
         bool by_time_stamp;
+        uint64_t count; /* of calls of the handler */
 } timer = {.deadline_ns = DISARMED};
 
 /* Sets the hardware for the deadline, or for the first part of the way to it. Interrupts are off. */
@@ -62,6 +63,7 @@ static void timer_interrupt(void *context)
                 return;
         }
         timer.deadline_ns = DISARMED;
+        timer.count++;
         timer.handler();
 }
 
@@ -131,6 +133,11 @@ void arch_timer_arm(uint64_t deadline_ns)
         else
                 set_hardware(arch_clock_ns());
         arch_interrupts_restore(enabled);
+}
+
+uint64_t arch_timer_count(void)
+{
+        return __atomic_load_n(&timer.count, __ATOMIC_RELAXED); /* an interrupt changes it */
 }
 
 const char *arch_timer_describe(uint64_t *hz)

@@ -15,7 +15,7 @@
 
 #define PERIOD_COUNTS 0u     /* stands for 65536: 18.2 ticks a second */
 #define TRIAL_COUNTS 239u    /* 200 microseconds */
-#define TRIAL_NS 3000000u    /* enough for a few of them, on a busy host as well */
+#define TRIAL_NS 50000000u   /* a busy host may leave its device threads waiting; reached only on failure */
 #define PIT_READS_MAX 2000u  /* so many reads without a change: no PIT */
 #define TIMER_ISA_IRQ 0
 #define TIMER_GSI_USUAL 2u   /* where the line is wired when the firmware does not say */
