@@ -4,8 +4,8 @@
 #
 # Builds picolibc, the image's C library:  build.sh OUT  leaves OUT/include and OUT/lib/libc.a.
 #
-#   CC       gcc by default. Not clang where gcc is there too: one libc.a serves all flavours, and must not
-#            depend on which of them was built first
+#   CC       a gcc (default: gcc). If it is clang, gcc is taken all the same: clang cannot compile picolibc for
+#            general registers only, and one libc.a serves all flavours
 #   DL_DIR   a folder that may have the source archive; see fetch.sh for where else it is looked for
 #
 # OUT appears at once and whole, or not at all. Several may run at a time: one builds, the others wait and
@@ -32,17 +32,17 @@ say() {
         echo "picolibc: $*" >&2
 }
 
-for tool in meson ninja flock tar sha256sum objdump ar; do
+PICOLIBC_CC=${CC:-gcc}
+case $PICOLIBC_CC in
+*clang*) PICOLIBC_CC=gcc ;;
+esac
+
+for tool in ${PICOLIBC_CC%% *} meson ninja flock tar sha256sum objdump ar; do
         if ! command -v "$tool" > /dev/null; then
                 say "$tool is missing; tests/harness/setup.sh --need image installs what is needed"
                 exit 3
         fi
 done
-
-PICOLIBC_CC=${CC:-gcc}
-case $PICOLIBC_CC in
-*clang*) if command -v gcc > /dev/null; then PICOLIBC_CC=gcc; fi ;;
-esac
 
 # As KERNEL_FLAGS in the Makefile; cc.sh adds -mgeneral-regs-only. The asm memcpy and memset of x86 are made for streaming: their stores go
 # past the cache (movnti), while what this kernel copies is read again at once, by a device model or by the
