@@ -92,12 +92,13 @@ trap_probe_call:
         mov %rsi, %rdi
         call *%rax
         xor %eax, %eax
+        add $8, %rsp                    /* keeps the flags that the function left */
         jmp 1f
         .global trap_probe_recover
 trap_probe_recover:
         mov $1, %eax
-1:      popfq
-        pop %r15
+        popfq
+1:      pop %r15
         pop %r14
         pop %r13
         pop %r12

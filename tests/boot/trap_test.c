@@ -134,9 +134,20 @@ TEST(trap, probes_nest)
         EXPECT_TRUE(arch_trap_probe(do_undefined, NULL, NULL));
 }
 
-static void fault_with_interrupts_off(UNUSED void *context)
+static void disable_and_return(UNUSED void *context)
 {
         arch_interrupts_disable();
+}
+
+static void disable_and_fault(UNUSED void *context)
+{
+        arch_interrupts_disable();
+        do_undefined(NULL);
+}
+
+static void enable_and_fault(UNUSED void *context)
+{
+        arch_interrupts_enable();
         do_undefined(NULL);
 }
 
@@ -144,12 +155,15 @@ TEST(trap, probe_restores_the_interrupt_flag)
 {
         bool enabled = arch_interrupts_enabled();
 
-        EXPECT_TRUE(arch_trap_probe(fault_with_interrupts_off, NULL, NULL));
-        EXPECT_EQ(arch_interrupts_enabled(), enabled);
-        arch_interrupts_disable();
-        EXPECT_TRUE(arch_trap_probe(do_undefined, NULL, NULL));
+        arch_interrupts_enable();
+        EXPECT_TRUE(arch_trap_probe(disable_and_fault, NULL, NULL));
+        EXPECT_TRUE(arch_interrupts_enabled());
+        EXPECT_FALSE(arch_trap_probe(disable_and_return, NULL, NULL));
+        EXPECT_FALSE(arch_interrupts_enabled()); /* as with any call */
+        EXPECT_TRUE(arch_trap_probe(enable_and_fault, NULL, NULL));
         EXPECT_FALSE(arch_interrupts_enabled());
-        arch_interrupts_restore(enabled);
+        if (enabled)
+                arch_interrupts_enable();
 }
 
 /* ---- exceptions by name ---- */
@@ -394,17 +408,34 @@ TEST(trap, stack_overflow)
 
 /* ---- values in registers survive a fault ---- */
 
-static uint64_t NOINLINE mix_around_a_fault(struct test *t, uint64_t seed)
+/* Keeps many values across a call that the compiler knows nothing about: they are in the registers that a
+ * function must preserve, and differ from those of the caller. */
+static uint64_t NOINLINE mix_around(void (*function)(struct test *t), struct test *t, uint64_t seed)
 {
         uint64_t a = hide(seed + 1), b = hide(seed + 2), c = hide(seed + 3), d = hide(seed + 4);
         uint64_t e = hide(seed + 5), f = hide(seed + 6);
 
-        EXPECT_TRUE(arch_trap_probe(do_undefined, NULL, NULL));
+        ((void (*)(struct test *))hide((uint64_t)function))(t);
         return a + 10 * b + 100 * c + 1000 * d + 10000 * e + 100000 * f;
+}
+
+static void fault_deep_inside(UNUSED struct test *t)
+{
+        do_undefined(NULL);
+}
+
+static void mix_and_fault(void *context)
+{
+        hide(mix_around(fault_deep_inside, context, 1000));
+}
+
+static void probe_it(struct test *t)
+{
+        EXPECT_TRUE(arch_trap_probe(mix_and_fault, t, NULL));
 }
 
 TEST(trap, registers_survive)
 {
-        EXPECT_EQ(mix_around_a_fault(t, 0), 654321);
-        EXPECT_EQ(mix_around_a_fault(t, 1), 765432);
+        EXPECT_EQ(mix_around(probe_it, t, 0), 654321);
+        EXPECT_EQ(mix_around(probe_it, t, 1), 765432);
 }
