@@ -4,12 +4,12 @@
 #
 # Builds picolibc, the image's C library:  build.sh OUT  leaves OUT/include and OUT/lib/libc.a.
 #
-#   CC       a gcc (default: gcc). If it is clang, gcc is taken all the same: clang cannot compile picolibc for
-#            general registers only, and one libc.a serves all flavours
+#   CC       a gcc (default: gcc). If it is clang, gcc is taken all the same: clang cannot compile
+#            picolibc for general registers only, and one libc.a serves all flavours
 #   DL_DIR   a folder that may have the source archive; see fetch.sh for where else it is looked for
 #
-# OUT appears at once and whole, or not at all. Several may run at a time: one builds, the others wait and
-# find it done. README.md says what is built in which way, and why.
+# OUT appears at once and whole, or not at all. Several may run at a time: one builds, the others
+# wait and find it done. README.md says what is built in which way, and why.
 set -eu
 
 version=1.8.10
@@ -44,9 +44,10 @@ for tool in ${PICOLIBC_CC%% *} meson ninja flock tar sha256sum objdump ar; do
         fi
 done
 
-# As KERNEL_FLAGS in the Makefile; cc.sh adds -mgeneral-regs-only. The asm memcpy and memset of x86 are made for streaming: their stores go
-# past the cache (movnti), while what this kernel copies is read again at once, by a device model or by the
-# next layer; so the same code is assembled with ordinary stores.
+# As KERNEL_FLAGS in the Makefile; cc.sh adds -mgeneral-regs-only. The assembler memcpy and memset
+# are made for streaming: their stores go past the cache (movnti), while what this kernel copies is
+# read again at once, by a device model or by the next layer. So the same code is assembled with
+# ordinary stores.
 PICOLIBC_FLAGS="-m64 -mcmodel=kernel -mno-red-zone -fno-pic -fno-pie \
 -fno-omit-frame-pointer -fno-stack-protector -fno-asynchronous-unwind-tables -fno-unwind-tables \
 -ffunction-sections -fdata-sections -fcf-protection=none -gdwarf-4 -Dmovntiq=movq"
@@ -60,8 +61,8 @@ meson_options="
 -Dposix-console=false -Dthread-local-storage=false -Dsingle-thread=true -Dspecsdir=none
 -Dformat-default=integer -Dio-long-long=true -Dio-c99-formats=true -Dassert-verbose=false"
 
-# What handles floating point in its interface cannot be compiled for general registers only, and has no
-# place in the image; who uses it gets an undefined reference.
+# What handles floating point in its interface cannot be compiled for general registers only, and
+# has no place in the image; who uses it gets an undefined reference.
 floating_point='/libm_
 /libc_stdlib_(atoff?|[de]rand48)\.
 /libc_time_difftime\.
@@ -108,8 +109,8 @@ cd "$work"
 # shellcheck disable=SC2086
 quietly meson setup --cross-file "$here/cross.txt" $meson_options build "picolibc-$version"
 
-# Not the whole library is built, so its members are chosen here. The rest of what meson installs are
-# empty libraries of other names.
+# Not the whole library is built, so its members are chosen here. The rest of what meson installs
+# are empty libraries of other names.
 cd build
 ninja -t targets all | sed -n 's/: c_COMPILER$//p; s/: .*ASM_COMPILER$//p' |
         grep -E '^newlib/(libc\.a\.p|libc/)' | grep -v -E "$floating_point" | sort > objects

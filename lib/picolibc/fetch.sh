@@ -7,12 +7,13 @@
 #   fetch.sh FILE SHA256 POOL-PATH URL
 #     FILE       where it shall be; its folder is made. Already there with the right hash: done
 #     SHA256     64 hexadecimal digits; an archive with another hash is never used
-#     POOL-PATH  its place in a Debian archive, below the mirror's base, such as pool/main/f/foo/foo.tar.gz
+#     POOL-PATH  its place in a Debian archive, below the mirror's base: pool/main/...
 #     URL        its place at its authors'
 #
-# Looks in this order: $DL_DIR (a folder that has it under the same name); the mirrors that apt is set up
-# with; URL. FETCH_SECONDS_MAX (120) bounds each download. Relies on sha256sum; on apt-helper, curl or wget
-# for the place that needs it. Prints nothing but one line on where the archive came from.
+# Looks in this order: $DL_DIR (a folder that has it under the same name); the mirrors that apt is
+# set up with; URL. FETCH_SECONDS_MAX (120) bounds each download. Relies on sha256sum; on
+# apt-helper, curl or wget for the place that needs it. Prints nothing but one line on where the
+# archive came from.
 set -eu
 
 file=$1 sha256=$2 pool_path=$3 url=$4
@@ -20,7 +21,8 @@ name=${file##*/}
 seconds_max=${FETCH_SECONDS_MAX:-120}
 apt_helper=/usr/lib/apt/apt-helper
 tried='' reason=''
-# Where apt drops its privileges to _apt, a folder that only we can write to costs a warning, no more.
+# Where apt drops its privileges to _apt, a folder that only we can write to costs a warning, no
+# more.
 part=$file.part.$$
 trap 'rm -f "$part" "$part".*' EXIT
 trap 'exit 130' INT
@@ -76,7 +78,8 @@ from_folder() {
         fi
 }
 
-# The bases of the mirrors that apt is set up with, one a line; it knows them with and without its lists.
+# The bases of the mirrors that apt is set up with, one a line; it knows them with and without its
+# lists.
 mirrors() {
         apt-get --print-uris update 2> /dev/null | sed -n "s|^'\(.*\)/dists/.*|\1|p" | sort -u
 }
@@ -93,8 +96,8 @@ from_debian() {
                 return
         fi
         for site in $sites; do
-                download "$apt_helper" -o Acquire::Retries=2 download-file "$site/$pool_path" "$part" \
-                        "SHA256:$sha256"
+                download "$apt_helper" -o Acquire::Retries=2 download-file \
+                        "$site/$pool_path" "$part" "SHA256:$sha256"
                 accept "$site"
         done
 }

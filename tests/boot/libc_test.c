@@ -51,9 +51,11 @@ static bool guards_hold(size_t offset, size_t length)
 TEST(libc, snprintf_knows_every_integer_format)
 {
         char text[256];
-        int length = snprintf(text, sizeof(text), "%s|%zu|%llx|%d|%p|%5.3s|%-4d|%08lx|%#x|%c|%%|%+d|%*d",
-                              "word", (size_t)123456789012, 0xdeadbeefcafef00dull, -42,
-                              (void *)0xffffffff80200000, "abcdef", 7, 0x1234ul, 255u, 'x', 5, 6, -3);
+        int length = snprintf(text, sizeof(text),
+                              "%s|%zu|%llx|%d|%p|%5.3s|%-4d|%08lx|%#x|%c|%%|%+d|%*d", "word",
+                              (size_t)123456789012, 0xdeadbeefcafef00dull, -42,
+                              (void *)0xffffffff80200000, "abcdef", 7, 0x1234ul, 255u, 'x', 5, 6,
+                              -3);
         EXPECT_STR_EQ(text, "word|123456789012|deadbeefcafef00d|-42|0xffffffff80200000|  abc|7   |"
                             "00001234|0xff|x|%|+5|    -3");
         EXPECT_EQ((size_t)length, strlen(text));
@@ -90,7 +92,8 @@ TEST(libc, memset_fills_any_length_at_any_alignment)
                 for (size_t length = 0; length < LENGTH_MAX; length = next_length(length)) {
                         bool filled = true;
                         fill_areas();
-                        EXPECT_PTR_EQ(memset(target_area + offset, 0x181, length), target_area + offset);
+                        EXPECT_PTR_EQ(memset(target_area + offset, 0x181, length),
+                                      target_area + offset);
                         for (size_t i = offset; i < offset + length; i++)
                                 filled = filled && target_area[i] == 0x81;
                         REQUIRE_TRUE(filled);

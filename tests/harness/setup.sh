@@ -4,10 +4,10 @@
 #
 # Sees to it that the tools for a job are there:  setup.sh --need image,run,test
 #
-# Silent and quick when nothing is missing. Otherwise, on Debian and Ubuntu, it installs what is missing if
-# it may (root, or sudo without a password), and else prints the one line to run. Elsewhere it names the
-# tools. Relies on a POSIX shell alone; `wanted` below is the one place that knows what is needed for what.
-# The names of the packages are Debian 12's.
+# Silent and quick when nothing is missing. Otherwise, on Debian and Ubuntu, it installs what is
+# missing if it may (root, or sudo without a password), and else prints the one line to run.
+# Elsewhere it names the tools. Relies on a POSIX shell alone; `wanted` below is the one place that
+# knows what is needed for what. The names of the packages are Debian 12's.
 set -eu
 
 usage() {
@@ -17,7 +17,7 @@ usage: tests/harness/setup.sh [--need NEED[,NEED...]] [--print]
   --need    what for (image,run,test):
               image   build the image: kernel, UEFI application and its disk, picolibc
               run     boot it under QEMU, on either firmware
-              test    `make test`: host tests under sanitizers, and the boot matrix (with image and run)
+              test    `make test`: host tests, boot matrix (takes in image and run)
               clang   build with CC=clang
               debug   `make debug`
               all     all of these
@@ -27,8 +27,8 @@ Exit status: 0 all is there (now), 1 the installation failed, 2 the command line
 HELP
 }
 
-# NEED PACKAGE PROOF...: the package is there if any proof holds. A proof is the name of a command, the path
-# of a file (a pattern with / in it), or python:MODULE.
+# NEED PACKAGE PROOF...: the package is there if any proof holds. A proof is the name of a command,
+# the path of a file (a pattern with / in it), or python:MODULE.
 wanted() {
         cat <<'TABLE'
 image  gcc                   gcc
@@ -99,13 +99,14 @@ $(wanted)
 TABLE
 }
 
-# Runs apt-get without questions; while somebody else is at it, waits and tries again. What it says is
-# kept in `said` and shown only if it fails for good.
+# Runs apt-get without questions; while somebody else is at it, waits and tries again. What it says
+# is kept in `said` and shown only if it fails for good.
 apt() { # ARGUMENT...
         try=1
         while ! said=$($as_root env DEBIAN_FRONTEND=noninteractive \
                 NEEDRESTART_SUSPEND=1 LC_ALL=C apt-get -q -y \
-                -o Dpkg::Use-Pty=0 -o "DPkg::Lock::Timeout=$LOCK_SECONDS_MAX" "$@" 2>&1 < /dev/null); do
+                -o Dpkg::Use-Pty=0 -o "DPkg::Lock::Timeout=$LOCK_SECONDS_MAX" "$@" \
+                2>&1 < /dev/null); do
                 case $said in
                 *'Could not get lock'* | *'Unable to lock'* | *'Unable to acquire the dpkg'*) ;;
                 *) return 1 ;;
