@@ -93,6 +93,8 @@ mkdir $(INC)/arch/kernel; ln -s $$top/kernel/boot_info.h $(INC)/arch/kernel/; \
 for row in pure host-test; do mkdir $(INC)/$$row/kernel; \
   for name in $(PURE_NAMES) boot_info; do \
     ln -s $$top/kernel/$$name.h $(INC)/$$row/kernel/; done; done; \
+mkdir $(INC)/host-test/arch; for name in $(EFI_PURE_NAMES); do \
+  ln -s $$top/arch/x86_64/$$name.h $(INC)/host-test/arch/; done; \
 for row in kernel boot-test $(DRIVER_FAMILIES:%=driver-%); do \
   ln -s $$top/kernel $(INC)/$$row/kernel; mkdir $(INC)/$$row/arch; \
   ln -s $$top/arch/x86_64/arch.h $(INC)/$$row/arch/; done; \
