@@ -172,8 +172,10 @@ TEST(clock, arming_again_replaces_the_deadline)
         REQUIRE_TIMER();
         uint64_t count = arch_timer_count();
         uint64_t later_ns = time_deadline_after(2 * NS_PER_MS);
+        bool enabled = arch_interrupts_disable(); /* the host may stop us between the two */
         arch_timer_arm(time_deadline_after(SHORT_NS));
         arch_timer_arm(later_ns);
+        arch_interrupts_restore(enabled);
         EXPECT_GE(wait_for_timer(count), later_ns); /* not at the first one */
         count = arch_timer_count();
         arch_timer_arm(time_deadline_after(1000 * NS_PER_SECOND));
@@ -185,9 +187,9 @@ TEST(clock, disarmed_timer_is_silent)
 {
         REQUIRE_TIMER();
         uint64_t count = arch_timer_count();
+        bool enabled = arch_interrupts_disable();
         arch_timer_arm(time_deadline_after(SHORT_NS));
         arch_timer_arm(UINT64_MAX);
-        bool enabled = arch_interrupts_disable();
         time_sleep(2 * SHORT_NS); /* spins, so it does not arm the timer itself */
         arch_interrupts_restore(enabled);
         for (uint32_t i = 0; i < READS / 100; i++)
