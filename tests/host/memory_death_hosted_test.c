@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* The bugs of others that the memory parts must end: double frees, foreign pages, wrong states, broken
+ * canaries. Each is made in a child process, which must die in an assertion that names the rule.
+ *
+ * Every expected text is one of an ASSERT, which is in release builds too. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/expect.h"
+
+#include "base/bytes.h"
+#include "kernel/buffer_chain.h"
+
+#define FREE_PAGES 20
+
+static struct pmm pmm;
+static struct page_cache cache;
+static struct vm_page *page;
+static struct list_node list;
+static struct buffer_chain *chain;
+
+static void make_bed(struct test *t)
+{
+        static struct page_cache_entry entry;
+        struct page_cache_config config = {&pmm, 4, 1, &entry, NULL};
+        char *memory = world_pages(t, FREE_PAGES + 1, NULL);
+        list_init(&list);
+        REQUIRE_OK(pmm_init(&pmm, (uint64_t)(uintptr_t)memory - MIB));
+        REQUIRE_OK(pmm_add_arena(&pmm, "bed", MIB, (FREE_PAGES + 1) * PAGE_BYTES));
+        REQUIRE_OK(page_cache_init(&cache, &config));
+        REQUIRE_OK(pmm_alloc_page(&pmm, PMM_ALLOC_ANY, &page));
+        REQUIRE_OK(buffer_chain_alloc(&cache, 2 * BUFFER_CHAIN_RAW_DATA_BYTES, &chain));
+}
+
+/* Runs `act` in a child; its last words must be a failed assertion that contains `words`. */
+static void expect_death(struct test *t, void (*act)(void), const char *words)
+{
+        char said[1024] = "";
+        size_t said_bytes = 0;
+        int ends[2], status;
+        ssize_t got;
+        REQUIRE_EQ(pipe(ends), 0);
+        pid_t child = fork();
+        REQUIRE_TRUE(child >= 0);
+        if (child == 0) {
+                dup2(ends[1], STDERR_FILENO);
+                act();
+                _exit(0);
+        }
+        close(ends[1]);
+        while (said_bytes < sizeof(said) - 1 &&
+               (got = read(ends[0], said + said_bytes, sizeof(said) - 1 - said_bytes)) > 0)
+                said_bytes += (size_t)got;
+        close(ends[0]);
+        REQUIRE_EQ(waitpid(child, &status, 0), child);
+        if (!EXPECT_FALSE(WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
+            !EXPECT_TRUE(strstr(said, "assertion failed") != NULL && strstr(said, words) != NULL))
+                test_log(t, "wanted \"%s\", the child said \"%s\"", words, said);
+}
+
+#define DEATH(name_, words_, ...)                                       \
+        static void name_##_act(void)                                   \
+        {                                                               \
+                __VA_ARGS__                                             \
+        }                                                               \
+        TEST(memory_death, name_)                                       \
+        {                                                               \
+                make_bed(t);                                            \
+                expect_death(t, name_##_act, words_);                   \
+        }                                                               \
+        _Static_assert(sizeof(words_) > 1, "names the rule")
+
+DEATH(double_free, "FREEABLE_STATES", pmm_free_page(&pmm, page); pmm_free_page(&pmm, page););
+DEATH(double_free_in_a_list, "FREEABLE_STATES", {
+        struct vm_page *other = pmm_page_from_pa(&pmm, page->pa + 10 * PAGE_BYTES); /* is FREE */
+        other->list.prev = other->list.next = NULL;
+        list_add_tail(&list, &other->list);
+        pmm_free(&pmm, &list);
+});
+DEATH(free_of_a_page_on_a_list, "!list_in_list", list_add_tail(&list, &page->list);
+      pmm_free_page(&pmm, page););
+DEATH(free_of_a_foreign_page, "a page of this pmm", {
+        static struct vm_page foreign;
+        foreign = *page;
+        pmm_free_page(&pmm, &foreign);
+});
+DEATH(free_of_half_a_page_structure, "page->pa ==",
+      pmm_free_page(&pmm, (struct vm_page *)(void *)((char *)page + 8)););
+DEATH(free_of_a_wired_page, "FREEABLE_STATES", pmm_set_state(&pmm, page, VM_PAGE_WIRED);
+      pmm_free_page(&pmm, page););
+DEATH(free_of_a_page_with_an_owner, "owner", pmm_set_state(&pmm, page, VM_PAGE_OBJECT);
+      page->use.object.owner = &pmm; pmm_free_page(&pmm, page););
+DEATH(free_of_a_pinned_page, "PIN_COUNT", pmm_set_state(&pmm, page, VM_PAGE_OBJECT);
+      page->use.object.bits = 1; pmm_free_page(&pmm, page););
+DEATH(set_state_to_free, "LABEL_STATES", pmm_set_state(&pmm, page, VM_PAGE_FREE););
+DEATH(set_state_of_a_free_page, "FREEABLE_STATES", pmm_free_page(&pmm, page);
+      pmm_set_state(&pmm, page, VM_PAGE_HEAP););
+DEATH(set_state_to_a_number_that_is_none, "VM_PAGE_STATE_COUNT",
+      pmm_set_state(&pmm, page, VM_PAGE_STATE_COUNT););
+DEATH(unwire_of_a_page_that_is_not_wired, "== from", pmm_unwire_page(&pmm, page););
+DEATH(unwire_of_the_pmm_s_own_page, "own_first",
+      pmm_unwire_page(&pmm, pmm_page_from_pa(&pmm, MIB + FREE_PAGES * PAGE_BYTES)););
+DEATH(unknown_flag, "KNOWN_FLAGS", (void)!pmm_alloc_page(&pmm, 4, &page););
+DEATH(contiguous_with_can_wait, "PMM_ALLOC_LO_MEM",
+      (void)!pmm_alloc_contiguous(&pmm, 2, PMM_ALLOC_CAN_WAIT, 0, NULL, &list););
+DEATH(range_into_a_list_that_is_not_empty, "list_is_empty", list_add_tail(&list, &page->list);
+      (void)!pmm_alloc_range(&pmm, page->pa, 0, &list););
+DEATH(delay_level_above_lower, "delay_level_pages", {
+        struct pmm_signal_config config = {1, 100, 2, (pmm_signal_fn)(void *)&pmm, NULL};
+        pmm_set_free_memory_signal(&pmm, &config);
+});
+DEATH(checker_with_a_wrong_size, "fill_bytes", {
+        struct pmm_checker_config config = {12, false, (pmm_checker_report_fn)(void *)&pmm, NULL};
+        pmm_checker_enable(&pmm, &config);
+});
+
+DEATH(cache_double_free, "VM_PAGE_IPC", page_cache_drain_all(&cache);
+      page_cache_free_page(&cache, page); page->list.prev = page->list.next = NULL;
+      page_cache_free_page(&cache, page););
+DEATH(cache_free_of_a_page_on_a_list, "!list_in_list", page_cache_drain_all(&cache);
+      page_cache_free_page(&cache, page); page_cache_free_page(&cache, page););
+DEATH(cache_free_of_a_labelled_page, "VM_PAGE_IPC", page_cache_drain_all(&cache);
+      pmm_set_state(&pmm, page, VM_PAGE_HEAP); page_cache_free_page(&cache, page););
+
+DEATH(chain_freed_twice, "CANARY", buffer_chain_free(chain); buffer_chain_free(chain););
+DEATH(chain_used_after_free, "CANARY", buffer_chain_free(chain);
+      (void)!buffer_chain_append_kernel(chain, "x", 1, NULL););
+DEATH(canary_of_the_first_buffer, "CANARY", chain->first->canary ^= 1;
+      (void)buffer_chain_length(chain););
+DEATH(canary_of_the_second_buffer, "CANARY", {
+        static char bytes[BUFFER_CHAIN_CONTIG_BYTES + 1];
+        (void)!buffer_chain_append_kernel(chain, bytes, sizeof(bytes), NULL);
+        chain->tail->canary = 0;
+        (void)!buffer_chain_copy_out_kernel(chain, bytes, BUFFER_CHAIN_CONTIG_BYTES, 1);
+});
+DEATH(canary_on_free, "CANARY", {
+        static char bytes[BUFFER_CHAIN_CONTIG_BYTES + 1];
+        (void)!buffer_chain_append_kernel(chain, bytes, sizeof(bytes), NULL);
+        chain->tail->canary = 0;
+        buffer_chain_free(chain);
+});
+DEATH(skip_after_append, "write_offset == 0", (void)!buffer_chain_append_kernel(chain, "x", 1, NULL);
+      buffer_chain_skip(chain, 1););
+DEATH(skip_twice, "write_offset == 0", buffer_chain_skip(chain, 1); buffer_chain_skip(chain, 1););
+DEATH(skip_past_the_first_buffer, "CONTIG",
+      buffer_chain_skip(chain, BUFFER_CHAIN_CONTIG_BYTES + 1););
+DEATH(page_cache_that_cannot_be, "status == ZX_OK", {
+        struct page_cache_config config = {&pmm, 1, 0, NULL, NULL};
+        buffer_chain_initialize_page_cache(&cache, &config);
+});
