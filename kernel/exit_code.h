@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* exit_code — what the guest writes to isa-debug-exit when it leaves; QEMU's exit status is (code << 1) | 1.
+/* exit_code — what the guest writes to isa-debug-exit when it leaves; QEMU's exit status is (code
+ * << 1) | 1.
  *
- * No status that QEMU itself uses (0, 1) can come out of these. The PVH entry code has the panic code, too. */
+ * No status that QEMU itself uses (0, 1) can come out of these. The PVH entry code has the panic
+ * code, too. */
 #ifndef KERNEL_EXIT_CODE_H
 #define KERNEL_EXIT_CODE_H
 

@@ -13,9 +13,9 @@ set -eu
 LC_ALL=C
 export LC_ALL
 
-# "address type name" of everything in .text, ascending. Addresses have 16 digits, so that text sorts like
-# numbers; where several names share an address a global one comes first (T before W before t before w). nm
-# counts text_end to the section behind it.
+# "address type name" of everything in .text, ascending. Addresses have 16 digits, so that text
+# sorts like numbers; where several names share an address a global one comes first (T before W
+# before t before w). nm counts text_end to the section behind it.
 text_symbols() {
         "${NM:-nm}" --defined-only "$1" |
                 awk 'NF == 3 && length($1) == 16 && ($2 ~ /^[TtWw]$/ || $3 == "text_end")' | sort
@@ -45,7 +45,8 @@ empty() {
         footer
 }
 
-# The assembler does the arithmetic on addresses (awk need not know 64-bit numbers); awk counts letters.
+# The assembler does the arithmetic on addresses (awk need not know 64-bit numbers); awk counts
+# letters.
 table() {
         text_symbols "$1" | awk '
         BEGIN { count = 0 }
@@ -57,7 +58,8 @@ table() {
         { last = $1; address[count] = $1; name[count++] = $3 }
         END {
                 if (count == 0 || base == "" || end == "") {
-                        print "gen_symbols: no text_start, text_end or function found" > "/dev/stderr"
+                        print "gen_symbols: text_start, text_end, functions: one is missing" \
+                                > "/dev/stderr"
                         exit 1
                 }
                 printf "        .long %d, 0x%s - 0x%s\n", count, end, base

@@ -2,8 +2,9 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* panic — the last words. See panic.h for the lines that machines read.
  *
- * Everything here works on the stack it finds (an interrupt stack may be all there is), allocates nothing and
- * waits for nothing but the log's sinks, which are synchronous: when log_line returns, the line is out. */
+ * Everything here works on the stack it finds (an interrupt stack may be all there is), allocates
+ * nothing and waits for nothing but the log's sinks, which are synchronous: when log_line returns,
+ * the line is out. */
 #include "kernel/panic.h"
 
 #include <stdarg.h>
@@ -91,7 +92,8 @@ static void panic_backtrace(const struct arch_trap_frame *frame, uint64_t skip_u
         }
 }
 
-static NORETURN void NOINLINE PRINTF_LIKE(2, 0) panic_from(uint64_t caller, const char *format, va_list arguments)
+static NORETURN void NOINLINE PRINTF_LIKE(2, 0)
+panic_from(uint64_t caller, const char *format, va_list arguments)
 {
         char cause[PANIC_CAUSE_BYTES];
 

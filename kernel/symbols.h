@@ -2,8 +2,9 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* symbols — the name of the function that an address lies in.
  *
- * The table is made from the linked image by kernel/gen_symbols.sh and linked in behind everything else
- * that is read-only, so that adding it moves no function. Context: any, NMI included; never allocates. */
+ * The table is made from the linked image by kernel/gen_symbols.sh and linked in behind everything
+ * else that is read-only, so that adding it moves no function. Context: any, NMI included; never
+ * allocates. */
 #ifndef KERNEL_SYMBOLS_H
 #define KERNEL_SYMBOLS_H
 
@@ -18,8 +19,8 @@
  *   offset   out: bytes from the function's start
  *   returns  false: not an address in .text, or before its first symbol
  *   cost     one binary search
- * A return address points behind the call; when the call is the function's last instruction that is the next
- * function. For those, look up address - 1. */
+ * A return address points behind the call; when the call is the function's last instruction that is
+ * the next function. For those, look up address - 1. */
 bool MUST_CHECK symbols_lookup(uint64_t address, const char **name, uint64_t *offset);
 
 /* How many functions the table knows. */

@@ -2,14 +2,14 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* backtrace — who called whom, by frame pointers.
  *
- *   rbp -> | caller's rbp   |        trap_dispatch's frame, when an exception or interrupt came between:
- *          | return address |        its return address is trap_return, and right above it lies
- *          | ...            |        the struct arch_trap_frame of the interrupted function
+ *   rbp -> | caller's rbp   |     when an exception or interrupt came between, trap_dispatch's:
+ *          | return address |     its return address is trap_return, and right above it lies the
+ *          | ...            |     struct arch_trap_frame of the interrupted function
  *
- * The stack may be damaged: every address is checked to lie inside a kernel stack before it is read, frames of
- * one stack must go upwards, and the number of steps is bounded. gcc makes no frame for a function that calls
- * nothing; when such a one is interrupted its caller is found by looking at what the stack pointer points at.
- * Context: any. */
+ * The stack may be damaged: every address is checked to lie inside a kernel stack before it is
+ * read, frames of one stack must go upwards, and the number of steps is bounded. gcc makes no frame
+ * for a function that calls nothing; when such a one is interrupted its caller is found by looking
+ * at what the stack pointer points at. Context: any. */
 #include "arch/address_space.h"
 #include "arch/arch.h"
 #include "arch/trap.h"
@@ -57,16 +57,16 @@ static void store(struct trace *trace, uint64_t address)
 
 #define OPCODE_CALL_RELATIVE 0xe8
 #define CALL_RELATIVE_BYTES 5
-#define OPCODE_GROUP5 0xff /* call through register or memory when the next byte's bits 3..5 are 2 */
-#define GROUP5_CALL 2
+#define OPCODE_GROUP5 0xff
+#define GROUP5_CALL 2 /* bits 3..5 of the byte behind it: a call through register or memory */
 #define CALL_INDIRECT_BYTES_MIN 2
 #define CALL_INDIRECT_BYTES_MAX 7
 #define FUNCTION_BYTES_MAX 0x10000
 
 enum call_kind { CALL_NONE, CALL_DIRECT, CALL_INDIRECT };
 
-/* What kind of call `return_address` stands behind; a direct one must be to the function that `rip` is in, as
- * far as one can tell. Intel SDM 2, CALL. */
+/* What kind of call `return_address` stands behind; a direct one must be to the function that `rip`
+ * is in, as far as one can tell. Intel SDM 2, CALL. */
 static enum call_kind call_before(uint64_t return_address, uint64_t rip)
 {
         const uint8_t *code = (const uint8_t *)return_address;
@@ -87,8 +87,9 @@ static enum call_kind call_before(uint64_t return_address, uint64_t rip)
         return CALL_NONE;
 }
 
-/* The caller of a function that was interrupted with its return address on top of the stack: because it has
- * no frame, or not yet, or no longer. 0 when the top of the stack is something else. */
+/* The caller of a function that was interrupted with its return address on top of the stack:
+ * because it has no frame, or not yet, or no longer. 0 when the top of the stack is something
+ * else. */
 static uint64_t caller_on_top(const struct arch_trap_frame *frame)
 {
         unsigned stack;
@@ -103,7 +104,8 @@ static uint64_t caller_on_top(const struct arch_trap_frame *frame)
         case CALL_DIRECT:
                 return top;
         case CALL_INDIRECT:
-                /* Any function could have been called there; not if the frame pointer says the same. */
+                /* Any function could have been called there; not if the frame pointer says the
+                 * same. */
                 if (in_stack(frame->rbp, sizeof(struct call_frame), &stack) &&
                     ((const struct call_frame *)frame->rbp)->return_address == top)
                         return 0;

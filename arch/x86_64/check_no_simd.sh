@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
 #
-# check_no_simd ELF — proves that the linked image, C library and compiler support included, has no instruction
-# that uses an x87, MMX, SSE, AVX, AVX-512 or AMX register, or that saves, restores or controls them. The kernel
-# does not keep that state for anybody, and runs with these instructions switched off (cpu.c).
+# check_no_simd ELF — proves that the linked image, C library and compiler support included, has no
+# instruction that uses an x87, MMX, SSE, AVX, AVX-512 or AMX register, or that saves, restores or
+# controls them. The kernel does not keep that state for anybody, and runs with these instructions
+# switched off (cpu.c).
 #
-# OBJDUMP names the disassembler. Instructions are recognised by operand (%xmm0, %st(1), %k1 ...) and, where
-# there is none, by mnemonic: everything that begins with f is x87 in this instruction set. Facts: Intel SDM 1,
-# chapters 8 to 18; volume 2.
+# OBJDUMP names the disassembler. Instructions are recognised by operand (%xmm0, %st(1), %k1 ...)
+# and, where there is none, by mnemonic: everything that begins with f is x87 in this instruction
+# set. Facts: Intel SDM 1, chapters 8 to 18; volume 2.
 set -eu
 LC_ALL=C
 export LC_ALL
@@ -27,7 +28,8 @@ fi
 
 lines=$("${OBJDUMP:-objdump}" -d --no-show-raw-insn "$1") || exit 1
 
-printf '%s\n' "$lines" | awk -v elf="$1" -v allowed="$allowed" -v instructions_min="$INSTRUCTIONS_MIN" '
+printf '%s\n' "$lines" |
+        awk -v elf="$1" -v allowed="$allowed" -v instructions_min="$INSTRUCTIONS_MIN" '
 BEGIN {
         count = split(allowed, rows, "\n")
         for (i = 1; i <= count; i++) {
@@ -62,7 +64,9 @@ BEGIN {
                 bad = 1
         else if (mnemonic ~ /^f/ && mnemonic != "fs")
                 bad = 1
-        else if (mnemonic ~ /^(emms|wait|(v?ld|v?st)mxcsr|vzero(all|upper)|xsave.*|xrstor.*|xsetbv|xgetbv|[ls]ttilecfg|tilerelease|ldtilecfg|sttilecfg)$/)
+        else if (mnemonic ~ /^(emms|wait|v?ldmxcsr|v?stmxcsr|vzeroall|vzeroupper)$/)
+                bad = 1
+        else if (mnemonic ~ /^(xsave.*|xrstor.*|xsetbv|xgetbv|ldtilecfg|sttilecfg|tilerelease)$/)
                 bad = 1
         if (bad && !(name in ok)) {
                 found++

@@ -2,7 +2,8 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* cpu — brings this CPU into the state that the kernel runs in, and says what it is.
  *
- *   selector  0x08 code   0x10 data   0x18 task state segment (interrupt stacks only; there is no user mode)
+ *   selector  0x08 code, 0x10 data, 0x18 task state segment (for the interrupt stacks only: there
+ *             is no user mode)
  *   CR0       paging, write protection also for the kernel; x87 and vector instructions fault
  *   CR4       exactly the bits below as far as the CPU has them: what firmware had switched on goes
  *   EFER      NX
@@ -61,7 +62,8 @@ static bool bit(uint32_t word, unsigned number)
         return (word >> number & 1) != 0;
 }
 
-/* A string that CPUID hands out in registers may hold anything; what is not printable becomes '?'. */
+/* A string that CPUID hands out in registers may hold anything; what is not printable becomes
+ * '?'. */
 static void clean_text(char *text)
 {
         for (; *text != '\0'; text++) {
@@ -202,9 +204,9 @@ static void load_descriptors(void)
 
 /* ---- control registers ---- */
 
-/* A vector or x87 instruction in the kernel would corrupt nothing yet (nobody else uses those registers), but
- * it would once somebody does; so none is let through. With EM set x87 raises #NM and, with OSFXSR clear,
- * every SSE instruction #UD; AVX needs OSXSAVE, which is clear. */
+/* A vector or x87 instruction in the kernel would corrupt nothing yet (nobody else uses those
+ * registers), but it would once somebody does; so none is let through. With EM set x87 raises #NM
+ * and, with OSFXSR clear, every SSE instruction #UD; AVX needs OSXSAVE, which is clear. */
 static void set_control_registers(const struct arch_cpu_features *f)
 {
         uint64_t cr4 = BIT_MASK(CPU_CR4_PAE_BIT) | BIT_MASK(CPU_CR4_DE_BIT);
@@ -212,8 +214,9 @@ static void set_control_registers(const struct arch_cpu_features *f)
         if (f->nx)
                 cpu_write_msr(CPU_MSR_EFER,
                               cpu_read_msr(CPU_MSR_EFER) | BIT_MASK(CPU_EFER_NXE_BIT));
-        cpu_write_cr0(BIT_MASK(CPU_CR0_PE_BIT) | BIT_MASK(CPU_CR0_MP_BIT) | BIT_MASK(CPU_CR0_EM_BIT) |
-                      BIT_MASK(CPU_CR0_TS_BIT) | BIT_MASK(CPU_CR0_ET_BIT) | BIT_MASK(CPU_CR0_NE_BIT) |
+        cpu_write_cr0(BIT_MASK(CPU_CR0_PE_BIT) | BIT_MASK(CPU_CR0_MP_BIT) |
+                      BIT_MASK(CPU_CR0_EM_BIT) | BIT_MASK(CPU_CR0_TS_BIT) |
+                      BIT_MASK(CPU_CR0_ET_BIT) | BIT_MASK(CPU_CR0_NE_BIT) |
                       BIT_MASK(CPU_CR0_WP_BIT) | BIT_MASK(CPU_CR0_PG_BIT));
 
         /* The number of levels cannot be changed while paging is on. */
@@ -312,6 +315,7 @@ void arch_interrupts_restore(bool enabled)
 
 void arch_wait_for_interrupt(void)
 {
-        /* STI lets interrupts in only after the instruction that follows it, so none is lost between. */
+        /* STI lets interrupts in only after the instruction that follows it, so none is lost
+         * between. */
         __asm__ volatile("sti\n\thlt" : : : "memory");
 }

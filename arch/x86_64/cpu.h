@@ -4,8 +4,8 @@
  *
  * For files of arch/ only, assembler sources included (they see the numbers, not the functions).
  * cpu.c also has arch_interrupts_* and arch_wait_for_interrupt of arch.h.
- * Facts: Intel SDM 3, 2.5 (control registers), 3.4 (selectors), 4.1 (paging modes), chapter 2 of volume 4
- * (MSRs); volume 2, CPUID; AMD APM 2, 3.1 and 3.2. */
+ * Facts: Intel SDM 3, 2.5 (control registers), 3.4 (selectors), 4.1 (paging modes), chapter 2 of
+ * volume 4 (MSRs); volume 2, CPUID; AMD APM 2, 3.1 and 3.2. */
 #ifndef ARCH_CPU_H
 #define ARCH_CPU_H
 
@@ -81,7 +81,8 @@ struct cpu_cpuid {
 };
 
 /* Executes CPUID as it stands. A leaf beyond the maximum gives the data of some other leaf on Intel
- * CPUs: check with cpu_has_leaf() first. Serialising; exits to the hypervisor (a microsecond or more). */
+ * CPUs: check with cpu_has_leaf() first. Serialising; exits to the hypervisor (a microsecond or
+ * more). */
 static inline struct cpu_cpuid cpu_cpuid(uint32_t leaf, uint32_t subleaf)
 {
         struct cpu_cpuid r;
@@ -163,7 +164,9 @@ static inline uint64_t cpu_read_msr(uint32_t msr)
 static inline void cpu_write_msr(uint32_t msr, uint64_t value)
 {
         __asm__ volatile("wrmsr"
-                         : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
+                         :
+                         : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+                         : "memory");
 }
 
 static inline uint64_t cpu_read_rflags(void)

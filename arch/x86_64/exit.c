@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* exit — the ways out of the machine, from the one that carries a code to the one that always works.
+/* exit — the ways out of the machine, from the one that carries a code to the one that always
+ * works.
  *
  *   isa-debug-exit   QEMU, ends with status (code << 1) | 1
- *   ACPI S5          PM1 control registers, or the sleep control register of hardware-reduced machines
+ *   ACPI S5          PM1 control registers, or the sleep control register of a hardware-reduced
+ *                    machine
  *   ACPI reset       the FADT's reset register
  *   0xcf9, 8042      what PC chip sets have; Firecracker leaves on the 8042's reset line
  *   triple fault     shuts the CPU down, which every machine answers with a reset
  *
  * A write may take a while to work, so each is given some time before the next is tried.
- * Facts: ACPI 6.5, 4.8.3.2 (PM1 control), 4.8.3.6 (reset register), 4.8.3.7 (sleep control); Intel PCH data
- * sheets, RST_CNT; spec/virtio.md, 14.3. Context: any; interrupts are off from here on. */
+ * Facts: ACPI 6.5, 4.8.3.2 (PM1 control), 4.8.3.6 (reset register), 4.8.3.7 (sleep control); Intel
+ * PCH data sheets, RST_CNT; spec/virtio.md, 14.3. Context: any; interrupts are off from here on. */
 #include "arch/arch.h"
 #include "arch/cpu.h"
 #include "arch/io.h"
@@ -121,7 +123,8 @@ static const exit_way exit_ways[] = {exit_by_debug_exit, exit_by_power_off, exit
 
 void arch_exit(uint8_t code)
 {
-        /* A way that faults ends in a panic, which comes here again: then the next one's turn has come. */
+        /* A way that faults ends in a panic, which comes here again: then the next one's turn has
+         * come. */
         static size_t next_way;
 
         arch_interrupts_disable();

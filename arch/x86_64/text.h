@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* text — puts words and numbers together in a caller's buffer, for the few sentences that arch/ makes. It has
- * no C library and must work in the middle of a crash.
+/* text — puts words and numbers together in a caller's buffer, for the few sentences that arch/
+ * makes. It has no C library and must work in the middle of a crash.
  *
  *   char line[80];
  *   struct text text = text_begin(line, sizeof(line));
  *   text_add(&text, "read of ");
  *   text_add_hex(&text, address, 1);
  *
- * What does not fit is left out; the buffer is a terminated string after every call. Context: any. */
+ * What does not fit is left out; the buffer is a terminated string after every call. Context:
+ * any. */
 #ifndef ARCH_TEXT_H
 #define ARCH_TEXT_H
 

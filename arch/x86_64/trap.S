@@ -3,13 +3,15 @@
 /* trap — the 256 entries, the way into C and back, and the frame of an expected fault. See trap.h.
  *
  * There is no user mode, so no entry swaps GS or stacks: the CPU has already chosen the stack (the
- * interrupted one, or one of the interrupt stack table) and aligned it to 16 bytes. Facts: Intel SDM 3, 6.14. */
+ * interrupted one, or one of the interrupt stack table) and aligned it to 16 bytes. Facts: Intel
+ * SDM 3, 6.14. */
 #include "arch/trap.h"
 
         .section .text.trap, "ax"
         .code64
 
-/* One entry per vector: makes the frame the same with and without an error code, and names the vector. */
+/* One entry per vector: makes the frame the same with and without an error code, and names the
+ * vector. */
         .balign TRAP_ENTRY_BYTES
         .global trap_entry
         .type trap_entry, @function
@@ -48,7 +50,8 @@ trap_common:
         push %r15
         mov %rsp, %rdi
         call trap_dispatch
-        /* arch_backtrace knows this address: the frame of an interrupted function lies right above it. */
+        /* arch_backtrace knows this address: the frame of an interrupted function lies right above
+         * it. */
         .global trap_return
 trap_return:
         pop %r15
@@ -72,9 +75,9 @@ trap_return:
 
 /* bool trap_probe_call(void (*function)(void *), void *context, uint64_t *stack_out)
  *
- * Saves what a C function must keep, stores where at *stack_out, and calls function(context): returns false.
- * When that faults, trap_dispatch continues at trap_probe_recover with the stack pointer from *stack_out:
- * the same call returns true, as if it had been called anew. */
+ * Saves what a C function must keep, stores where at *stack_out, and calls function(context):
+ * returns false. When that faults, trap_dispatch continues at trap_probe_recover with the stack
+ * pointer from *stack_out: the same call returns true, as if it had been called anew. */
         .balign 16
         .global trap_probe_call
         .type trap_probe_call, @function

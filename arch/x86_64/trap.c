@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* trap — the interrupt descriptor table, and who gets which exception, interrupt or NMI. See trap.h.
+/* trap — the interrupt descriptor table, and who gets which exception, interrupt or NMI. See
+ * trap.h.
  *
  * Facts: Intel SDM 3, 6.14 (64-bit gates, interrupt stack table), table 6-1 (vectors). */
 #include "arch/trap.h"
@@ -82,8 +83,8 @@ static uint64_t unexpected_count;
 /* Interrupt and NMI handlers that have been entered and not left. */
 static unsigned handler_depth;
 
-/* An interrupt, or an NMI, on this CPU must not meet half of a new pair: without the function there is no
- * pair, and the function is the last to appear. Compiler barriers are enough on one CPU. */
+/* An interrupt, or an NMI, on this CPU must not meet half of a new pair: without the function there
+ * is no pair, and the function is the last to appear. Compiler barriers are enough on one CPU. */
 static void set_handler(struct handler *handler, trap_handler function, void *context)
 {
         __atomic_store_n(&handler->function, NULL, __ATOMIC_RELAXED);
@@ -113,7 +114,8 @@ uint64_t trap_unexpected_count(void)
 
 /* ---- expected faults ---- */
 
-/* The probe that is running: the stack pointer to continue with, 0 when none is, and what to fill. */
+/* The probe that is running: the stack pointer to continue with, 0 when none is, and what to
+ * fill. */
 static uint64_t probe_stack;
 static struct arch_trap_info *probe_info;
 
@@ -137,7 +139,8 @@ void arch_panic_begin(void)
         probe_stack = 0;
 }
 
-/* Makes the frame continue in trap_probe_call, which restores the flags (interrupts too) by itself. */
+/* Makes the frame continue in trap_probe_call, which restores the flags (interrupts too) by
+ * itself. */
 static void leave_probe(struct arch_trap_frame *frame)
 {
         if (probe_info != NULL) {

@@ -2,9 +2,9 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* trap — exceptions, interrupts and NMIs: from the 256 entries to whoever wants them.
  *
- *   trap_entry[vector] -> trap_common (trap.S) -> trap_dispatch -+-> exception: probe, or kernel_trap_panic
- *                                                                +-> NMI: the NMI handler
- *                                                                +-> vector >= 32: its handler
+ *   trap_entry[vector] -> trap_common -> trap_dispatch -+-> exception: probe, or kernel_trap_panic
+ *        (trap.S)           (trap.S)                     +-> NMI: the NMI handler
+ *                                                        +-> vector >= 32: its handler
  *
  * For files of arch/ only. Every gate is an interrupt gate: handlers run with interrupts off.
  * Facts: Intel SDM 3, chapter 6 (6.14 for the 64-bit frame and the interrupt stack table). */
@@ -37,8 +37,8 @@
 
 #include <stdint.h>
 
-/* The interrupted state, as it lies on the stack of the handler. What a handler changes here is what the
- * interrupted code continues with. */
+/* The interrupted state, as it lies on the stack of the handler. What a handler changes here is
+ * what the interrupted code continues with. */
 struct arch_trap_frame {
         uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
         uint64_t rdi, rsi, rbp, rbx, rdx, rcx, rax;
@@ -56,24 +56,25 @@ typedef void (*trap_handler)(struct arch_trap_frame *frame, void *context);
  *   vector   32..255
  *   context  handed to the handler as it is
  *   context  interrupts may be on: an interrupt meets either the old pair or the new one
- * An interrupt on a vector without a handler is counted and dropped, and nobody tells the local APIC that it
- * is over. So the owner of the APIC takes every vector that a device could raise by mistake or malice. */
+ * An interrupt on a vector without a handler is counted and dropped, and nobody tells the local
+ * APIC that it is over. So the owner of the APIC takes every vector that a device could raise by
+ * mistake or malice. */
 void trap_set_interrupt_handler(uint8_t vector, trap_handler handler, void *context);
 
-/* The same for NMI; without a handler an NMI is a panic. The handler runs on the NMI stack, between any two
- * instructions of anything: it takes no lock and waits for nothing. */
+/* The same for NMI; without a handler an NMI is a panic. The handler runs on the NMI stack, between
+ * any two instructions of anything: it takes no lock and waits for nothing. */
 void trap_set_nmi_handler(trap_handler handler, void *context);
 
 /* Interrupts that came in on vectors without a handler, since boot. */
 uint64_t trap_unexpected_count(void);
 
-/* Adds the cause in words to `text`: "page fault: write to 0x1000 (nothing is mapped there)". Reads the frame
- * and, for an invalid opcode in .text, the instruction. trap_describe.c. */
+/* Adds the cause in words to `text`: "page fault: write to 0x1000 (nothing is mapped there)". Reads
+ * the frame and, for an invalid opcode in .text, the instruction. trap_describe.c. */
 struct text;
 void trap_add_cause(struct text *text, const struct arch_trap_frame *frame);
 
-/* Fills the interrupt descriptor table and loads it. Once, by arch_cpu_init, which has already set up the
- * task state segment with the interrupt stacks. */
+/* Fills the interrupt descriptor table and loads it. Once, by arch_cpu_init, which has already set
+ * up the task state segment with the interrupt stacks. */
 void trap_init(void);
 
 #endif

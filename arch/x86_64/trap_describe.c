@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* trap_describe — a trap frame in words: what happened, where, why as far as one can tell, the registers.
+/* trap_describe — a trap frame in words: what happened, where, why as far as one can tell, the
+ * registers.
  *
- * Reads nothing but the frame, control registers and, for an invalid opcode inside .text, two bytes of the
- * instruction: it must not fault. Facts: Intel SDM 3, table 6-1, 4.7 (page-fault error code), 6.13 (selector
- * error codes), volume 1, 3.3.7.1 (canonical addresses). */
+ * Reads nothing but the frame, control registers and, for an invalid opcode inside .text, two bytes
+ * of the instruction: it must not fault. Facts: Intel SDM 3, table 6-1, 4.7 (page-fault error
+ * code), 6.13 (selector error codes), volume 1, 3.3.7.1 (canonical addresses). */
 #include "arch/address_space.h"
 #include "arch/arch.h"
 #include "arch/cpu.h"
@@ -23,7 +24,8 @@ static const char *const exception_names[TRAP_FIRST_INTERRUPT] = {
         [13] = "general protection fault", [14] = "page fault", [16] = "x87 error",
         [17] = "alignment check", [18] = "machine check", [19] = "SIMD error",
         [20] = "virtualization exception", [21] = "control protection exception",
-        [28] = "hypervisor injection", [29] = "VMM communication exception", [30] = "security exception",
+        [28] = "hypervisor injection", [29] = "VMM communication exception",
+        [30] = "security exception",
 };
 
 static const char *const stack_names[STACK_COUNT] = {
@@ -58,8 +60,8 @@ static bool is_canonical(uint64_t address)
         return (uint64_t)((int64_t)(address << unused_bits) >> unused_bits) == address;
 }
 
-/* The kernel half has no user page and the user half no other, so the address alone tells which of the
- * two protections against each other it was. */
+/* The kernel half has no user page and the user half no other, so the address alone tells which of
+ * the two protections against each other it was. */
 static const char *page_fault_reason(uint64_t error, uint64_t address)
 {
         bool user_page = address >> 63 == 0;
@@ -79,7 +81,8 @@ static const char *page_fault_reason(uint64_t error, uint64_t address)
         return "protected by other means"; /* keys, shadow stacks, a hypervisor */
 }
 
-/* A CPU with neither NX nor SMEP does not report fetches as such, but then the address is its own. */
+/* A CPU with neither NX nor SMEP does not report fetches as such, but then the address is its
+ * own. */
 static bool is_fetch(const struct arch_trap_frame *frame)
 {
         return (frame->error & ARCH_PAGE_FAULT_FETCH) != 0 || frame->cr2 == frame->rip;
@@ -103,8 +106,9 @@ static void add_page_fault(struct text *text, const struct arch_trap_frame *fram
         text_add(text, ")");
 }
 
-/* When a push runs into a guard page the page fault cannot push its frame either: a double fault, with the
- * stack pointer still at the end of that stack. (CR2 alone would not do, it may be old.) */
+/* When a push runs into a guard page the page fault cannot push its frame either: a double fault,
+ * with the stack pointer still at the end of that stack. (CR2 alone would not do, it may be
+ * old.) */
 static unsigned overflowed_stack(const struct arch_trap_frame *frame)
 {
         unsigned guard = guard_at(frame->cr2);
@@ -132,8 +136,8 @@ static void general_registers(const struct arch_trap_frame *f,
         memcpy(registers, values, sizeof(values));
 }
 
-/* An access through a pointer that is not canonical raises #GP or #SS and tells no address; the register that
- * holds such a value is the likely culprit. */
+/* An access through a pointer that is not canonical raises #GP or #SS and tells no address; the
+ * register that holds such a value is the likely culprit. */
 static void add_protection_fault(struct text *text, const struct arch_trap_frame *frame)
 {
         static const char *const tables[] = {"GDT", "IDT", "LDT", "IDT"};
@@ -162,11 +166,12 @@ static void add_protection_fault(struct text *text, const struct arch_trap_frame
 #define OPCODE_TWO_BYTE 0x0f
 #define OPCODE_UD2_SECOND 0x0b
 
-/* Bytes with which vector instructions begin: 0F, the operand-size and repeat prefixes, VEX and EVEX. */
+/* Bytes with which vector instructions begin: 0F, the operand-size and repeat prefixes, VEX and
+ * EVEX. */
 static bool begins_vector_instruction(uint8_t byte)
 {
-        return byte == OPCODE_TWO_BYTE || byte == 0x66 || byte == 0xf2 || byte == 0xf3 || byte == 0xc4 ||
-               byte == 0xc5 || byte == 0x62;
+        return byte == OPCODE_TWO_BYTE || byte == 0x66 || byte == 0xf2 || byte == 0xf3 ||
+               byte == 0xc4 || byte == 0xc5 || byte == 0x62;
 }
 
 static void add_invalid_opcode(struct text *text, const struct arch_trap_frame *frame)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Crashes on request: tests whose success is that the guest goes down in the right way, with the right last
- * line and exit code. They prove the panic, the watchdog, the runner and the harness; tests/harness asks for
- * them one by one (test=crash.NAME) and says what each must leave behind.
+/* Crashes on request: tests whose success is that the guest goes down in the right way, with the
+ * right last line and exit code. They prove the panic, the watchdog, the runner and the harness;
+ * tests/harness asks for them one by one (test=crash.NAME) and says what each must leave behind.
  *
  *   name                what happens                                    the run ends with
  *   panic assert        a panic by call, by ASSERT                      PANIC
@@ -99,10 +99,12 @@ CRASH_TEST(undefined)
 
 CRASH_TEST(general_protection)
 {
-        test_fail(t, __FILE__, __LINE__, "read %d", shared_load_u8((const void *)hide(NON_CANONICAL)));
+        test_fail(t, __FILE__, __LINE__, "read %d",
+                  shared_load_u8((const void *)hide(NON_CANONICAL)));
 }
 
-/* A page fault that finds no stack: the stack pointer leads nowhere, but into no guard page either. */
+/* A page fault that finds no stack: the stack pointer leads nowhere, but into no guard page
+ * either. */
 CRASH_TEST(double_fault)
 {
         arch_fault_without_stack();

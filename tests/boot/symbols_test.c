@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of kernel/symbols.c with kernel/gen_symbols.sh, and of arch/x86_64/backtrace.c, which needs names. */
+/* Tests of kernel/symbols.c with kernel/gen_symbols.sh, and of arch/x86_64/backtrace.c, which needs
+ * names. */
 #include "tests/expect.h"
 
 #include <string.h>
@@ -15,7 +16,8 @@ extern const char text_start[], text_end[]; /* linker.ld */
 
 #define FRAMES_MAX 32
 
-static void expect_name(struct test *t, uint64_t address, const char *expected, uint64_t expected_offset)
+static void expect_name(struct test *t, uint64_t address, const char *expected,
+                        uint64_t expected_offset)
 {
         const char *name = "(none)";
         uint64_t offset = UINT64_MAX;
@@ -53,7 +55,8 @@ TEST(symbols, only_text_has_names)
         EXPECT_TRUE(symbols_lookup((uint64_t)text_end - 1, &name, &offset));
 }
 
-/* Every address of .text in steps: names never go backwards, and an offset is the way from the start. */
+/* Every address of .text in steps: names never go backwards, and an offset is the way from the
+ * start. */
 TEST(symbols, table_is_ascending)
 {
         uint64_t start_before = 0;
@@ -87,8 +90,8 @@ static void NOINLINE trace_outer(struct trace *trace)
         shared_fence_full();
 }
 
-/* The index of the first frame, from `from` on, whose function's name begins with `name` (a compiler may make
- * a variant, name.constprop.0); trace->count when there is none. */
+/* The index of the first frame, from `from` on, whose function's name begins with `name` (a
+ * compiler may make a variant, name.constprop.0); trace->count when there is none. */
 static size_t find_frame(const struct trace *trace, size_t from, const char *name)
 {
         for (size_t i = from; i < trace->count; i++) {
@@ -126,7 +129,8 @@ TEST(symbols, backtrace_stops_at_max)
         EXPECT_EQ(trace.count, 0);
 }
 
-/* A chain of frames as a damaged stack might hold: `link` is where the second one says it goes on. */
+/* A chain of frames as a damaged stack might hold: `link` is where the second one says it goes
+ * on. */
 struct fake_frame {
         const void *next;
         uint64_t return_address;
@@ -203,8 +207,8 @@ TEST(symbols, backtrace_goes_through_an_interrupt)
 
         interrupt_trace.max = FRAMES_MAX;
         interrupt_seen = false;
-        zx_status_t status = arch_irq_allocate_msi("symbols test", trace_in_interrupt, &interrupt_trace,
-                                                   &message);
+        zx_status_t status = arch_irq_allocate_msi("symbols test", trace_in_interrupt,
+                                                   &interrupt_trace, &message);
         if (status != ZX_OK)
                 SKIP("no local APIC");
         enabled = arch_interrupts_enabled();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of the CPU's set-up and of arch/x86_64/trap*.c: every protection is tried by breaking it, inside
- * arch_trap_probe, and the words for it are compared. */
+/* Tests of the CPU's set-up and of arch/x86_64/trap*.c: every protection is tried by breaking it,
+ * inside arch_trap_probe, and the words for it are compared. */
 #include "tests/expect.h"
 
 #include <string.h>
@@ -95,7 +95,8 @@ static void expect_fault_at(struct test *t, void (*function)(void *), uint64_t o
         if (info.vector != expected->vector || info.error != expected->error ||
             info.address != expected->address)
                 test_fail(t, __FILE__, line,
-                          "expected exception %u error 0x%llx address 0x%llx, got %u 0x%llx 0x%llx: %s",
+                          "expected exception %u error 0x%llx address 0x%llx, "
+                          "got %u 0x%llx 0x%llx: %s",
                           expected->vector, (unsigned long long)expected->error,
                           (unsigned long long)expected->address, info.vector,
                           (unsigned long long)info.error, (unsigned long long)info.address,
@@ -189,11 +190,13 @@ TEST(trap, general_protection_names_the_register)
 {
         expect_fault(do_read, NON_CANONICAL, ARCH_TRAP_GENERAL_PROTECTION, 0, 0,
                      "0x0000900000000000, not a canonical address");
-        expect_fault(do_write, NON_CANONICAL, ARCH_TRAP_GENERAL_PROTECTION, 0, 0, "general protection");
+        expect_fault(do_write, NON_CANONICAL, ARCH_TRAP_GENERAL_PROTECTION, 0, 0,
+                     "general protection");
 }
 
-/* An instruction of the units that the kernel leaves off, hidden in the immediate operand of another one, so
- * that the check for such instructions in the image does not find it: "mov $word, %eax" is b8 and the word. */
+/* An instruction of the units that the kernel leaves off, hidden in the immediate operand of
+ * another one, so that the check for such instructions in the image does not find it: "mov $word,
+ * %eax" is b8 and the word. */
 #define FLDZ_RET 0x00c3eed9u
 #define XORPS_RET 0xc3c0570fu
 
@@ -258,12 +261,14 @@ TEST(trap, unmapped)
 TEST(trap, null_pointer)
 {
         expect_fault(do_read, 0, ARCH_TRAP_PAGE_FAULT, 0, 0, "read of 0x0 (null pointer)");
-        expect_fault(do_write, 0x10, ARCH_TRAP_PAGE_FAULT, ARCH_PAGE_FAULT_WRITE, 0x10, "null pointer");
+        expect_fault(do_write, 0x10, ARCH_TRAP_PAGE_FAULT, ARCH_PAGE_FAULT_WRITE, 0x10,
+                     "null pointer");
         expect_fault(do_call, 0, ARCH_TRAP_PAGE_FAULT, fetch_error(), 0,
                      "instruction fetch from 0x0 (null pointer)");
         /* Nothing is left of the boot path's identity map. */
         expect_fault(do_read, 0x200000, ARCH_TRAP_PAGE_FAULT, 0, 0x200000, "nothing is mapped");
-        expect_fault(do_read, 1 * GIB - 8, ARCH_TRAP_PAGE_FAULT, 0, 1 * GIB - 8, "nothing is mapped");
+        expect_fault(do_read, 1 * GIB - 8, ARCH_TRAP_PAGE_FAULT, 0, 1 * GIB - 8,
+                     "nothing is mapped");
 }
 
 /* ---- write or execute, never both ---- */
@@ -280,14 +285,16 @@ static void expect_not_writable(struct test *t, uint64_t address)
 static void expect_not_executable(struct test *t, uint64_t address)
 {
         expect_fault(do_call, address, ARCH_TRAP_PAGE_FAULT,
-                     ARCH_PAGE_FAULT_PRESENT | ARCH_PAGE_FAULT_FETCH, address, "(NX: not executable)");
+                     ARCH_PAGE_FAULT_PRESENT | ARCH_PAGE_FAULT_FETCH, address,
+                     "(NX: not executable)");
 }
 
-/* The tables say it of every page, and the CPU says it of the first and last byte. A CPU without NX can at
- * least refuse to write. */
+/* The tables say it of every page, and the CPU says it of the first and last byte. A CPU without NX
+ * can at least refuse to write. */
 static void expect_protected(struct test *t, const struct arch_image_part *part)
 {
-        uint32_t looked_at = ARCH_MAP_WRITE | ARCH_MAP_USER | (has_no_execute() ? ARCH_MAP_EXECUTE : 0);
+        uint32_t looked_at = ARCH_MAP_WRITE | ARCH_MAP_USER |
+                             (has_no_execute() ? ARCH_MAP_EXECUTE : 0);
         uint64_t last = part->va + part->bytes - 1;
 
         for (uint64_t offset = 0; offset < part->bytes; offset += PAGE_BYTES) {
@@ -326,7 +333,8 @@ TEST(trap, image_is_write_or_execute)
 static uint8_t data_code[1] = {RET_OPCODE};
 static const uint8_t rodata_code[1] = {RET_OPCODE};
 
-/* What would return at once, were it let through: so this fails with a sentence, not with a crash. */
+/* What would return at once, were it let through: so this fails with a sentence, not with a
+ * crash. */
 TEST(trap, data_is_not_code)
 {
         uint8_t stack_code[1];
@@ -398,7 +406,8 @@ static void do_recurse(UNUSED void *context)
         hide(recurse(0));
 }
 
-/* The double fault's own stack is what makes this survivable; twice, because it must be usable again. */
+/* The double fault's own stack is what makes this survivable; twice, because it must be usable
+ * again. */
 TEST(trap, stack_overflow)
 {
         for (int i = 0; i < 2; i++)
@@ -408,8 +417,8 @@ TEST(trap, stack_overflow)
 
 /* ---- values in registers survive a fault ---- */
 
-/* Keeps many values across a call that the compiler knows nothing about: they are in the registers that a
- * function must preserve, and differ from those of the caller. */
+/* Keeps many values across a call that the compiler knows nothing about: they are in the registers
+ * that a function must preserve, and differ from those of the caller. */
 static uint64_t NOINLINE mix_around(void (*function)(struct test *t), struct test *t, uint64_t seed)
 {
         uint64_t a = hide(seed + 1), b = hide(seed + 2), c = hide(seed + 3), d = hide(seed + 4);
