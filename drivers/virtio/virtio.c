@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* The entry of the virtio family in the driver table: goes through the PCI functions, starts a driver for
+ * each virtio device that has one here, and lists them for `cmd=virtio`. */
+#include <stddef.h>
+
+#include "drivers/pci/pci.h"
+#include "drivers/virtio/virtio_net.h"
+#include "drivers/virtio/virtio_pci.h"
+#include "kernel/command.h"
+#include "kernel/driver.h"
+#include "kernel/log.h"
+
+#define VIRTIO_CARDS_MAX 4
+#define DEVICE_TYPE_NET 1
+
+static struct {
+        struct virtio_pci transport;
+        struct virtio_net net;
+} cards[VIRTIO_CARDS_MAX];
+static size_t card_count;
+
+static const char *const mode_names[] = {
+        [VIRTIO_INTERRUPTS_NONE] = "polled",
+        [VIRTIO_INTERRUPTS_SHARED] = "one MSI-X vector",
+        [VIRTIO_INTERRUPTS_PER_QUEUE] = "an MSI-X vector a queue",
+};
+
+static zx_status_t start_card(const struct pci_device *pci)
+{
+        struct virtio_pci *transport = &cards[card_count].transport;
+        struct virtio_net *net = &cards[card_count].net;
+        zx_status_t status = virtio_pci_open(transport, pci);
+        if (status != ZX_OK)
+                return status;
+        status = virtio_net_start(net, &transport->transport);
+        if (status != ZX_OK) {
+                log_line("virtio: network card at %02x:%02x.%x does not start: %s", pci->bus, pci->device,
+                         pci->function, zx_status_name(status));
+                return status;
+        }
+        log_line("virtio: %s at %02x:%02x.%x, mtu %u, queues of %u and %u, %s", net->netdev.name, pci->bus,
+                 pci->device, pci->function, (unsigned)net->netdev.mtu, (unsigned)net->receive.ring.size,
+                 (unsigned)net->transmit.ring.size, mode_names[transport->transport.interrupt_mode]);
+        card_count++;
+        return ZX_OK;
+}
+
+static zx_status_t virtio_start(void)
+{
+        zx_status_t result = ZX_ERR_NOT_FOUND;
+        for (size_t i = 0; i < pci_device_count(); i++) {
+                const struct pci_device *pci = pci_device_at(i);
+                uint16_t type = virtio_pci_device_type(pci);
+                if (type == 0)
+                        continue;
+                if (type != DEVICE_TYPE_NET || card_count == VIRTIO_CARDS_MAX) {
+                        log_line("virtio: no driver for the device of type %u at %02x:%02x.%x", type,
+                                 pci->bus, pci->device, pci->function);
+                        continue;
+                }
+                zx_status_t status = start_card(pci);
+                if (status == ZX_OK || result != ZX_OK)
+                        result = status;
+        }
+        return result;
+}
+
+static void virtio_stop(void)
+{
+        while (card_count != 0)
+                virtio_net_stop(&cards[--card_count].net);
+}
+
+DRIVER(virtio_driver, "virtio", DRIVER_PHASE_DEVICE, virtio_start, virtio_stop);
+
+/* ---- cmd=virtio ---- */
+
+static void print_features(const char *what, uint64_t features, uint16_t type)
+{
+        char text[VIRTIO_FEATURES_TEXT_BYTES];
+        virtio_features_describe(features, type, text, sizeof(text));
+        log_line("virtio:     %s %s", what, text);
+}
+
+static void print_queue(const char *what, const struct virtio_queue *queue)
+{
+        const struct virtqueue_driver *ring = &queue->ring;
+        log_line("virtio:     queue %u, %s: size %u, free %u, added %llu, published %llu, taken %llu, "
+                 "%llu notifications, %s",
+                 queue->index, what, (unsigned)ring->size, (unsigned)ring->free_count,
+                 (unsigned long long)ring->added, (unsigned long long)ring->published,
+                 (unsigned long long)ring->taken, (unsigned long long)queue->kicks,
+                 ring->fault.reason == VIRTQUEUE_FAULT_NONE ? "sound" :
+                                                              virtqueue_fault_name(ring->fault.reason));
+}
+
+static void virtio_print(void)
+{
+        for (size_t i = 0; i < card_count; i++) {
+                const struct virtio_net *net = &cards[i].net;
+                const struct pci_device *pci = cards[i].transport.pci;
+                log_line("virtio: %s at %02x:%02x.%x, %s", net->netdev.name, pci->bus, pci->device,
+                         pci->function, mode_names[cards[i].transport.transport.interrupt_mode]);
+                print_features("offered ", net->device.offered, DEVICE_TYPE_NET);
+                print_features("accepted", net->device.features, DEVICE_TYPE_NET);
+                print_queue("receive", &net->receive);
+                print_queue("transmit", &net->transmit);
+        }
+        if (card_count == 0)
+                log_line("virtio: no virtio devices");
+}
+
+COMMAND(virtio_command, "virtio", "lists the virtio devices with their features and queues", virtio_print);

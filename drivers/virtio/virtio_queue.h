@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* virtio_queue — one queue of a virtio device with the memory behind it, from the kernel's pages.
+ *
+ * Ring and slots lie on pages of their own: what the device can write shares no page with anything else.
+ *
+ * Owner       the pages are the queue's from open() to close(), and close() is for a device that has been
+ *             reset; without that they are leaked on purpose by abandon()
+ * Context     as virtio_device.h
+ * Facts       Virtio 1.3, 2.7, 4.1.5.1.3 */
+#ifndef DRIVERS_VIRTIO_VIRTIO_QUEUE_H
+#define DRIVERS_VIRTIO_VIRTIO_QUEUE_H
+
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/list.h"
+#include "base/status.h"
+#include "drivers/virtio/virtio_device.h"
+#include "virtqueue/virtqueue_driver.h"
+
+struct virtio_queue {
+        struct virtqueue_driver ring;
+        struct virtio_device *device;
+        uint16_t index;
+        struct list_node pages; /* of ring and slots */
+        uint64_t kicks;
+};
+
+/* Makes queue `index` live, with at most size_limit (a power of two) entries.
+ *   returns  ZX_OK; ZX_ERR_NO_MEMORY; or what virtio_device_queue_size and _queue_enable return. After an
+ *            error nothing is held. (If enabling failed half-way the device was only told addresses; it
+ *            may not use them before DRIVER_OK, which the caller must not set then.) */
+zx_status_t MUST_CHECK virtio_queue_open(struct virtio_queue *queue, struct virtio_device *device,
+                                         uint16_t index, uint32_t size_limit);
+/* Gives the pages back. The device has been reset and every cookie was taken out. */
+void virtio_queue_close(struct virtio_queue *queue);
+/* Leaves the pages to a device that does not answer; returns how many they are. */
+uint64_t virtio_queue_abandon(struct virtio_queue *queue);
+
+/* Shows the device what was added and notifies it if it wants that. */
+static inline void virtio_queue_flush(struct virtio_queue *queue)
+{
+        virtqueue_driver_publish(&queue->ring);
+        if (!virtqueue_driver_kick_needed(&queue->ring))
+                return;
+        queue->device->transport->ops->notify(queue->device->transport, queue->index);
+        queue->kicks++;
+}
+
+#endif
