@@ -222,7 +222,8 @@ void arch_timer_arm(uint64_t deadline_ns);
 
 /* A periodic non-maskable tick from PIT channel 0 through the I/O APIC (about 18 a second), so that a loop
  * with interrupts off is caught as well. `tick` runs in NMI context: no locks, no allocation; it may panic.
- * ZX_ERR_NOT_SUPPORTED: the machine has no PIT or no I/O APIC. */
+ * Waits for the first tick; disarms the one-shot timer.
+ * ZX_ERR_NOT_SUPPORTED: the machine has no PIT or no I/O APIC, or no tick came. */
 typedef void (*arch_nmi_handler)(const struct arch_trap_frame *frame);
 zx_status_t MUST_CHECK arch_watchdog_start(arch_nmi_handler tick);
 

@@ -95,8 +95,8 @@ zx_status_t clock_compare(const struct clock_counter *counter, uint64_t counted_
         return interval->ticks != 0 && interval->counted != 0 ? ZX_OK : ZX_ERR_IO;
 }
 
-#define WINDOW_COUNTS_MIN 1000u     /* so that one count is 0.1 % at most */
-#define WINDOWS_PER_SECOND 500u     /* 2 ms */
+#define WINDOW_COUNTS_MIN 2000u     /* so that one count is 0.05 % at most; 1.7 ms of the PIT */
+#define WINDOWS_PER_SECOND 1000u    /* 1 ms where that is counts enough */
 #define TICKS_MAX (CLOCK_HZ_MAX / 200) /* 5 ms of the fastest counter */
 
 static zx_status_t measure_against(const struct clock_counter *counter, uint64_t *hz)
