@@ -178,6 +178,86 @@ bool arch_irq_next_vector(uint32_t vector, struct arch_irq_vector *out);
 /* Sends an interrupt to this CPU itself, as a device with that message would. For tests. */
 void arch_irq_raise_self(const struct arch_msi_message *message);
 
+/* ---- several CPUs: smp.c; kernel/cpu.h is what the kernel uses ---- */
+
+#define ARCH_CPU_COUNT_MAX 64
+#define ARCH_CPU_INDEX_OFFSET 8 /* in the per-CPU area that GS points at; arch/smp.h checks it */
+
+/* The number of the CPU that calls, 0 for the boot CPU. Any context, from kernel_main on. */
+static inline uint32_t arch_cpu_index(void)
+{
+        uint32_t index;
+        /* Not volatile: nothing moves between CPUs, so the compiler may remember the answer. */
+        __asm__("movl %%gs:%c1, %0" : "=r"(index) : "i"(ARCH_CPU_INDEX_OFFSET));
+        return index;
+}
+
+/* What to start. */
+struct arch_smp_config {
+        uint64_t trampoline_pa;      /* a page below 1 MiB, RAM of ours */
+        const uint32_t *apic_ids;    /* of the MADT; this CPU's own may be among them */
+        uint32_t apic_id_count;
+        void (*entry)(void);         /* where each of them goes: its own stack, interrupts off; never returns */
+        uint64_t (*alloc_run)(uint64_t page_count, bool low); /* pages in a row, 0: none; low: below 4 GiB */
+        void (*free_run)(uint64_t pa, uint64_t page_count);
+        const struct arch_table_source *source;
+};
+/* Starts them all at once (INIT, start-up interrupts) and waits until each has reached `entry`.
+ *   returns  how many CPUs run, this one included: their numbers are 0 .. that - 1. One that did not come in
+ *            time, or for which there was no memory, has no number and stays halted if it comes later.
+ * Once, with interrupts and the clock working. A machine with one CPU: 1, nothing is touched. */
+uint32_t arch_smp_start(const struct arch_smp_config *config);
+/* CPUs that run; 1 until arch_smp_start has returned. */
+uint32_t arch_cpu_count(void);
+
+struct arch_cpu_summary {
+        uint32_t apic_id;
+        bool tsc_corrected;      /* its time stamp counter was seen outside the boot CPU's two readings */
+        int64_t tsc_offset;      /* what is added to it, in ticks; 0 unless corrected */
+        uint64_t start_ns;       /* from the first start-up interrupt until it was in C */
+        uint64_t timer_count;    /* calls of its timer handler */
+        uint64_t interrupt_count; /* wake-ups from other CPUs */
+        uint64_t shootdown_count; /* requests that it has answered */
+};
+/* Of CPU number `cpu`, below arch_cpu_count(). Another CPU's counts may be a moment old. */
+void arch_cpu_summary(uint32_t cpu, struct arch_cpu_summary *summary);
+
+/* Interrupts another CPU, so that its arch_wait_for_interrupt returns. No effect on the caller itself. Any
+ * context. What was written before is seen by the CPU that wakes. */
+void arch_cpu_wake(uint32_t cpu);
+
+/* A batch of translations that were taken away or made stricter in the tables and must go from all TLBs.
+ *
+ *   struct arch_tlb_batch batch = {0};
+ *   arch_tlb_add(&batch, va, bytes);  ...  arch_tlb_flush(&batch);   then the pages may be reused
+ *
+ * Pages (and tables) behind it must not be freed before the flush has returned. More ranges or pages than a
+ * batch holds make it a flush of everything: never wrong, only slower. */
+#define ARCH_TLB_RANGES_MAX 8
+#define ARCH_TLB_PAGES_MAX 64
+struct arch_tlb_batch {
+        uint32_t range_count;
+        uint32_t page_count;
+        bool everything; /* global translations too */
+        struct {
+                uint64_t va;
+                uint64_t pages;
+        } ranges[ARCH_TLB_RANGES_MAX];
+};
+void arch_tlb_add(struct arch_tlb_batch *batch, uint64_t va, uint64_t bytes);
+/* Invalidates on this CPU, and on all others by an interrupt; waits for their answers, and panics with the
+ * number of the CPU that has not answered within a second or two. Empties the batch.
+ * Context: thread, interrupts on or off; locks to the left of "TLB shoot-down" in kernel/cpu.h may be held.
+ * cost: one CPU: INVLPG a page; several: one interrupt each, whatever the batch holds. */
+void arch_tlb_flush(struct arch_tlb_batch *batch);
+/* Answers a request of another CPU, if there is one. For loops that wait with interrupts off. */
+void arch_tlb_poll(void);
+
+/* Stops all other CPUs where they stand, by NMI; waits for them, 100 ms at most. For panic and exit; the first
+ * CPU that calls it wins, a second one that does so at the same time is stopped here and does not return.
+ *   returns  how many did not stop */
+uint32_t arch_cpu_stop_others(void);
+
 /* ---- time ---- */
 
 /* Ways to learn the frequency of the time stamp counter, in the order in which they are tried. */
