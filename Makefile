@@ -48,7 +48,8 @@ MAKEFLAGS += --no-builtin-rules
 LIB_PARTS   := base vmbus_ring virtqueue
 # Files of kernel/ that know no CPU and also build on the host (the starred ones of the design).
 PURE_NAMES  := memory_map pmm pmm_page pmm_run pmm_signal pmm_checker pmm_internal page_cache \
-               buffer_chain
+               buffer_chain slab page_tree vmo vmo_range vmo_copy vmo_internal vmo_store \
+               vmo_buffer
 PURE_SOURCES := $(wildcard $(PURE_NAMES:%=kernel/%.c))
 
 LIB_SOURCES    := $(wildcard $(LIB_PARTS:%=lib/%/*.c))
