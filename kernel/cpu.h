@@ -75,7 +75,8 @@ struct cpu_work {
         struct list_node node;
         cpu_work_fn function;
         void *context;
-        uint32_t cpu;   /* set by cpu_work_post */
+        uint32_t cpu;    /* the target, and who is woken in the end: set by cpu_work_post */
+        uint32_t poster;
         uint32_t state; /* enum cpu_work_state, atomic */
 };
 

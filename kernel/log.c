@@ -6,13 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernel/cpu.h"
+
 #define LOG_EARLY_BYTES 2048
 
+/* Over everything below. */
+static struct spinlock lock = SPINLOCK_INIT("log");
 static struct log_sink *sinks;
 static char early_text[LOG_EARLY_BYTES];
 static size_t early_bytes, early_dropped_lines;
 
-static void write_line(const char *text, size_t bytes)
+static void write_line_locked(const char *text, size_t bytes)
 {
         if (sinks == NULL) {
                 if (bytes > LOG_EARLY_BYTES - early_bytes) {
@@ -25,6 +29,19 @@ static void write_line(const char *text, size_t bytes)
         }
         for (struct log_sink *sink = sinks; sink != NULL; sink = sink->next)
                 sink->write(sink, text, bytes);
+}
+
+static void write_line(const char *text, size_t bytes)
+{
+        bool enabled = cpu_lock_irq_save(&lock);
+
+        write_line_locked(text, bytes);
+        cpu_unlock_irq_restore(&lock, enabled);
+}
+
+void log_break_lock(void)
+{
+        spinlock_init(&lock, "log");
 }
 
 /* Formats `prefix`, the text and a newline into one write, so that a line is never torn. */
@@ -71,21 +88,24 @@ void log_raw(const char *format, ...)
 
 void log_add_sink(struct log_sink *sink)
 {
+        bool enabled = cpu_lock_irq_save(&lock);
         bool first = sinks == NULL;
 
         sink->next = sinks;
         sinks = sink;
-        if (!first)
-                return;
-        sink->write(sink, early_text, early_bytes);
-        if (early_dropped_lines != 0)
+        if (first)
+                sink->write(sink, early_text, early_bytes);
+        cpu_unlock_irq_restore(&lock, enabled);
+        if (first && early_dropped_lines != 0)
                 log_line("log: %zu early lines did not fit and were dropped", early_dropped_lines);
 }
 
 struct log_sink *log_replace_sinks(struct log_sink *new_sinks)
 {
+        bool enabled = cpu_lock_irq_save(&lock);
         struct log_sink *old = sinks;
 
         sinks = new_sinks;
+        cpu_unlock_irq_restore(&lock, enabled);
         return old;
 }

@@ -5,7 +5,8 @@
  * Every line starts with "# ", so that it is a diagnostic in the KTAP stream around it. Sinks are consoles
  * that drivers register; until the first one does, lines wait in a buffer of LOG_EARLY_BYTES and the
  * newest are dropped (and counted) when it is full.
- * Context: any but NMI. Nothing logs from a data path. */
+ * Context: any but NMI, on any CPU. A line goes out under one lock, with interrupts off; sinks are called under
+ * it and must not log. Nothing logs from a data path. */
 #ifndef KERNEL_LOG_H
 #define KERNEL_LOG_H
 
@@ -22,6 +23,9 @@ void log_line(const char *format, ...) PRINTF_LIKE(1, 2);
 /* The same without the "# ", for KTAP itself. */
 void log_raw(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_raw_v(const char *format, va_list arguments) PRINTF_LIKE(1, 0);
+
+/* For the panic, when all other CPUs have stopped: forgets who was in the middle of a line. */
+void log_break_lock(void);
 
 /* A console: writes `bytes` bytes, returns when the hardware has taken them (bounded). Static storage. */
 struct log_sink {

@@ -8,6 +8,7 @@
 #include "kernel/buffer_chain_boot.h"
 #include "kernel/cmdline.h"
 #include "kernel/command.h"
+#include "kernel/cpu.h"
 #include "kernel/driver.h"
 #include "kernel/interrupts.h"
 #include "kernel/log.h"
@@ -56,6 +57,8 @@ NORETURN void kernel_main(const struct boot_info *boot_info)
         boot_report_step("interrupts");
         time_init(boot_info->tsc_entry);
         boot_report_step("clock");
+        cpu_start_all();
+        boot_report_step("cpus");
         watchdog_init();
         buffer_chain_boot();
         boot_report_step("objects");

@@ -8,6 +8,7 @@
 #include "arch/arch.h"
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/spinlock.h"
 #include "kernel/boot_info.h"
 #include "kernel/cmdline.h"
 #include "kernel/command.h"
@@ -19,7 +20,9 @@
 #define MEMORY_NEEDED_BYTES (8 * MIB)
 /* Early pages must be reachable in the boot path's tables (kernel/boot_info.h). */
 #define BOOT_MAPPED_BYTES GIB
-/* Carves: page 0, the image, and the early pages, which stay one range as long as they touch. */
+/* Where a CPU can start in real mode. */
+#define REAL_MODE_END_PA MIB
+/* Carves: page 0, the image, the trampoline, and the early pages, which stay one range as long as they touch. */
 #define CARVES_MAX 8
 /* Where memory_map_physical puts its windows; arch/x86_64/address_space.h has the whole picture. */
 #define WINDOW_BASE 0xffffa00000000000ull
@@ -33,8 +36,10 @@ static struct memory_map map = {.ranges = ranges, .capacity = ARRAY_COUNT(ranges
 static struct memory_plan plan;
 static struct arch_ram_range ram[ARRAY_COUNT(ranges)];
 static uint64_t image_va, image_pa, image_bytes;
+static struct spinlock window_lock = SPINLOCK_INIT("windows");
 static uint64_t window_next = WINDOW_BASE;
 static uint64_t early_page_count;
+static uint64_t trampoline_pa;
 
 static bool checker_enable;
 static uint64_t checker_fill_size = PAGE_BYTES;
@@ -117,6 +122,8 @@ static void read_map(const struct boot_info *boot_info)
         status = memory_map_carve(&map, 0, PAGE_BYTES);
         if (status != ZX_OK && status != ZX_ERR_NOT_FOUND)
                 panic("memory: page 0: %s", zx_status_name(status));
+        if (memory_map_take(&map, 1, REAL_MODE_END_PA, &trampoline_pa) != ZX_OK)
+                trampoline_pa = 0;
 }
 
 static void build_tables(void)
@@ -209,6 +216,11 @@ void memory_init(const struct boot_info *boot_info)
         start_checker();
 }
 
+uint64_t memory_trampoline_pa(void)
+{
+        return trampoline_pa;
+}
+
 void *memory_pa_to_va(uint64_t pa)
 {
         return (void *)(pa + ARCH_PHYSMAP_BASE);
@@ -248,20 +260,24 @@ zx_status_t memory_map_physical(uint64_t pa, uint64_t bytes, enum memory_map_kin
         if (bytes == 0 || add_overflows(pa, bytes - 1, &last))
                 return ZX_ERR_INVALID_ARGS;
         mapped_bytes = round_down(last, PAGE_BYTES) - first + PAGE_BYTES;
+        spinlock_take(&window_lock);
         va = window_next;
         if (mapped_bytes >= LARGE_PAGE_BYTES) /* so that large pages fit */
                 va = round_up(va, LARGE_PAGE_BYTES) + first % LARGE_PAGE_BYTES;
         if (mapped_bytes > WINDOW_END - va)
-                return ZX_ERR_NO_MEMORY;
-        status = arch_map(va, first, mapped_bytes,
-                          ARCH_MAP_GLOBAL |
-                                  (kind == MEMORY_MAP_DEVICE ? ARCH_MAP_UNCACHED | ARCH_MAP_WRITE : 0),
-                          &memory_table_source);
-        if (status != ZX_OK)
-                return status;
-        window_next = va + mapped_bytes + PAGE_BYTES; /* a page that is not mapped between two windows */
-        *va_out = (void *)(va + (pa - first));
-        return ZX_OK;
+                status = ZX_ERR_NO_MEMORY;
+        else
+                status = arch_map(va, first, mapped_bytes,
+                                  ARCH_MAP_GLOBAL | (kind == MEMORY_MAP_DEVICE
+                                                             ? ARCH_MAP_UNCACHED | ARCH_MAP_WRITE
+                                                             : 0),
+                                  &memory_table_source);
+        if (status == ZX_OK) {
+                window_next = va + mapped_bytes + PAGE_BYTES; /* a page that is not mapped between two */
+                *va_out = (void *)(va + (pa - first));
+        }
+        spinlock_give(&window_lock);
+        return status;
 }
 
 /* ---- console ---- */

@@ -13,6 +13,7 @@
 
 #include "arch/arch.h"
 #include "base/assert.h"
+#include "kernel/cpu.h"
 #include "kernel/exit_code.h"
 #include "kernel/log.h"
 #include "kernel/selftest.h"
@@ -37,6 +38,7 @@ static NORETURN void panic_leave(const char *note, const char *cause)
 static void panic_enter(void)
 {
         arch_panic_begin();
+        log_break_lock(); /* whoever had it has stopped, or is what we came from */
         panic_depth++;
         if (panic_depth > 2)
                 arch_exit(SELFTEST_EXIT_PANIC);
@@ -48,6 +50,8 @@ static void panic_say_cause(const char *cause)
         if (panic_depth == 2)
                 panic_leave("inside a panic: ", cause);
         log_line("panic: %s", cause);
+        if (cpu_count() > 1)
+                log_line("  on CPU %u", cpu_current());
         if (selftest_current() != NULL)
                 log_line("  in test %s", selftest_current());
 }
@@ -115,6 +119,11 @@ void panic(const char *format, ...)
 void assert_failed(const char *file, unsigned line, const char *expression)
 {
         panic("assertion failed: %s, at %s:%u", expression, file, line);
+}
+
+void kernel_arch_panic(const char *cause)
+{
+        panic("%s", cause);
 }
 
 /* ---- panics about a frame ---- */

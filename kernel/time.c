@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* See time.h. One hardware timer serves two: whoever waits, and the tick. There is one thread of execution, so
- * one waiter at a time; a wait inside an interrupt handler is not allowed anyway.
+/* See time.h. One hardware timer a CPU serves two: whoever waits there, and, on the boot CPU, the tick. There is
+ * one thread of execution a CPU, so one waiter at a time; a wait inside an interrupt handler is not allowed
+ * anyway.
  * Relies on arch_clock_*, arch_timer_*. */
 #include "kernel/time.h"
 
@@ -23,24 +24,30 @@
 static bool has_timer;
 static const char *source = "not calibrated";
 
-/* Written with interrupts off. */
-static uint64_t wake_ns = TIME_INFINITE, next_tick_ns = TIME_INFINITE;
+/* Each CPU's own, written with interrupts off; 0: nobody waits. */
+static uint64_t wake_ns[ARCH_CPU_COUNT_MAX];
+/* The boot CPU's. */
+static uint64_t next_tick_ns = TIME_INFINITE;
 static void (*tick_handler)(void);
 static uint64_t tick_period_ns;
 
 static void arm(void)
 {
-        arch_timer_arm(min_u64(wake_ns, next_tick_ns));
+        uint32_t cpu = arch_cpu_index();
+        uint64_t wake = wake_ns[cpu] != 0 ? wake_ns[cpu] : TIME_INFINITE;
+
+        arch_timer_arm(cpu == 0 ? min_u64(wake, next_tick_ns) : wake);
 }
 
 /* The interrupt itself is what wakes a waiter. */
 static void timer_fired(void)
 {
         uint64_t now_ns = arch_clock_ns();
+        uint32_t cpu = arch_cpu_index();
 
-        if (now_ns >= wake_ns)
-                wake_ns = TIME_INFINITE;
-        if (now_ns >= next_tick_ns) {
+        if (now_ns >= wake_ns[cpu])
+                wake_ns[cpu] = 0;
+        if (cpu == 0 && now_ns >= next_tick_ns) {
                 next_tick_ns = now_ns + tick_period_ns;
                 tick_handler();
         }
@@ -90,8 +97,22 @@ void time_wait_interrupt(uint64_t deadline_ns)
                 arch_pause();
                 return;
         }
-        wake_ns = min_u64(deadline_ns, now_ns + HALT_NS_MAX);
+        wake_ns[arch_cpu_index()] = min_u64(deadline_ns, now_ns + HALT_NS_MAX);
         arm();
+        arch_wait_for_interrupt();
+}
+
+void time_wait_interrupt_disabled(uint64_t deadline_ns)
+{
+        ASSERT(!arch_interrupts_enabled());
+        if (deadline_ns != TIME_INFINITE) {
+                if (!has_timer || deadline_ns <= time_ns()) {
+                        arch_interrupts_enable();
+                        return;
+                }
+                wake_ns[arch_cpu_index()] = deadline_ns;
+                arm();
+        }
         arch_wait_for_interrupt();
 }
 
@@ -105,6 +126,7 @@ void time_sleep(uint64_t duration_ns)
 
 zx_status_t time_set_tick(void (*tick)(void), uint64_t period_ns)
 {
+        ASSERT(arch_cpu_index() == 0);
         ASSERT(tick_handler == NULL);
         ASSERT(tick != NULL && period_ns != 0);
         if (!has_timer)

@@ -33,10 +33,14 @@ static inline bool time_passed(uint64_t deadline_ns)
 }
 /* Waits at least that long; halts between interrupts when they are enabled, else spins. */
 void time_sleep(uint64_t duration_ns);
-/* Halts until an interrupt or the deadline, for loops of the form
+/* Halts this CPU until an interrupt or the deadline, for loops of the form
  *     while (!done) { if (time_passed(deadline)) return ZX_ERR_TIMED_OUT; time_wait_interrupt(deadline); }
  * A wake-up between the check and the halt is not lost for longer than 1 ms. */
 void time_wait_interrupt(uint64_t deadline_ns);
+
+/* The same for a caller that has interrupts off already, so that nothing is lost between its last look and the
+ * halt. Returns with interrupts on. */
+void time_wait_interrupt_disabled(uint64_t deadline_ns);
 
 /* Calls `tick` in interrupt context every period_ns or a little later, from now on. For the watchdog.
  *   returns  ZX_OK; ZX_ERR_NOT_SUPPORTED: there is no timer */

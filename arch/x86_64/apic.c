@@ -61,15 +61,16 @@ static void dispatch(struct arch_trap_frame *frame, void *context)
 
         (void)context;
         if (slot->handler != NULL) {
-                slot->count++;
-                handled_count++;
+                /* The timer's and the other CPUs' vectors come to several CPUs. */
+                __atomic_fetch_add(&slot->count, 1, __ATOMIC_RELAXED);
+                __atomic_fetch_add(&handled_count, 1, __ATOMIC_RELAXED);
                 slot->handler(slot->context);
                 lapic_end_of_interrupt();
                 return;
         }
         /* Either truly spurious (the APIC's own, or an 8259's: not in service, must not be ended), or a message
          * with a vector that is nobody's, which would block all vectors below it if it were never ended. */
-        spurious_count++;
+        __atomic_fetch_add(&spurious_count, 1, __ATOMIC_RELAXED);
         if (lapic_in_service(vector))
                 lapic_end_of_interrupt();
 }
@@ -77,8 +78,8 @@ static void dispatch(struct arch_trap_frame *frame, void *context)
 static void error_interrupt(void *context)
 {
         (void)context;
-        error_count++;
-        error_status |= lapic_take_errors();
+        __atomic_fetch_add(&error_count, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_or(&error_status, lapic_take_errors(), __ATOMIC_RELAXED);
 }
 
 static void occupy(uint8_t vector, const char *name, arch_irq_handler handler, void *context)
@@ -167,6 +168,11 @@ struct apic_isa_line apic_isa_line(uint8_t isa_irq)
 {
         ASSERT(isa_irq < ISA_IRQ_COUNT);
         return isa_lines[isa_irq];
+}
+
+void apic_init_this(void)
+{
+        lapic_init_this(APIC_VECTOR_SPURIOUS, APIC_VECTOR_ERROR, false);
 }
 
 zx_status_t apic_destination(uint8_t *apic_id)

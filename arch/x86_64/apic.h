@@ -4,7 +4,7 @@
  *
  *   0x20-0x2f  where the 8259s would raise theirs; only spurious ones can arrive
  *   0x30-0xef  given out, to messages (MSI) and to I/O APIC lines alike
- *   0xf0-0xff  fixed: timer, errors, spurious
+ *   0xf0-0xff  fixed: between CPUs (0xf8, 0xf9; smp.h), timer, errors, spurious
  *
  * For files of arch/ only. */
 #ifndef ARCH_APIC_H
@@ -25,6 +25,10 @@
 
 /* Gives a fixed vector (0xf0..0xff) to `handler`. The end of interrupt is written when it returns. */
 void apic_claim_vector(uint8_t vector, const char *name, arch_irq_handler handler, void *context);
+
+/* Enables the local APIC of the CPU that calls, in the boot CPU's mode and with its vectors. After
+ * arch_irq_init; interrupts are off. */
+void apic_init_this(void);
 
 /* The GSI behind an ISA IRQ, and how its line works, after the firmware's overrides. */
 struct apic_isa_line {

@@ -23,6 +23,8 @@ NORETURN void kernel_main(const struct boot_info *boot_info);
 /* Where an exception that nobody expected ends; kernel/panic.c. `frame` lives on the exception's stack. */
 struct arch_trap_frame;
 NORETURN void kernel_trap_panic(const struct arch_trap_frame *frame);
+/* Where arch/ ends when the machine does not do what it must; kernel/panic.c. */
+NORETURN void kernel_arch_panic(const char *cause);
 
 /* ---- the address space: where things are; see address_space.h for the picture ---- */
 
@@ -97,7 +99,7 @@ void arch_paging_switch(void);
  * ZX_ERR_INVALID_ARGS: misaligned, or beyond the CPU's physical address width. */
 zx_status_t MUST_CHECK arch_map(uint64_t va, uint64_t pa, uint64_t bytes, uint32_t flags,
                                 const struct arch_table_source *source);
-/* Unmaps whole pages that arch_map mapped; invalidates them on this CPU. ZX_ERR_NOT_FOUND: some page was
+/* Unmaps whole pages that arch_map mapped; invalidates them on all CPUs. ZX_ERR_NOT_FOUND: some page was
  * not mapped (the others are unmapped). */
 zx_status_t MUST_CHECK arch_unmap(uint64_t va, uint64_t bytes);
 /* What one address maps to. ZX_ERR_NOT_FOUND: nothing. Any out pointer may be NULL. */
@@ -291,12 +293,13 @@ uint64_t arch_ticks_to_ns(uint64_t ticks);
  * at once), in interrupt context. Arming again replaces the deadline; UINT64_MAX disarms. */
 uint64_t arch_clock_ns(void); /* nanoseconds since boot_info.tsc_entry */
 typedef void (*arch_timer_handler)(void);
-/* Needs arch_irq_init and arch_clock_init. ZX_ERR_NOT_SUPPORTED: no local APIC. */
+/* Needs arch_irq_init and arch_clock_init. ZX_ERR_NOT_SUPPORTED: no local APIC. Every CPU that arch_smp_start
+ * starts gets a timer of its own, with the same handler, which runs on the CPU whose deadline has come. */
 zx_status_t MUST_CHECK arch_timer_init(arch_timer_handler handler);
 /* Static text for the log: "tsc-deadline", "lapic one-shot", "none"; its counts in a second in `hz`, may be
  * NULL. */
 const char *arch_timer_describe(uint64_t *hz);
-/* How often the handler was called. For tests. */
+/* How often the handler was called on this CPU. For tests. */
 uint64_t arch_timer_count(void);
 void arch_timer_arm(uint64_t deadline_ns);
 
@@ -317,8 +320,9 @@ void arch_trap_describe(const struct arch_trap_frame *frame, arch_line_fn line);
  * stack. `frame` NULL: from the caller. Returns how many were stored, at most `max`. */
 size_t arch_backtrace(const struct arch_trap_frame *frame, uint64_t *addresses, size_t max);
 
-/* Once, at the start of a panic, in any context: interrupts off, and from now on no fault counts as expected
- * (arch_trap_probe), so that a fault inside the panic ends in kernel_trap_panic again. */
+/* At the start of a panic, in any context: interrupts off, and from now on no fault counts as expected
+ * (arch_trap_probe), so that a fault inside the panic ends in kernel_trap_panic again. Stops all other CPUs; of
+ * two that panic at the same time only one returns from here. */
 void arch_panic_begin(void);
 
 /* ---- expected faults, for tests ---- */

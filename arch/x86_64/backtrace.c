@@ -28,13 +28,12 @@ struct call_frame {
 /* Whether `bytes` bytes at `address` lie in one stack; *index names it. */
 static bool in_stack(uint64_t address, uint64_t bytes, unsigned *index)
 {
-        for (unsigned i = 0; i < STACK_COUNT; i++) {
-                if (address >= stack_bottom(i) && address <= stack_top(i) - bytes) {
-                        *index = i;
-                        return is_aligned(address, sizeof(uint64_t));
-                }
-        }
-        return false;
+        unsigned stack = stack_at(address);
+
+        if (stack == STACK_NONE || address < stack_bottom(stack) || address > stack_top(stack) - bytes)
+                return false;
+        *index = stack;
+        return is_aligned(address, sizeof(uint64_t));
 }
 
 static bool in_text(uint64_t address)
@@ -134,7 +133,7 @@ size_t NOINLINE arch_backtrace(const struct arch_trap_frame *frame, uint64_t *ad
         uint64_t at = frame != NULL ? store_interrupted(&trace, frame)
                                     : (uint64_t)__builtin_frame_address(0);
         uint64_t before = 0;
-        unsigned stack, stack_before = STACK_COUNT;
+        unsigned stack, stack_before = STACK_NONE;
 
         for (unsigned step = 0; step < STEPS_MAX && trace.count < max; step++) {
                 if (!in_stack(at, sizeof(struct call_frame), &stack))

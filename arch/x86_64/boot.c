@@ -4,12 +4,14 @@
 #include "arch/boot.h"
 
 #include "arch/arch.h"
+#include "arch/smp.h"
 #include "base/bytes.h"
 
 struct boot_info boot_info_own;
 
 NORETURN void boot_start(const struct boot_info *boot_info_pa)
 {
+        smp_set_this(&smp_boot_cpu);
         /* Nothing can be printed yet; a wrong magic is left in place for kernel_main to report. */
         memcpy(&boot_info_own, boot_info_pa, sizeof(boot_info_own));
         boot_info_own.cmdline[BOOT_CMDLINE_BYTES - 1] = '\0';

@@ -9,6 +9,7 @@
 
 #include "arch/address_space.h"
 #include "arch/arch.h"
+#include "arch/smp.h"
 #include "base/bytes.h"
 
 #define START_INFO_MAGIC 0x336ec578u
@@ -100,6 +101,8 @@ static void copy_cmdline(struct boot_info *info, uint64_t cmdline_pa)
 
 NORETURN void boot_pvh_start(uint64_t start_info_pa, uint64_t tsc_entry)
 {
+        smp_set_this(&smp_boot_cpu);
+
         struct boot_info *info = &boot_info_own;
         const struct start_info *start = boot_view(start_info_pa, sizeof(*start));
 

@@ -9,6 +9,7 @@
  * Facts: Intel SDM 3, 17.17. Context: any. */
 #include "arch/arch.h"
 #include "arch/clock_source.h"
+#include "arch/smp.h"
 #include "base/assert.h"
 #include "base/bytes.h"
 
@@ -49,7 +50,7 @@ void arch_clock_set_origin(uint64_t tsc)
 
 uint64_t arch_clock_ns(void)
 {
-        uint64_t now = arch_ticks();
+        uint64_t now = arch_ticks() + (uint64_t)smp_this()->tsc_offset;
         return now > origin ? arch_ticks_to_ns(now - origin) : 0;
 }
 

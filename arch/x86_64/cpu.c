@@ -10,11 +10,13 @@
  *
  * The descriptor tables are writable: the CPU sets the busy bit of the TSS in them.
  * Facts: Intel SDM 3, 2.5, 3.4.5, 7.7 (64-bit TSS), 13.1 (CR0.EM and CR4.OSFXSR); volume 2, CPUID;
- * spec/virtio.md, 14.2 and 14.5 for the states on entry. Context: boot CPU, once. */
+ * spec/virtio.md, 14.2 and 14.5 for the states on entry. Context: arch_cpu_init on the boot CPU, once;
+ * cpu_init_this on each CPU, once. */
 #include "arch/cpu.h"
 
 #include "arch/address_space.h"
 #include "arch/arch.h"
+#include "arch/smp.h"
 #include "arch/text.h"
 #include "arch/trap.h"
 #include "base/assert.h"
@@ -141,50 +143,36 @@ static void read_features(struct arch_cpu_features *f)
 #define DESCRIPTOR_DATA 0x00cf93000000ffffull
 #define DESCRIPTOR_TSS_TYPE (0x89ull << 40) /* present, available 64-bit TSS */
 
-struct task_state {
-        uint32_t reserved0;
-        uint64_t rsp[3];
-        uint64_t reserved1;
-        uint64_t ist[7]; /* ist[0] is IST 1 */
-        uint64_t reserved2;
-        uint16_t reserved3;
-        uint16_t io_map_offset;
-} PACKED;
-_Static_assert(sizeof(struct task_state) == 104, "read by the CPU: Intel SDM 3, figure 7-11");
-_Static_assert(offsetof(struct task_state, ist) == 36, "read by the CPU");
-_Static_assert(offsetof(struct task_state, io_map_offset) == 102, "read by the CPU");
-
 struct table_pointer {
         uint16_t limit;
         uint64_t base;
 } PACKED;
 
-static ALIGNED(16) struct task_state task_state;
-static ALIGNED(16) uint64_t descriptors[CPU_SELECTOR_TSS / sizeof(uint64_t) + 2];
-
-static void set_up_task_state(void)
+static void set_up_task_state(struct arch_cpu *cpu)
 {
-        uint64_t base = (uint64_t)&task_state, limit = sizeof(task_state) - 1;
+        struct smp_task_state *task_state = &cpu->task_state;
+        uint64_t base = (uint64_t)task_state, limit = sizeof(*task_state) - 1;
         unsigned slot = CPU_SELECTOR_TSS / sizeof(uint64_t);
+        unsigned stacks = cpu->stack_set * STACK_COUNT;
 
-        task_state.rsp[0] = stack_top(STACK_BOOT);
-        task_state.ist[CPU_IST_DOUBLE_FAULT - 1] = stack_top(STACK_DOUBLE_FAULT);
-        task_state.ist[CPU_IST_NMI - 1] = stack_top(STACK_NMI);
-        task_state.ist[CPU_IST_MACHINE_CHECK - 1] = stack_top(STACK_MACHINE_CHECK);
-        task_state.io_map_offset = sizeof(task_state); /* beyond the limit: no port for user mode */
+        task_state->rsp[0] = stack_top(stacks + STACK_BOOT);
+        task_state->ist[CPU_IST_DOUBLE_FAULT - 1] = stack_top(stacks + STACK_DOUBLE_FAULT);
+        task_state->ist[CPU_IST_NMI - 1] = stack_top(stacks + STACK_NMI);
+        task_state->ist[CPU_IST_MACHINE_CHECK - 1] = stack_top(stacks + STACK_MACHINE_CHECK);
+        task_state->io_map_offset = sizeof(*task_state); /* beyond the limit: no port for user mode */
 
-        descriptors[slot] = limit | (base & 0xffffff) << 16 | DESCRIPTOR_TSS_TYPE |
-                            (base >> 24 & 0xff) << 56;
-        descriptors[slot + 1] = base >> 32;
+        cpu->descriptors[slot] = limit | (base & 0xffffff) << 16 | DESCRIPTOR_TSS_TYPE |
+                                 (base >> 24 & 0xff) << 56;
+        cpu->descriptors[slot + 1] = base >> 32;
 }
 
-static void load_descriptors(void)
+static void load_descriptors(struct arch_cpu *cpu)
 {
-        struct table_pointer pointer = {.limit = sizeof(descriptors) - 1,
-                                        .base = (uint64_t)descriptors};
+        struct table_pointer pointer = {.limit = sizeof(cpu->descriptors) - 1,
+                                        .base = (uint64_t)cpu->descriptors};
 
-        descriptors[CPU_SELECTOR_CODE / sizeof(uint64_t)] = DESCRIPTOR_CODE64;
-        descriptors[CPU_SELECTOR_DATA / sizeof(uint64_t)] = DESCRIPTOR_DATA;
+        cpu->descriptors[CPU_SELECTOR_CODE / sizeof(uint64_t)] = DESCRIPTOR_CODE64;
+        cpu->descriptors[CPU_SELECTOR_DATA / sizeof(uint64_t)] = DESCRIPTOR_DATA;
         /* CS can only be loaded by a far transfer; a far return takes it from the stack. */
         __asm__ volatile("lgdt %0\n\t"
                          "movl %1, %%ds\n\t"
@@ -200,6 +188,7 @@ static void load_descriptors(void)
                          : : "m"(pointer), "r"(CPU_SELECTOR_DATA), "r"(0), "i"(CPU_SELECTOR_CODE)
                          : "rax", "memory");
         __asm__ volatile("ltr %w0" : : "r"(CPU_SELECTOR_TSS) : "memory");
+        smp_set_this(cpu); /* the load of GS may have changed its base */
 }
 
 /* ---- control registers ---- */
@@ -240,10 +229,20 @@ void arch_cpu_init(void)
         /* linker.ld reserves the stacks; address_space.h counts them. */
         ASSERT(stack_top(STACK_COUNT - 1) == (uint64_t)stacks_end);
 
-        set_up_task_state();
-        load_descriptors();
+        set_up_task_state(&smp_boot_cpu);
+        load_descriptors(&smp_boot_cpu);
         trap_init();
         read_features(&features);
+        set_control_registers(&features);
+}
+
+void cpu_init_this(void)
+{
+        struct arch_cpu *cpu = smp_this();
+
+        set_up_task_state(cpu);
+        load_descriptors(cpu);
+        trap_load();
         set_control_registers(&features);
 }
 

@@ -26,6 +26,8 @@
 #define DELIVERY_NMI (4u << 8)
 #define COMMAND_PENDING_BIT 12
 #define COMMAND_SELF (1u << 18)
+#define COMMAND_HIGH_DESTINATION_SHIFT 24
+#define COMMAND_X2APIC_DESTINATION_SHIFT 32
 #define COMMAND_POLLS_MAX 100000u
 
 #define XAPIC_ID_SHIFT 24
@@ -76,23 +78,30 @@ static void enable(bool x2apic)
 zx_status_t lapic_init(volatile void *registers, uint8_t spurious_vector, uint8_t error_vector)
 {
         bool x2apic = cpu_features()->x2apic;
-        uint32_t masked = (uint32_t)BIT_MASK(LAPIC_LVT_MASKED_BIT);
 
         ASSERT(!lapic.ready);
-        ASSERT((spurious_vector & 0xf) == 0xf); /* some CPUs have the low bits hard-wired, 10.9 */
         if (!cpu_has_lapic() || (!x2apic && registers == NULL))
                 return ZX_ERR_NOT_SUPPORTED;
         lapic.registers = registers;
         lapic.x2apic = x2apic;
-        enable(x2apic);
+        lapic_init_this(spurious_vector, error_vector, true);
+        lapic.ready = true;
+        return ZX_OK;
+}
 
+void lapic_init_this(uint8_t spurious_vector, uint8_t error_vector, bool takes_nmi)
+{
+        uint32_t masked = (uint32_t)BIT_MASK(LAPIC_LVT_MASKED_BIT);
+
+        ASSERT((spurious_vector & 0xf) == 0xf); /* some CPUs have the low bits hard-wired, 10.9 */
+        enable(lapic.x2apic);
         /* Software-enabled first: while it is not, every LVT entry is stuck at masked (10.4.7.2). */
         lapic_write(LAPIC_TASK_PRIORITY, 0);
         lapic_write(LAPIC_SPURIOUS, (uint32_t)BIT_MASK(SPURIOUS_ENABLE_BIT) | spurious_vector);
         uint32_t lvt_max = (lapic_read(LAPIC_VERSION) >> VERSION_LVT_MAX_SHIFT) & 0xff;
         lapic_write(LAPIC_LVT_TIMER, masked);
         lapic_write(LAPIC_LVT_LINT0, masked); /* the 8259s, which are masked for good */
-        lapic_write(LAPIC_LVT_LINT1, DELIVERY_NMI);
+        lapic_write(LAPIC_LVT_LINT1, takes_nmi ? DELIVERY_NMI : masked);
         if (lvt_max >= LVT_MAX_WITH_COUNTERS)
                 lapic_write(LAPIC_LVT_COUNTERS, masked);
         if (lvt_max >= LVT_MAX_WITH_THERMAL)
@@ -100,8 +109,6 @@ zx_status_t lapic_init(volatile void *registers, uint8_t spurious_vector, uint8_
         (void)lapic_take_errors();
         lapic_write(LAPIC_LVT_ERROR, error_vector);
         lapic_end_of_interrupt(); /* one that firmware left open, if any */
-        lapic.ready = true;
-        return ZX_OK;
 }
 
 bool lapic_is_ready(void)
@@ -136,16 +143,38 @@ uint32_t lapic_take_errors(void)
         return lapic_read(LAPIC_ERROR_STATUS);
 }
 
+static void wait_until_sent(void)
+{
+        for (uint32_t polls = 0; polls < COMMAND_POLLS_MAX; polls++) {
+                if ((lapic_read(LAPIC_COMMAND_LOW) & BIT_MASK(COMMAND_PENDING_BIT)) == 0)
+                        break;
+                arch_pause();
+        }
+}
+
 void lapic_send_self(uint8_t vector)
 {
         if (lapic.x2apic) {
                 cpu_write_msr(CPU_MSR_X2APIC_FIRST + LAPIC_SELF / 16, vector);
                 return;
         }
-        for (uint32_t polls = 0; polls < COMMAND_POLLS_MAX; polls++) {
-                if ((lapic_read(LAPIC_COMMAND_LOW) & BIT_MASK(COMMAND_PENDING_BIT)) == 0)
-                        break;
-                arch_pause();
-        }
+        wait_until_sent();
         lapic_write(LAPIC_COMMAND_LOW, COMMAND_SELF | vector);
+}
+
+void lapic_send(uint32_t apic_id, uint32_t command)
+{
+        /* A write to an MSR does not wait for the stores before it, which the receiver is to see (10.12.3). */
+        __asm__ volatile("mfence" : : : "memory");
+        if (lapic.x2apic) {
+                cpu_write_msr(CPU_MSR_X2APIC_FIRST + LAPIC_COMMAND_LOW / 16,
+                              (uint64_t)apic_id << COMMAND_X2APIC_DESTINATION_SHIFT | command);
+                return;
+        }
+        /* A handler between the two halves could send something of its own. */
+        bool enabled = arch_interrupts_disable();
+        wait_until_sent();
+        lapic_write(LAPIC_COMMAND_HIGH, apic_id << COMMAND_HIGH_DESTINATION_SHIFT);
+        lapic_write(LAPIC_COMMAND_LOW, command);
+        arch_interrupts_restore(enabled);
 }

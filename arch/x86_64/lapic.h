@@ -3,7 +3,7 @@
 /* lapic — this CPU's local APIC, by memory-mapped registers (xAPIC) or by MSRs (x2APIC).
  *
  * For files of arch/ only. Facts: Intel SDM 3, chapter 10 (10.4 registers, 10.12 x2APIC).
- * Context: boot CPU; any but NMI. */
+ * Context: lapic_init on the boot CPU; the others on every CPU for its own; any but NMI. */
 #ifndef ARCH_LAPIC_H
 #define ARCH_LAPIC_H
 
@@ -44,6 +44,9 @@
  *   returns ZX_OK; ZX_ERR_NOT_SUPPORTED: no local APIC, or no way to reach it; nothing changed */
 zx_status_t MUST_CHECK lapic_init(volatile void *registers, uint8_t spurious_vector,
                                   uint8_t error_vector);
+/* The same on another CPU, in the same mode. Every CPU sees its own registers at the same address.
+ *   takes_nmi  whether the machine's NMI line is for this CPU */
+void lapic_init_this(uint8_t spurious_vector, uint8_t error_vector, bool takes_nmi);
 bool lapic_is_ready(void);
 bool lapic_is_x2apic(void);
 uint32_t lapic_id(void);
@@ -56,6 +59,14 @@ void lapic_end_of_interrupt(void);
 bool lapic_in_service(uint8_t vector);
 /* Error bits since the last call, which clears them. */
 uint32_t lapic_take_errors(void);
+/* Interrupts another CPU; what was written before is seen by whoever gets it.
+ *   apic_id  physical; at most 255 when not in x2APIC mode
+ *   command  a vector (fixed delivery, edge), or one of LAPIC_COMMAND_* */
+void lapic_send(uint32_t apic_id, uint32_t command);
+#define LAPIC_COMMAND_NMI 0x4400u
+#define LAPIC_COMMAND_INIT 0x4500u
+#define LAPIC_COMMAND_START_UP 0x4600u /* and the number of the page to start at; 10.6.1 */
+
 /* Raises that vector on this CPU. */
 void lapic_send_self(uint8_t vector);
 

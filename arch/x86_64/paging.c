@@ -6,10 +6,11 @@
  * dirty are set from the start, so that the CPU never has to write a table. Writable and executable together
  * is refused by assertion. Facts: Intel SDM volume 3A, 4.5; AMD APM volume 2, 5.3.
  *
- * Context: boot CPU; other CPUs share the tables once there are any (no shoot-down yet). */
+ * Context: any CPU, one at a time for one part of the address space: the caller holds a lock if needed. */
 #include "arch/address_space.h"
 #include "arch/arch.h"
 #include "arch/cpu.h"
+#include "arch/smp.h"
 #include "base/assert.h"
 #include "base/bytes.h"
 
@@ -141,6 +142,7 @@ static bool range_is_sane(uint64_t va, uint64_t pa, uint64_t bytes)
 
 zx_status_t arch_unmap(uint64_t va, uint64_t bytes)
 {
+        struct arch_tlb_batch batch = {0};
         zx_status_t status = ZX_OK;
         uint64_t done = 0;
 
@@ -157,10 +159,11 @@ zx_status_t arch_unmap(uint64_t va, uint64_t bytes)
                         ASSERT(is_aligned(va + done, step));
                         ASSERT(step <= bytes - done);
                         *entry = 0;
-                        cpu_invalidate_page(va + done);
+                        arch_tlb_add(&batch, va + done, PAGE_BYTES); /* one address drops a large leaf, too */
                 }
                 done += step;
         }
+        arch_tlb_flush(&batch);
         return status;
 }
 
@@ -257,8 +260,18 @@ void arch_paging_switch(void)
         ASSERT(root_pa != 0);
         cpu_write_cr3(root_pa);
         table_base = ARCH_PHYSMAP_BASE;
-        /* A write to CR3 keeps global translations, and the boot path's tables may have made some; a change
-         * of CR4.PGE drops them. */
+        paging_drop_all(); /* the boot path's tables may have made global ones */
+}
+
+uint64_t paging_root_pa(void)
+{
+        return root_pa;
+}
+
+/* A write to CR3 keeps global translations; a change of CR4.PGE drops them. */
+void paging_drop_all(void)
+{
+        cpu_write_cr3(cpu_read_cr3());
         cpu_write_cr4(cpu_read_cr4() & ~BIT_MASK(CPU_CR4_PGE_BIT));
         if (cpu_features()->pge)
                 cpu_write_cr4(cpu_read_cr4() | BIT_MASK(CPU_CR4_PGE_BIT));

@@ -8,6 +8,7 @@
 
 #include "arch/arch.h"
 #include "arch/cpu.h"
+#include "arch/smp.h"
 #include "arch/text.h"
 #include "base/assert.h"
 #include "base/bytes.h"
@@ -57,8 +58,6 @@ static uint8_t stack_of_vector(unsigned vector)
 
 void trap_init(void)
 {
-        struct table_pointer pointer = {.limit = sizeof(gates) - 1, .base = (uint64_t)gates};
-
         for (unsigned vector = 0; vector < TRAP_VECTOR_COUNT; vector++) {
                 uint64_t entry = (uint64_t)trap_entry + vector * TRAP_ENTRY_BYTES;
                 gates[vector] = (struct gate){.offset_low = (uint16_t)entry,
@@ -68,6 +67,13 @@ void trap_init(void)
                                               .offset_middle = (uint16_t)(entry >> 16),
                                               .offset_high = (uint32_t)(entry >> 32)};
         }
+        trap_load();
+}
+
+void trap_load(void)
+{
+        struct table_pointer pointer = {.limit = sizeof(gates) - 1, .base = (uint64_t)gates};
+
         __asm__ volatile("lidt %0" : : "m"(pointer) : "memory");
 }
 
@@ -80,11 +86,11 @@ struct handler {
 
 static struct handler handlers[TRAP_VECTOR_COUNT]; /* of exceptions only the NMI's is used */
 static uint64_t unexpected_count;
-/* Interrupt and NMI handlers that have been entered and not left. */
-static unsigned handler_depth;
 
 /* An interrupt, or an NMI, on this CPU must not meet half of a new pair: without the function there
- * is no pair, and the function is the last to appear. Compiler barriers are enough on one CPU. */
+ * is no pair, and the function is the last to appear. Compiler barriers are enough: interrupts of
+ * devices come to the boot CPU, which sets their handlers, and the others are set before any other
+ * CPU runs. */
 static void set_handler(struct handler *handler, trap_handler function, void *context)
 {
         __atomic_store_n(&handler->function, NULL, __ATOMIC_RELAXED);
@@ -109,40 +115,39 @@ void trap_set_nmi_handler(trap_handler function, void *context)
 
 uint64_t trap_unexpected_count(void)
 {
-        return unexpected_count;
+        return __atomic_load_n(&unexpected_count, __ATOMIC_RELAXED);
 }
 
 /* ---- expected faults ---- */
 
-/* The probe that is running: the stack pointer to continue with, 0 when none is, and what to
- * fill. */
-static uint64_t probe_stack;
-static struct arch_trap_info *probe_info;
-
 bool arch_trap_probe(void (*function)(void *context), void *context, struct arch_trap_info *info)
 {
-        uint64_t outer_stack = probe_stack;
-        struct arch_trap_info *outer_info = probe_info;
+        struct arch_cpu *cpu = smp_this();
+        uint64_t outer_stack = cpu->probe_stack;
+        struct arch_trap_info *outer_info = cpu->probe_info;
         bool faulted;
 
-        ASSERT(handler_depth == 0);
-        probe_info = info;
-        faulted = trap_probe_call(function, context, &probe_stack);
-        probe_stack = outer_stack;
-        probe_info = outer_info;
+        ASSERT(cpu->handler_depth == 0);
+        cpu->probe_info = info;
+        faulted = trap_probe_call(function, context, &cpu->probe_stack);
+        cpu->probe_stack = outer_stack;
+        cpu->probe_info = outer_info;
         return faulted;
 }
 
 void arch_panic_begin(void)
 {
         arch_interrupts_disable();
-        probe_stack = 0;
+        smp_this()->probe_stack = 0;
+        (void)arch_cpu_stop_others();
 }
 
 /* Makes the frame continue in trap_probe_call, which restores the flags (interrupts too) by
  * itself. */
-static void leave_probe(struct arch_trap_frame *frame)
+static void leave_probe(struct arch_cpu *cpu, struct arch_trap_frame *frame)
 {
+        struct arch_trap_info *probe_info = cpu->probe_info;
+
         if (probe_info != NULL) {
                 struct text text = text_begin(probe_info->cause, sizeof(probe_info->cause));
                 trap_add_cause(&text, frame);
@@ -152,38 +157,44 @@ static void leave_probe(struct arch_trap_frame *frame)
                 probe_info->rip = frame->rip;
         }
         frame->rip = (uint64_t)trap_probe_recover;
-        frame->rsp = probe_stack;
+        frame->rsp = cpu->probe_stack;
         frame->cs = CPU_SELECTOR_CODE;
         frame->ss = CPU_SELECTOR_DATA;
         frame->rflags = BIT_MASK(CPU_RFLAGS_RESERVED_BIT);
-        probe_stack = 0; /* a fault on the way back is a panic */
+        cpu->probe_stack = 0; /* a fault on the way back is a panic */
 }
 
 /* ---- dispatch ---- */
 
 static void dispatch_exception(struct arch_trap_frame *frame)
 {
+        struct arch_cpu *cpu = smp_this();
+
         frame->cr2 = cpu_read_cr2();
         frame->dr6 = cpu_read_dr6();
-        if (probe_stack == 0 || handler_depth != 0 || frame->vector == TRAP_MACHINE_CHECK)
+        if (cpu->probe_stack == 0 || cpu->handler_depth != 0 ||
+            frame->vector == TRAP_MACHINE_CHECK)
                 kernel_trap_panic(frame);
-        leave_probe(frame);
+        leave_probe(cpu, frame);
 }
 
 static void dispatch_to_handler(struct arch_trap_frame *frame)
 {
         struct handler *handler = &handlers[frame->vector];
         trap_handler function = __atomic_load_n(&handler->function, __ATOMIC_RELAXED);
+        struct arch_cpu *cpu = smp_this();
 
+        if (frame->vector == TRAP_NMI)
+                smp_stop_if_asked();
         if (function == NULL && frame->vector == TRAP_NMI)
                 kernel_trap_panic(frame);
         if (function == NULL) {
-                unexpected_count++;
+                __atomic_fetch_add(&unexpected_count, 1, __ATOMIC_RELAXED);
                 return;
         }
-        handler_depth++;
+        cpu->handler_depth++;
         function(frame, handler->context);
-        handler_depth--;
+        cpu->handler_depth--;
 }
 
 /* Called by trap_common for every trap; interrupts are off. */

@@ -76,6 +76,8 @@ void trap_add_cause(struct text *text, const struct arch_trap_frame *frame);
 /* Fills the interrupt descriptor table and loads it. Once, by arch_cpu_init, which has already set
  * up the task state segment with the interrupt stacks. */
 void trap_init(void);
+/* Loads the filled table on the CPU that calls. */
+void trap_load(void);
 
 #endif
 #endif

@@ -9,6 +9,7 @@
 #include "arch/address_space.h"
 #include "arch/arch.h"
 #include "arch/cpu.h"
+#include "arch/smp.h"
 #include "arch/text.h"
 #include "arch/trap.h"
 #include "base/bytes.h"
@@ -35,22 +36,24 @@ static const char *const stack_names[STACK_COUNT] = {
         [STACK_MACHINE_CHECK] = "machine check",
 };
 
-/* The stack whose guard page contains `address`, STACK_COUNT when none does. */
+/* The stack whose guard page contains `address`, STACK_NONE when none does. */
 static unsigned guard_at(uint64_t address)
 {
-        for (unsigned index = 0; index < STACK_COUNT; index++) {
-                uint64_t bottom = stack_bottom(index);
-                if (address < bottom && address >= bottom - STACK_GUARD_BYTES)
-                        return index;
-        }
-        return STACK_COUNT;
+        unsigned stack = stack_at(address);
+
+        return stack != STACK_NONE && address < stack_bottom(stack) ? stack : STACK_NONE;
 }
 
 static void add_guard(struct text *text, unsigned stack)
 {
         text_add(text, "guard page under the ");
-        text_add(text, stack_names[stack]);
+        text_add(text, stack == STACK_BOOT || stack % STACK_COUNT != STACK_BOOT
+                               ? stack_names[stack % STACK_COUNT] : "work");
         text_add(text, " stack");
+        if (stack < STACK_COUNT)
+                return;
+        text_add(text, " of CPU ");
+        text_add_decimal(text, smp_index_of_stacks(stack / STACK_COUNT));
 }
 
 static bool is_canonical(uint64_t address)
@@ -99,7 +102,7 @@ static void add_page_fault(struct text *text, const struct arch_trap_frame *fram
                                                                            : ": read of ");
         text_add_hex(text, frame->cr2, 1);
         text_add(text, " (");
-        if (guard != STACK_COUNT)
+        if (guard != STACK_NONE)
                 add_guard(text, guard);
         else
                 text_add(text, page_fault_reason(frame->error, frame->cr2));
@@ -113,8 +116,8 @@ static unsigned overflowed_stack(const struct arch_trap_frame *frame)
 {
         unsigned guard = guard_at(frame->cr2);
 
-        if (guard == STACK_COUNT || guard_at(frame->rsp - TRAP_FRAME_BYTES) != guard)
-                return STACK_COUNT;
+        if (guard == STACK_NONE || guard_at(frame->rsp - TRAP_FRAME_BYTES) != guard)
+                return STACK_NONE;
         return guard;
 }
 
@@ -188,11 +191,11 @@ static void add_invalid_opcode(struct text *text, const struct arch_trap_frame *
 
 void trap_add_cause(struct text *text, const struct arch_trap_frame *frame)
 {
-        unsigned stack = STACK_COUNT;
+        unsigned stack = STACK_NONE;
 
         if (frame->vector == TRAP_DOUBLE_FAULT)
                 stack = overflowed_stack(frame);
-        if (stack != STACK_COUNT) {
+        if (stack != STACK_NONE) {
                 text_add(text, "stack overflow: ");
                 add_guard(text, stack);
                 return;
