@@ -76,10 +76,13 @@ enum arch_map_flags {
 /* Where page tables come from: returns the physical address of one zeroed page, 0 when there is none.
  * The page must be reachable at arch_table_va_base + pa. */
 typedef uint64_t (*arch_table_page_fn)(void *context);
+/* Takes back a page of alloc_page that is no table any more; its contents are all zeros again. */
+typedef void (*arch_table_free_fn)(void *context, uint64_t pa);
 
 struct arch_table_source {
         arch_table_page_fn alloc_page;
         void *context;
+        arch_table_free_fn free_page; /* only arch_clear calls it; NULL: tables stay */
 };
 
 /* Builds the kernel's own tables: the image (each part with its protection, guard pages left out) and
@@ -102,6 +105,17 @@ zx_status_t MUST_CHECK arch_map(uint64_t va, uint64_t pa, uint64_t bytes, uint32
 /* Unmaps whole pages that arch_map mapped; invalidates them on all CPUs. ZX_ERR_NOT_FOUND: some page was
  * not mapped (the others are unmapped). */
 zx_status_t MUST_CHECK arch_unmap(uint64_t va, uint64_t bytes);
+/* Unmaps whatever is mapped in the range, holes and parts of large leaves included, invalidates it on all CPUs,
+ * and then gives every table that has become empty back to the source; empty tables that a failed arch_map left
+ * in the range go, too. For parts of the address space whose tables all come from `source`.
+ *   returns  ZX_OK; ZX_ERR_NO_MEMORY: a large leaf at one of the two ends must be split and there is no page,
+ *            nothing changed; ZX_ERR_INVALID_ARGS: misaligned
+ *   cost     a table that is not there is stepped over as a whole */
+zx_status_t MUST_CHECK arch_clear(uint64_t va, uint64_t bytes, const struct arch_table_source *source);
+/* Gives what is mapped in the range new flags (as of arch_map), holes are fine, and invalidates it on all CPUs.
+ * Results as arch_clear. */
+zx_status_t MUST_CHECK arch_protect(uint64_t va, uint64_t bytes, uint32_t flags,
+                                    const struct arch_table_source *source);
 /* What one address maps to. ZX_ERR_NOT_FOUND: nothing. Any out pointer may be NULL. */
 zx_status_t MUST_CHECK arch_query(uint64_t va, uint64_t *pa, uint32_t *flags, uint64_t *page_bytes);
 
@@ -324,6 +338,18 @@ size_t arch_backtrace(const struct arch_trap_frame *frame, uint64_t *addresses, 
  * (arch_trap_probe), so that a fault inside the panic ends in kernel_trap_panic again. Stops all other CPUs; of
  * two that panic at the same time only one returns from here. */
 void arch_panic_begin(void);
+
+/* ---- faults on user addresses ---- */
+
+/* The kernel touched an address of the user half, as user copies do, and the page table said no.
+ *   va       any address of the lower half
+ *   access   ARCH_PAGE_FAULT_* as the CPU reported them
+ *   returns  true: it is mapped now, the instruction is tried again; false: a fault like any other
+ *   context  thread, interrupts as they were where it happened; a fault in here is a panic
+ * Not called for what mapping cannot cure: a user address touched without leave (SMAP), executed by the kernel,
+ * or touched by an interrupt handler; and broken tables. */
+typedef bool (*arch_user_fault_fn)(uint64_t va, uint32_t access);
+void arch_set_user_fault_handler(arch_user_fault_fn function);
 
 /* ---- expected faults, for tests ---- */
 
