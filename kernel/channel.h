@@ -118,7 +118,8 @@ static inline struct channel_end *channel_end(struct channel *channel, unsigned 
 /* A channel out of `slab`, whose objects are sizeof(struct channel).
  *   returns  ZX_OK; ZX_ERR_NO_MEMORY, the out pointers untouched */
 zx_status_t MUST_CHECK channel_create(struct slab *slab, const struct channel_ops *ops,
-                                      struct channel_end **left_out, struct channel_end **right_out);
+                                      struct channel_end **left_out,
+                                      struct channel_end **right_out);
 
 /* Ends the end: its queue is freed, its own callers return ZX_ERR_CANCELED, those of the other end
  * ZX_ERR_PEER_CLOSED. The pointer is dead afterwards. Twice is our bug. */
@@ -143,10 +144,11 @@ void channel_set_owner(struct channel_end *end, uint64_t owner);
  *   returns  ZX_OK; in this order: ZX_ERR_BAD_HANDLE: another owner; ZX_ERR_PEER_CLOSED;
  *            ZX_ERR_SHOULD_WAIT (or the hook's status): too many messages wait there
  *   order    what the writer wrote before is seen by the reader */
-zx_status_t MUST_CHECK channel_write(struct channel_end *end, uint64_t owner, struct message_packet **packet);
+zx_status_t MUST_CHECK channel_write(struct channel_end *end, uint64_t owner,
+                                     struct message_packet **packet);
 
 struct channel_read_limits {
-        uint32_t bytes;   /* in: room; out: of the message, with ZX_OK and ZX_ERR_BUFFER_TOO_SMALL */
+        uint32_t bytes;   /* in: room; out: the message's, with ZX_OK and BUFFER_TOO_SMALL */
         uint32_t handles; /* likewise */
         bool may_discard;
 };
@@ -157,7 +159,8 @@ struct channel_read_limits {
  *               ZX_ERR_SHOULD_WAIT: no message; ZX_ERR_PEER_CLOSED: no message, and there will be
  *               none; ZX_ERR_BUFFER_TOO_SMALL: the message exceeds the limits, which now say its
  *               sizes. It stays, or is freed with may_discard */
-zx_status_t MUST_CHECK channel_read(struct channel_end *end, uint64_t owner, struct channel_read_limits *limits,
+zx_status_t MUST_CHECK channel_read(struct channel_end *end, uint64_t owner,
+                                    struct channel_read_limits *limits,
                                     struct message_packet **packet_out);
 
 /* Writes *packet under a new transaction id and waits for the answer that carries it.
@@ -170,8 +173,9 @@ zx_status_t MUST_CHECK channel_read(struct channel_end *end, uint64_t owner, str
  *                ZX_ERR_PEER_CLOSED; ops->wait's own. A message that timed out may still be
  *                answered: the answer is then queued as any other
  *   context      thread, no lock held */
-zx_status_t MUST_CHECK channel_call(struct channel_end *end, uint64_t owner, struct message_packet **packet,
-                                    uint64_t deadline_ns, struct message_packet **reply_out);
+zx_status_t MUST_CHECK channel_call(struct channel_end *end, uint64_t owner,
+                                    struct message_packet **packet, uint64_t deadline_ns,
+                                    struct message_packet **reply_out);
 
 /* ---- state; true at the moment of the look ---- */
 
