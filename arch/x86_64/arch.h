@@ -339,6 +339,17 @@ size_t arch_backtrace(const struct arch_trap_frame *frame, uint64_t *addresses, 
  * two that panic at the same time only one returns from here. */
 void arch_panic_begin(void);
 
+/* ---- user memory: user_copy.S; kernel/user_copy.h is what the kernel uses ---- */
+
+#define ARCH_USER_END 0x0000800000000000ull /* the user half of the address space is [0, this) */
+
+/* Copies between the kernel and the user half, with user pages open (SMAP) only meanwhile. One of the two
+ * ranges lies in the user half, all of it: the caller has checked that.
+ *   access_out  out: 0, or the ARCH_PAGE_FAULT_* of the fault on a user address that ended the copy
+ *   returns     how many bytes were copied, from the front
+ *   context     as arch_set_user_fault_handler's function; a fault on a kernel address is a panic */
+uint64_t arch_user_copy(void *destination, const void *source, uint64_t bytes, uint32_t *access_out);
+
 /* ---- faults on user addresses ---- */
 
 /* The kernel touched an address of the user half, as user copies do, and the page table said no.

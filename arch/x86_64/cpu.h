@@ -46,6 +46,7 @@
 #define CPU_RFLAGS_RESERVED_BIT 1 /* always one */
 #define CPU_RFLAGS_TF_BIT 8
 #define CPU_RFLAGS_IF_BIT 9
+#define CPU_RFLAGS_AC_BIT 18 /* with SMAP: user pages may be touched */
 
 /* ---- model-specific registers ---- */
 

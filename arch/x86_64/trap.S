@@ -5,6 +5,7 @@
  * There is no user mode, so no entry swaps GS or stacks: the CPU has already chosen the stack (the
  * interrupted one, or one of the interrupt stack table) and aligned it to 16 bytes. Facts: Intel
  * SDM 3, 6.14. */
+#include "arch/cpu.h"
 #include "arch/trap.h"
 
         .section .text.trap, "ax"
@@ -48,7 +49,14 @@ trap_common:
         push %r13
         push %r14
         push %r15
-        mov %rsp, %rdi
+        /* A copy from or to user memory was interrupted: user pages are closed to what runs now.
+         * POPFQ, because CLAC is an invalid opcode on a CPU without SMAP. */
+        testl $(1 << CPU_RFLAGS_AC_BIT), TRAP_FRAME_RFLAGS(%rsp)
+        jz 1f
+        pushfq
+        andl $~(1 << CPU_RFLAGS_AC_BIT), (%rsp)
+        popfq
+1:      mov %rsp, %rdi
         call trap_dispatch
         /* arch_backtrace knows this address: the frame of an interrupted function lies right above
          * it. */

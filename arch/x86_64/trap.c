@@ -16,6 +16,8 @@
 /* ---- trap.S ---- */
 
 extern const char trap_entry[], trap_probe_recover[];
+/* linker.ld */
+extern const struct trap_exception __start_exception_table[], __stop_exception_table[];
 bool trap_probe_call(void (*function)(void *), void *context, uint64_t *stack_out);
 void trap_dispatch(struct arch_trap_frame *frame);
 
@@ -164,6 +166,31 @@ static void leave_probe(struct arch_cpu *cpu, struct arch_trap_frame *frame)
         cpu->probe_stack = 0; /* a fault on the way back is a panic */
 }
 
+/* ---- faults that the code itself is prepared for ---- */
+
+static bool is_in_table(const struct trap_exception *entry, uint64_t rip)
+{
+        return (uint64_t)&entry->fault_offset + (uint64_t)(int64_t)entry->fault_offset == rip;
+}
+
+/* Only user addresses: a fault on the kernel's side of a copy is our bug, and so are broken tables.
+ * */
+static bool continue_at_fixup(struct arch_trap_frame *frame)
+{
+        const struct trap_exception *entry = __start_exception_table;
+
+        if (frame->vector != TRAP_PAGE_FAULT || frame->cr2 >= ARCH_USER_END ||
+            (frame->error & ARCH_PAGE_FAULT_RESERVED_BIT) != 0)
+                return false;
+        while (entry < __stop_exception_table && !is_in_table(entry, frame->rip))
+                entry++;
+        if (entry == __stop_exception_table)
+                return false;
+        frame->rip = (uint64_t)&entry->fixup_offset + (uint64_t)(int64_t)entry->fixup_offset;
+        frame->rax = frame->error;
+        return true;
+}
+
 /* ---- dispatch ---- */
 
 static void dispatch_exception(struct arch_trap_frame *frame)
@@ -172,6 +199,8 @@ static void dispatch_exception(struct arch_trap_frame *frame)
 
         frame->cr2 = cpu_read_cr2();
         frame->dr6 = cpu_read_dr6();
+        if (continue_at_fixup(frame))
+                return;
         if (cpu->probe_stack == 0 || cpu->handler_depth != 0 ||
             frame->vector == TRAP_MACHINE_CHECK)
                 kernel_trap_panic(frame);

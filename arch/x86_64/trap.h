@@ -2,9 +2,18 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* trap — exceptions, interrupts and NMIs: from the 256 entries to whoever wants them.
  *
- *   trap_entry[vector] -> trap_common -> trap_dispatch -+-> exception: probe, or kernel_trap_panic
+ *   trap_entry[vector] -> trap_common -> trap_dispatch -+-> exception: see below
  *        (trap.S)           (trap.S)                     +-> NMI: the NMI handler
  *                                                        +-> vector >= 32: its handler
+ *
+ * An exception goes to the first of these that takes it, the innermost first:
+ *   1. the user fault handler, if it is about a user address (arch_set_user_fault_handler)
+ *   2. the exception table, if the instruction that faulted is in it and the address is a user's
+ *   3. the probe that is running (arch_trap_probe)
+ *   4. kernel_trap_panic
+ *
+ * Code that user pages are open to (RFLAGS.AC, user_copy.S) may be interrupted; trap_common closes
+ * them for whatever runs then, and IRETQ opens them again.
  *
  * For files of arch/ only. Every gate is an interrupt gate: handlers run with interrupts off.
  * Facts: Intel SDM 3, chapter 6 (6.14 for the 64-bit frame and the interrupt stack table). */
@@ -32,9 +41,11 @@
 
 /* Bytes that trap.S pushes below the error code; struct arch_trap_frame is checked against it. */
 #define TRAP_FRAME_BYTES 192
+#define TRAP_FRAME_RFLAGS 168
 
 #ifndef __ASSEMBLER__
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* The interrupted state, as it lies on the stack of the handler. What a handler changes here is
@@ -48,6 +59,8 @@ struct arch_trap_frame {
 };
 
 _Static_assert(sizeof(struct arch_trap_frame) == TRAP_FRAME_BYTES, "trap.S pushes this many bytes");
+_Static_assert(offsetof(struct arch_trap_frame, rflags) == TRAP_FRAME_RFLAGS,
+               "trap.S reads it there");
 _Static_assert(TRAP_FRAME_BYTES % 16 == 0, "the CPU aligns the stack to 16 before it pushes");
 
 typedef void (*trap_handler)(struct arch_trap_frame *frame, void *context);
@@ -67,6 +80,15 @@ void trap_set_nmi_handler(trap_handler handler, void *context);
 
 /* Interrupts that came in on vectors without a handler, since boot. */
 uint64_t trap_unexpected_count(void);
+
+/* One entry of the linker table `exception_table`: a page fault of the instruction at
+ * `fault_offset` about a user address continues at `fixup_offset`, with the error code in RAX and
+ * all else as it was. Offsets count from their own place in the table, so that no entry needs
+ * relocation. */
+struct trap_exception {
+        int32_t fault_offset;
+        int32_t fixup_offset;
+};
 
 /* Adds the cause in words to `text`: "page fault: write to 0x1000 (nothing is mapped there)". Reads
  * the frame and, for an invalid opcode in .text, the instruction. trap_describe.c. */
