@@ -10,7 +10,11 @@
 /* Where every chain of this kernel gets its pages; valid after buffer_chain_boot. */
 extern struct page_cache kernel_buffer_chain_cache;
 
-/* After memory_init and cmdline_parse; once. */
+/* After memory_init, cmdline_parse and cpu_start_all; once. */
 void buffer_chain_boot(void);
+
+/* For when memory is short: every CPU gives its stock back to the pmm.
+ *   returns  the number of pages. Context: as cpu_run_on_all */
+uint64_t buffer_chain_boot_drain(uint64_t deadline_ns);
 
 #endif

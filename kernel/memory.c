@@ -31,6 +31,9 @@
 
 struct pmm kernel_pmm;
 
+static struct pmm_state_counts state_counts[PMM_CPU_COUNT_MAX];
+_Static_assert(PMM_CPU_COUNT_MAX >= ARCH_CPU_COUNT_MAX, "every CPU counts for itself");
+
 static struct memory_range ranges[MEMORY_MAP_CAPACITY(BOOT_REGIONS_MAX, CARVES_MAX)];
 static struct memory_map map = {.ranges = ranges, .capacity = ARRAY_COUNT(ranges)};
 static struct memory_plan plan;
@@ -139,6 +142,11 @@ static void build_tables(void)
 
 /* ---- the pmm ---- */
 
+static uint32_t current_cpu(void)
+{
+        return arch_cpu_index();
+}
+
 static void add_arena(const struct pmm_arena_config *config)
 {
         struct memory_range taken;
@@ -203,6 +211,7 @@ void memory_init(const struct boot_info *boot_info)
 
         status = pmm_init(&kernel_pmm, ARCH_PHYSMAP_BASE);
         ASSERT(status == ZX_OK);
+        pmm_set_cpus(&kernel_pmm, state_counts, ARRAY_COUNT(state_counts), current_cpu);
         memory_map_plan_arenas(&map, &plan);
         for (size_t i = 0; i < plan.arena_count; i++)
                 add_arena(&plan.arenas[i]);
@@ -296,9 +305,9 @@ static void pmm_print(void)
                         log_line("pmm: %-12s %llu pages", vm_page_state_name(state),
                                  (unsigned long long)pmm_count_state(&kernel_pmm, state));
         }
-        log_line("pmm: %llu allocation failures, longest contiguous search %llu runs",
+        log_line("pmm: %llu allocation failures, longest contiguous search %llu groups of 64 pages",
                  (unsigned long long)kernel_pmm.statistics.allocation_failures,
-                 (unsigned long long)kernel_pmm.statistics.runs_examined_max);
+                 (unsigned long long)kernel_pmm.statistics.groups_examined_max);
         for (size_t i = 0; i < map.count; i++)
                 log_line("memory: range 0x%llx..0x%llx type %u", (unsigned long long)map.ranges[i].pa,
                          (unsigned long long)(map.ranges[i].pa + map.ranges[i].bytes),

@@ -9,13 +9,16 @@
 #include "base/bytes.h"
 #include "kernel/pmm_internal.h"
 
-static struct page_cache_entry *current_entry(const struct page_cache *cache)
+static NOINLINE struct page_cache_entry *entry_of_this_cpu(const struct page_cache *cache)
 {
-        if (cache->current_cpu == NULL)
-                return &cache->entries[0];
         uint32_t cpu = cache->current_cpu();
         ASSERT(cpu < cache->cpu_count);
         return &cache->entries[cpu];
+}
+
+static inline struct page_cache_entry *current_entry(const struct page_cache *cache)
+{
+        return LIKELY(cache->current_cpu == NULL) ? cache->entries : entry_of_this_cpu(cache);
 }
 
 zx_status_t page_cache_init(struct page_cache *cache, const struct page_cache_config *config)
@@ -35,9 +38,9 @@ zx_status_t page_cache_init(struct page_cache *cache, const struct page_cache_co
         cache->entries = config->entries;
         if (cache->entries == NULL) {
                 uint64_t bytes = config->cpu_count * sizeof(cache->entries[0]);
-                zx_status_t status = pmm_alloc_contiguous(cache->pmm, div_round_up(bytes, PAGE_BYTES),
-                                                          PMM_ALLOC_ANY, PAGE_BYTES_LOG2, &entries_pa,
-                                                          &cache->own_pages);
+                zx_status_t status = pmm_alloc_contiguous(
+                        cache->pmm, div_round_up(bytes, PAGE_BYTES), PMM_ALLOC_ANY, PAGE_BYTES_LOG2,
+                        &entries_pa, &cache->own_pages);
                 if (status != ZX_OK)
                         return ZX_ERR_NO_MEMORY;
                 cache->entries = pmm_pa_to_va(cache->pmm, entries_pa);
@@ -57,19 +60,26 @@ void page_cache_fini(struct page_cache *cache)
 
 /* ---- the stock ---- */
 
-/* Moves the first `count` nodes of `from`, which has that many, to the tail of `to`; every page changes
- * from state `old_state` to `new_state`. */
-static void move_pages(struct pmm *pmm, struct list_node *from, struct list_node *to, uint64_t count,
-                       enum vm_page_state old_state, enum vm_page_state new_state)
+static void set_count(struct page_cache_entry *entry, uint64_t count)
 {
+        __atomic_store_n(&entry->count, count, __ATOMIC_RELAXED); /* others may look at it */
+}
+
+/* Moves the first `count` nodes of `from`, which has that many, to the tail of `to`; every page
+ * changes from state `old_state` to `new_state`. */
+static void move_pages(struct pmm *pmm, struct list_node *from, struct list_node *to,
+                       uint64_t count, enum vm_page_state old_state, enum vm_page_state new_state)
+{
+        struct pmm_state_counts *counts = pmm_counts_here(pmm);
         struct list_node *first = from->next, *last = from;
         if (count == 0)
                 return;
         for (uint64_t i = 0; i < count; i++) {
                 last = last->next;
-                if (old_state != new_state)
-                        pmm_move_state(pmm, vm_page_from_node(last), old_state, new_state);
+                pmm_relabel(vm_page_from_node(last), old_state, new_state);
         }
+        pmm_count_add(&counts->pages[old_state], -count);
+        pmm_count_add(&counts->pages[new_state], count);
         from->next = last->next;
         last->next->prev = from;
         first->prev = to->prev;
@@ -78,27 +88,28 @@ static void move_pages(struct pmm *pmm, struct list_node *from, struct list_node
         to->prev = last;
 }
 
-/* Hands out the whole stock and what is missing from the pmm, which also fills the stock up as far as it
- * can. Asking for no more than it has keeps a request that can be served from failing. */
-static zx_status_t alloc_from_pmm(struct page_cache *cache, struct page_cache_entry *entry, uint64_t count,
-                                  uint32_t flags, struct list_node *list)
+/* Hands out the whole stock and what is missing from the pmm, which also fills the stock up as far
+ * as it can. Asking for no more than it has keeps a request that can be served from failing. */
+static zx_status_t alloc_from_pmm(struct page_cache *cache, struct page_cache_entry *entry,
+                                  uint64_t count, uint32_t flags, struct list_node *list)
 {
         uint64_t missing = count - entry->count;
-        uint64_t wanted = min_u64(missing + cache->reserve_pages, pmm_count_free_pages(cache->pmm));
-        wanted = max_u64(wanted, missing);
+        uint64_t wanted;
         struct list_node fresh;
         list_init(&fresh);
-        zx_status_t status = pmm_alloc_pages(cache->pmm, wanted, flags, &fresh);
+        zx_status_t status = pmm_alloc_between(cache->pmm, missing, missing + cache->reserve_pages,
+                                               flags, &fresh, &wanted);
         if (status != ZX_OK)
                 return status;
 
-        entry->counters.hit += entry->count;
-        entry->counters.missed += missing;
-        entry->counters.refilled += wanted - missing;
+        pmm_count_add(&entry->counters.hit, entry->count);
+        pmm_count_add(&entry->counters.missed, missing);
+        pmm_count_add(&entry->counters.refilled, wanted - missing);
         move_pages(cache->pmm, &entry->pages, list, entry->count, VM_PAGE_CACHE, VM_PAGE_ALLOC);
         move_pages(cache->pmm, &fresh, list, missing, VM_PAGE_ALLOC, VM_PAGE_ALLOC);
-        move_pages(cache->pmm, &fresh, &entry->pages, wanted - missing, VM_PAGE_ALLOC, VM_PAGE_CACHE);
-        entry->count = wanted - missing;
+        move_pages(cache->pmm, &fresh, &entry->pages, wanted - missing, VM_PAGE_ALLOC,
+                   VM_PAGE_CACHE);
+        set_count(entry, wanted - missing);
         return ZX_OK;
 }
 
@@ -111,35 +122,43 @@ zx_status_t page_cache_alloc(struct page_cache *cache, size_t count, uint32_t fl
         if (UNLIKELY(count > entry->count))
                 return alloc_from_pmm(cache, entry, count, flags, list);
         move_pages(cache->pmm, &entry->pages, list, count, VM_PAGE_CACHE, VM_PAGE_ALLOC);
-        entry->count -= count;
-        entry->counters.hit += count;
+        pmm_count_add(&entry->count, -count);
+        pmm_count_add(&entry->counters.hit, count);
         return ZX_OK;
+}
+
+static NOINLINE zx_status_t alloc_page_from_pmm(struct page_cache *cache,
+                                                struct page_cache_entry *entry, uint32_t flags,
+                                                struct vm_page **page)
+{
+        struct list_node list;
+        list_init(&list);
+        zx_status_t status = alloc_from_pmm(cache, entry, 1, flags, &list);
+        if (status == ZX_OK)
+                *page = vm_page_from_node(list_remove_head(&list));
+        return status;
 }
 
 zx_status_t page_cache_alloc_page(struct page_cache *cache, uint32_t flags, struct vm_page **page)
 {
         struct page_cache_entry *entry = current_entry(cache);
         ASSERT((flags & ~(uint32_t)PMM_ALLOC_CAN_WAIT) == 0);
-        if (UNLIKELY(entry->count == 0)) {
-                struct list_node list;
-                list_init(&list);
-                zx_status_t status = alloc_from_pmm(cache, entry, 1, flags, &list);
-                if (status == ZX_OK)
-                        *page = vm_page_from_node(list_remove_head(&list));
-                return status;
-        }
-        *page = vm_page_from_node(entry->pages.next);
-        pmm_move_state(cache->pmm, *page, VM_PAGE_CACHE, VM_PAGE_ALLOC);
-        list_remove(&(*page)->list);
-        entry->count--;
-        entry->counters.hit++;
+        if (UNLIKELY(entry->count == 0))
+                return alloc_page_from_pmm(cache, entry, flags, page);
+        struct vm_page *hot = vm_page_from_node(entry->pages.next);
+        pmm_move_state(cache->pmm, hot, VM_PAGE_CACHE, VM_PAGE_ALLOC);
+        list_remove(&hot->list);
+        pmm_count_add(&entry->count, -1ull);
+        pmm_count_add(&entry->counters.hit, 1);
+        *page = hot;
         return ZX_OK;
 }
 
 /* ---- giving back ---- */
 
-/* A page that is freed here for the second time is in state CACHE or FREE and ends in this assertion. */
-static void park(struct page_cache *cache, struct vm_page *page)
+/* A page that is freed here for the second time is in state CACHE or FREE and ends in this
+ * assertion. */
+static inline void park(struct page_cache *cache, struct vm_page *page)
 {
         enum vm_page_state state = vm_page_state(page);
         ASSERT(state == VM_PAGE_ALLOC || state == VM_PAGE_IPC);
@@ -167,10 +186,10 @@ void page_cache_free(struct page_cache *cache, struct list_node *list)
                 list->prev = last;
         }
         list_splice_head(&entry->pages, list);
-        entry->count += kept;
-        entry->counters.returned += kept;
+        pmm_count_add(&entry->count, kept);
+        pmm_count_add(&entry->counters.returned, kept);
         if (UNLIKELY(!list_is_empty(&surplus))) {
-                entry->counters.freed += list_count(&surplus);
+                pmm_count_add(&entry->counters.freed, list_count(&surplus));
                 pmm_free(cache->pmm, &surplus);
         }
 }
@@ -180,14 +199,14 @@ void page_cache_free_page(struct page_cache *cache, struct vm_page *page)
         struct page_cache_entry *entry = current_entry(cache);
         ASSERT(!list_in_list(&page->list));
         if (UNLIKELY(entry->count >= cache->reserve_pages)) {
-                entry->counters.freed++;
+                pmm_count_add(&entry->counters.freed, 1);
                 pmm_free_page(cache->pmm, page);
                 return;
         }
         park(cache, page);
         list_add_head(&entry->pages, &page->list);
-        entry->count++;
-        entry->counters.returned++;
+        pmm_count_add(&entry->count, 1);
+        pmm_count_add(&entry->counters.returned, 1);
 }
 
 uint64_t page_cache_drain(struct page_cache *cache, uint32_t cpu)
@@ -196,8 +215,8 @@ uint64_t page_cache_drain(struct page_cache *cache, uint32_t cpu)
         struct page_cache_entry *entry = &cache->entries[cpu];
         uint64_t count = entry->count;
         pmm_free(cache->pmm, &entry->pages);
-        entry->count = 0;
-        entry->counters.drained += count;
+        set_count(entry, 0);
+        pmm_count_add(&entry->counters.drained, count);
         return count;
 }
 
@@ -214,7 +233,7 @@ uint64_t page_cache_drain_all(struct page_cache *cache)
 uint64_t page_cache_available(const struct page_cache *cache, uint32_t cpu)
 {
         ASSERT(cpu < cache->cpu_count);
-        return cache->entries[cpu].count;
+        return __atomic_load_n(&cache->entries[cpu].count, __ATOMIC_RELAXED);
 }
 
 struct page_cache_counters page_cache_counters(const struct page_cache *cache)
@@ -223,12 +242,12 @@ struct page_cache_counters page_cache_counters(const struct page_cache *cache)
         memset(&sum, 0, sizeof(sum));
         for (uint32_t cpu = 0; cpu < cache->cpu_count; cpu++) {
                 const struct page_cache_counters *one = &cache->entries[cpu].counters;
-                sum.hit += one->hit;
-                sum.missed += one->missed;
-                sum.refilled += one->refilled;
-                sum.returned += one->returned;
-                sum.freed += one->freed;
-                sum.drained += one->drained;
+                sum.hit += __atomic_load_n(&one->hit, __ATOMIC_RELAXED);
+                sum.missed += __atomic_load_n(&one->missed, __ATOMIC_RELAXED);
+                sum.refilled += __atomic_load_n(&one->refilled, __ATOMIC_RELAXED);
+                sum.returned += __atomic_load_n(&one->returned, __ATOMIC_RELAXED);
+                sum.freed += __atomic_load_n(&one->freed, __ATOMIC_RELAXED);
+                sum.drained += __atomic_load_n(&one->drained, __ATOMIC_RELAXED);
         }
         return sum;
 }
@@ -240,7 +259,8 @@ bool page_cache_valid(const struct page_cache *cache)
                 const struct page_cache_counters *c = &entry->counters;
                 const struct list_node *node = entry->pages.next;
                 for (uint64_t i = 0; i < entry->count; i++, node = node->next) {
-                        const struct vm_page *page = vm_page_from_node((struct list_node *)(uintptr_t)node);
+                        const struct vm_page *page =
+                                vm_page_from_node((struct list_node *)(uintptr_t)node);
                         if (node == &entry->pages || node->next->prev != node ||
                             vm_page_state(page) != VM_PAGE_CACHE)
                                 return false;

@@ -5,18 +5,21 @@
  *   page_cache_alloc:  stock (last in, first out) -> pmm, which also fills the stock up
  *   page_cache_free:   stock, up to the reserve   -> pmm
  *
- * A request fails only when the CPU's stock and the pmm together have too few pages. The stock is empty
- * until the first request. Pages in it are in state CACHE: for the pmm they are not free; page_cache_drain
- * gives them back.
+ * A request fails only when the CPU's stock and the pmm together have too few pages. The stock is
+ * empty until the first request. Pages in it are in state CACHE: for the pmm they are not free;
+ * page_cache_drain gives them back.
  *
- * Owner       struct page_cache is the caller's and must not move; its entries are the caller's or, if none
- *             are handed in, pages of the pmm
- * Context     as the pmm below it: no lock. Each CPU uses its own entry with preemption off
+ * Owner       struct page_cache is the caller's and must not move; its entries are the caller's or,
+ *             if none are handed in, pages of the pmm
+ * Context     any CPU, not from interrupt handlers, and nothing else runs on the CPU meanwhile
+ *             (there is no preemption; on the host: a thread for each CPU). Each CPU touches its own
+ *             entry only, so there is no lock; only what goes to the pmm takes the pmm's. A page may
+ *             come back on another CPU than it was handed out on, and stays there
  * Invariants  [C1] entry->count is the length of its list and at most the reserve
  *             [C2] hit + missed is the number of pages handed out;
  *                  refilled + returned - hit - drained is the number of pages in the stock
- * Facts       spec/zircon-objects.md, 3. Unlike there: last in first out, stock and pmm are combined, and
- *             the stock is used before new pages */
+ * Facts       spec/zircon-objects.md, 3. Unlike there: last in first out, stock and pmm are
+ *             combined, and the stock is used before new pages */
 #ifndef KERNEL_PAGE_CACHE_H
 #define KERNEL_PAGE_CACHE_H
 
@@ -67,9 +70,11 @@ struct page_cache_config {
 };
 
 /* Makes an empty cache.
- *   returns  ZX_OK; ZX_ERR_NO_MEMORY: no pages for the entries; ZX_ERR_INVALID_ARGS: a bound of the config */
-zx_status_t MUST_CHECK page_cache_init(struct page_cache *cache, const struct page_cache_config *config);
-/* Drains every CPU and gives the entries back. */
+ *   returns  ZX_OK; ZX_ERR_NO_MEMORY: no pages for the entries; ZX_ERR_INVALID_ARGS: a bound of the
+ *            config */
+zx_status_t MUST_CHECK page_cache_init(struct page_cache *cache,
+                                       const struct page_cache_config *config);
+/* Drains every CPU and gives the entries back. Nobody uses the cache any more. */
 void page_cache_fini(struct page_cache *cache);
 
 /* Pages for the current CPU, in state ALLOC, appended to `list`.
@@ -79,9 +84,9 @@ void page_cache_fini(struct page_cache *cache);
  *   cost     no call of the pmm while the stock suffices */
 zx_status_t MUST_CHECK page_cache_alloc(struct page_cache *cache, size_t count, uint32_t flags,
                                         struct list_node *list);
-/* Takes every page on `list`, which becomes empty; they are in state ALLOC or IPC. As many as fit go in
- * front of the stock and keep their order, the others go to the pmm. The first on `list` is the next to be
- * handed out. */
+/* Takes every page on `list`, which becomes empty; they are in state ALLOC or IPC. As many as fit
+ * go in front of the stock and keep their order, the others go to the pmm. The first on `list` is
+ * the next to be handed out. */
 void page_cache_free(struct page_cache *cache, struct list_node *list);
 
 /* One page, without a list. */
@@ -89,16 +94,18 @@ zx_status_t MUST_CHECK page_cache_alloc_page(struct page_cache *cache, uint32_t 
                                              struct vm_page **page);
 void page_cache_free_page(struct page_cache *cache, struct vm_page *page);
 
-/* Gives the stock of one CPU back to the pmm; returns the number of pages. */
+/* Gives the stock of one CPU back to the pmm; returns the number of pages. On that CPU, or while it
+ * does not use the cache (cpu_run_on in the kernel). */
 uint64_t page_cache_drain(struct page_cache *cache, uint32_t cpu);
+/* Of all CPUs, while none of them uses the cache. */
 uint64_t page_cache_drain_all(struct page_cache *cache);
 
-/* Pages in stock, of one CPU. */
+/* Pages in stock, of one CPU. May be a moment old for another. */
 uint64_t page_cache_available(const struct page_cache *cache, uint32_t cpu);
 /* The sum over all CPUs. */
 struct page_cache_counters page_cache_counters(const struct page_cache *cache);
 
-/* [C1] and [C2] for every CPU; walks the lists. */
+/* [C1] and [C2] for every CPU; walks the lists. While none of them uses the cache. */
 bool page_cache_valid(const struct page_cache *cache);
 
 #endif

@@ -2,8 +2,8 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* pmm — arenas and their page structures, addresses and indices, counts, validity.
  *
- * Single pages are in pmm_page.c, ranges and runs in pmm_run.c, low-memory signals in pmm_signal.c, the
- * free-page checker in pmm_checker.c. Facts: spec/zircon-objects.md, 2.1 to 2.3. */
+ * Single pages are in pmm_page.c, ranges and runs in pmm_run.c, low-memory signals in pmm_signal.c,
+ * the free-page checker in pmm_checker.c. Facts: spec/zircon-objects.md, 2.1 to 2.3. */
 #include "kernel/pmm.h"
 
 #include "kernel/pmm_internal.h"
@@ -11,10 +11,12 @@
 const char *vm_page_state_name(enum vm_page_state state)
 {
         static const char *const names[VM_PAGE_STATE_COUNT] = {
-                [VM_PAGE_FREE] = "free",   [VM_PAGE_ALLOC] = "alloc", [VM_PAGE_OBJECT] = "object",
-                [VM_PAGE_WIRED] = "wired", [VM_PAGE_HEAP] = "heap",   [VM_PAGE_MMU] = "mmu",
-                [VM_PAGE_IOMMU] = "iommu", [VM_PAGE_IPC] = "ipc",     [VM_PAGE_CACHE] = "cache",
-                [VM_PAGE_SLAB] = "slab",   [VM_PAGE_ZRAM] = "zram",   [VM_PAGE_FREE_LOANED] = "loaned",
+                [VM_PAGE_FREE] = "free",     [VM_PAGE_ALLOC] = "alloc",
+                [VM_PAGE_OBJECT] = "object", [VM_PAGE_WIRED] = "wired",
+                [VM_PAGE_HEAP] = "heap",     [VM_PAGE_MMU] = "mmu",
+                [VM_PAGE_IOMMU] = "iommu",   [VM_PAGE_IPC] = "ipc",
+                [VM_PAGE_CACHE] = "cache",   [VM_PAGE_SLAB] = "slab",
+                [VM_PAGE_ZRAM] = "zram",     [VM_PAGE_FREE_LOANED] = "loaned",
         };
         return (unsigned)state < VM_PAGE_STATE_COUNT ? names[state] : "?";
 }
@@ -28,7 +30,30 @@ zx_status_t pmm_init(struct pmm *pmm, uint64_t physmap_base)
         for (unsigned zone = 0; zone < PMM_ZONE_COUNT; zone++)
                 list_init(&pmm->free_list[zone]);
         pmm->watch_upper_pages = UINT64_MAX;
+        spinlock_init(&pmm->lock, "pmm");
+        pmm->cpu_counts = &pmm->own_counts;
+        pmm->cpu_count = 1;
         return ZX_OK;
+}
+
+void pmm_set_cpus(struct pmm *pmm, struct pmm_state_counts *counts, uint32_t cpu_count,
+                  uint32_t (*current_cpu)(void))
+{
+        ASSERT(pmm->arena_count == 0);
+        ASSERT(cpu_count > 0);
+        ASSERT(cpu_count <= PMM_CPU_COUNT_MAX);
+        memset(counts, 0, cpu_count * sizeof(counts[0]));
+        pmm->cpu_counts = counts;
+        pmm->cpu_count = cpu_count;
+        pmm->current_cpu = current_cpu;
+}
+
+uint64_t pmm_count_state(const struct pmm *pmm, enum vm_page_state state)
+{
+        uint64_t count = __atomic_load_n(&pmm->state_count[state], __ATOMIC_RELAXED);
+        for (uint32_t cpu = 0; cpu < pmm->cpu_count; cpu++)
+                count += __atomic_load_n(&pmm->cpu_counts[cpu].pages[state], __ATOMIC_RELAXED);
+        return count;
 }
 
 /* ---- arenas ---- */
@@ -37,6 +62,8 @@ zx_status_t pmm_init(struct pmm *pmm, uint64_t physmap_base)
 struct structure_layout {
         uint64_t free_words;
         uint64_t set_up_words;
+        uint64_t run_words;
+        uint64_t last_order_words;
         uint64_t end;
 };
 
@@ -46,7 +73,10 @@ static struct structure_layout structure_layout(uint64_t page_count)
         struct structure_layout layout;
         layout.free_words = page_count * sizeof(struct vm_page);
         layout.set_up_words = layout.free_words + groups * sizeof(uint64_t);
-        layout.end = layout.set_up_words + div_round_up(groups, 64) * sizeof(uint64_t);
+        uint64_t bitmap_bytes = div_round_up(groups, 64) * sizeof(uint64_t);
+        layout.run_words = layout.set_up_words + bitmap_bytes;
+        layout.last_order_words = layout.run_words + (PMM_GROUP_PAGES_LOG2 - 1) * bitmap_bytes;
+        layout.end = layout.last_order_words + bitmap_bytes;
         return layout;
 }
 
@@ -92,12 +122,8 @@ static struct pmm_arena *insert_arena(struct pmm *pmm, uint64_t pa)
         return &pmm->arenas[place];
 }
 
-zx_status_t pmm_add_arena_at(struct pmm *pmm, const struct pmm_arena_config *config)
+static void fill_arena(struct pmm *pmm, const struct pmm_arena_config *config)
 {
-        zx_status_t status = check_arena(pmm, config);
-        if (status != ZX_OK)
-                return status;
-
         uint64_t page_count = config->bytes / PAGE_BYTES;
         uint64_t own_count = pmm_structure_bytes(page_count) / PAGE_BYTES;
         struct structure_layout layout = structure_layout(page_count);
@@ -108,26 +134,40 @@ zx_status_t pmm_add_arena_at(struct pmm *pmm, const struct pmm_arena_config *con
         arena->pages = (struct vm_page *)(void *)structures;
         arena->free_words = (uint64_t *)(void *)(structures + layout.free_words);
         arena->set_up_words = (uint64_t *)(void *)(structures + layout.set_up_words);
+        arena->run_words = (uint64_t *)(void *)(structures + layout.run_words);
         arena->own_first = (config->structures_pa - config->pa) / PAGE_BYTES;
         arena->own_end = arena->own_first + own_count;
-        arena->zone = config->pa + config->bytes <= PMM_LO_MEM_END_PA ? PMM_ZONE_LOW : PMM_ZONE_HIGH;
+        arena->zone =
+                config->pa + config->bytes <= PMM_LO_MEM_END_PA ? PMM_ZONE_LOW : PMM_ZONE_HIGH;
         for (size_t i = 0; i < PMM_ARENA_NAME_BYTES - 1 && config->name[i] != '\0'; i++)
                 arena->name[i] = config->name[i];
 
         /* The only part of the structures that is written now. */
-        memset(arena->set_up_words, 0, layout.end - layout.set_up_words);
+        memset(arena->set_up_words, 0, layout.last_order_words - layout.set_up_words);
+        memset(structures + layout.last_order_words, 0xff, layout.end - layout.last_order_words);
 
         pmm->total_pages += page_count;
-        pmm->state_count[VM_PAGE_WIRED] += own_count;
-        pmm->state_count[VM_PAGE_FREE] += page_count - own_count;
-        pmm->free_in_zone[arena->zone] += page_count - own_count;
+        pmm_count_add(&pmm->state_count[VM_PAGE_WIRED], own_count);
+        pmm_count_add(&pmm->state_count[VM_PAGE_FREE], page_count - own_count);
+        pmm_count_add(&pmm->free_in_zone[arena->zone], page_count - own_count);
+}
+
+zx_status_t pmm_add_arena_at(struct pmm *pmm, const struct pmm_arena_config *config)
+{
+        zx_status_t status = check_arena(pmm, config);
+        if (status != ZX_OK)
+                return status;
+        spinlock_take(&pmm->lock);
+        fill_arena(pmm, config);
+        spinlock_give(&pmm->lock);
         DEBUG_ASSERT(pmm_valid(pmm));
         return ZX_OK;
 }
 
 zx_status_t pmm_add_arena(struct pmm *pmm, const char *name, uint64_t pa, uint64_t bytes)
 {
-        struct pmm_arena_config config = {.name = name, .pa = pa, .bytes = bytes, .structures_pa = pa};
+        struct pmm_arena_config config = {
+                .name = name, .pa = pa, .bytes = bytes, .structures_pa = pa};
         uint64_t page_count = bytes / PAGE_BYTES;
         if (page_count <= PMM_ARENA_PAGES_MAX && pmm_structure_bytes(page_count) <= bytes)
                 config.structures_pa = pa + bytes - pmm_structure_bytes(page_count);
@@ -179,7 +219,9 @@ void pmm_set_up_group(struct pmm *pmm, struct pmm_arena *arena, uint64_t group)
         tail->next = list;
         list->prev = tail;
         arena->free_words[group] = free_bits;
-        arena->set_up_words[group / 64] |= BIT_MASK(group % 64);
+        /* release: pairs with the acquire in pmm_group_is_set_up */
+        uint64_t *set_up_word = &arena->set_up_words[group / 64];
+        __atomic_store_n(set_up_word, *set_up_word | BIT_MASK(group % 64), __ATOMIC_RELEASE);
 }
 
 /* The lowest group that is not set up, or the number of groups. */
@@ -217,12 +259,19 @@ void pmm_set_up_next_group(struct pmm *pmm, enum pmm_zone zone)
 
 /* ---- addresses and indices ---- */
 
-/* Setting up a group shows to nobody, so a pmm that is const for the caller stays the same for him. */
-static struct vm_page *page_by_number(const struct pmm *pmm, struct pmm_arena *arena, uint64_t number)
+/* Setting up a group shows to nobody, so a pmm that is const for the caller stays the same for
+ * him. */
+static struct vm_page *page_by_number(const struct pmm *pmm, struct pmm_arena *arena,
+                                      uint64_t number)
 {
         uint64_t group = number / PMM_GROUP_PAGES;
-        if (UNLIKELY(!pmm_group_is_set_up(arena, group)))
-                pmm_set_up_group((struct pmm *)(uintptr_t)pmm, arena, group);
+        if (UNLIKELY(!pmm_group_is_set_up(arena, group))) {
+                struct pmm *changed = (struct pmm *)(uintptr_t)pmm;
+                spinlock_take(&changed->lock);
+                if (!pmm_group_is_set_up(arena, group)) /* nor has another CPU done it meanwhile */
+                        pmm_set_up_group(changed, arena, group);
+                spinlock_give(&changed->lock);
+        }
         return &arena->pages[number];
 }
 
@@ -249,7 +298,8 @@ uint32_t pmm_page_to_index(const struct pmm *pmm, const struct vm_page *page)
         return (uint32_t)((number + 1) << INDEX_PAGE_SHIFT | arena_number << INDEX_ARENA_SHIFT);
 }
 
-static bool split_index(const struct pmm *pmm, uint32_t index, uint32_t *arena_number, uint64_t *number)
+static bool split_index(const struct pmm *pmm, uint32_t index, uint32_t *arena_number,
+                        uint64_t *number)
 {
         *arena_number = index >> INDEX_ARENA_SHIFT & (PMM_ARENA_COUNT_MAX - 1);
         *number = (uint64_t)(index >> INDEX_PAGE_SHIFT) - 1;
@@ -262,7 +312,8 @@ struct vm_page *pmm_index_to_page(const struct pmm *pmm, uint32_t index)
         uint64_t number;
         if (!split_index(pmm, index, &arena_number, &number))
                 return NULL;
-        return page_by_number(pmm, (struct pmm_arena *)(uintptr_t)&pmm->arenas[arena_number], number);
+        return page_by_number(pmm, (struct pmm_arena *)(uintptr_t)&pmm->arenas[arena_number],
+                              number);
 }
 
 uint64_t pmm_index_to_pa(const struct pmm *pmm, uint32_t index)
@@ -280,7 +331,7 @@ bool pmm_valid(const struct pmm *pmm)
 {
         uint64_t sum = 0;
         for (unsigned state = 0; state < VM_PAGE_STATE_COUNT; state++)
-                sum += pmm->state_count[state];
+                sum += pmm_count_state(pmm, (enum vm_page_state)state);
         return sum == pmm->total_pages && pmm->arena_count <= PMM_ARENA_COUNT_MAX &&
                pmm->free_in_zone[PMM_ZONE_LOW] + pmm->free_in_zone[PMM_ZONE_HIGH] ==
                        pmm->state_count[VM_PAGE_FREE];
@@ -311,7 +362,8 @@ static bool census_group(const struct pmm_arena *arena, uint64_t group, struct c
                 const struct vm_page *page = &arena->pages[number];
                 bool is_free = (free_bits & BIT_MASK(number - first)) != 0;
                 bool is_own = number >= arena->own_first && number < arena->own_end;
-                if (page->pa != arena->pa + number * PAGE_BYTES || page->state >= VM_PAGE_STATE_COUNT ||
+                if (page->pa != arena->pa + number * PAGE_BYTES ||
+                    page->state >= VM_PAGE_STATE_COUNT ||
                     is_free != (page->state == VM_PAGE_FREE) ||
                     (is_own && page->state != VM_PAGE_WIRED))
                         return false;
@@ -344,7 +396,8 @@ bool pmm_check_all(const struct pmm *pmm)
         for (uint32_t i = 0; i < pmm->arena_count; i++) {
                 const struct pmm_arena *arena = &pmm->arenas[i];
                 for (uint64_t group = 0; group < pmm_arena_groups(arena); group++) {
-                        if (!census_group(arena, group, &census))
+                        if (!census_group(arena, group, &census) ||
+                            !pmm_run_words_valid(arena, group))
                                 return false;
                 }
         }
@@ -353,5 +406,9 @@ bool pmm_check_all(const struct pmm *pmm)
                     !free_list_valid(pmm, (enum pmm_zone)zone, census.listable[zone]))
                         return false;
         }
-        return memcmp(census.states, pmm->state_count, sizeof(census.states)) == 0 && pmm_valid(pmm);
+        for (unsigned state = 0; state < VM_PAGE_STATE_COUNT; state++) {
+                if (census.states[state] != pmm_count_state(pmm, (enum vm_page_state)state))
+                        return false;
+        }
+        return pmm_valid(pmm);
 }

@@ -5,23 +5,29 @@
  *   struct pmm --- arena 0 ---+ struct vm_page[page_count]   one for each page, in the arena itself
  *              \-- arena 1    + free words                   a bit for each page: FREE
  *               ...           + set-up words                 a bit for each group of 64 pages
+ *                             + run words                    for orders 1 .. 6 a bit for each group
  *
- * Page structures are set up lazily, a group of 64 pages at a time, when a page of the group is first
- * needed: adding an arena costs a bit for 64 pages and nothing else. Pages of a group that is not set up
- * are FREE (or the arena's own, WIRED) and are counted as such; nobody outside can tell the difference.
+ * Page structures are set up lazily, a group of 64 pages at a time, when a page of the group is
+ * first needed: adding an arena costs seven bits for 64 pages, no more. Pages of a group that is
+ * not set up are FREE (or the arena's own, WIRED) and are counted as such; nobody outside can tell
+ * the difference.
  *
  *   alloc takes from    the head of the zone's free list, then the lowest group not set up
  *   free puts back to   the head (the page that is in the CPU's cache goes out first)
  *   zones               high before low, so that low memory lasts; PMM_ALLOC_LO_MEM takes low only
  *
- * Owner       struct pmm is the caller's and must not move; page structures belong to the pmm, a page to
- *             whoever it was handed to, until it comes back
- * Context     one CPU at a time, not from interrupt handlers: there is no lock, the caller holds one if
- *             needed
+ * Owner       struct pmm is the caller's and must not move; page structures belong to the pmm, a
+ *             page to whoever it was handed to, until it comes back
+ * Context     any CPU, not from interrupt handlers. One lock is over arenas, free lists and what is
+ *             counted of FREE; kernel/cpu.h has its place in the order. The state of a page is
+ *             changed by its holder without the lock; that is counted for each CPU (pmm_set_cpus),
+ *             so the counts but that of FREE are exact when nobody is in the middle of a change
  * Invariants  [P1] the counts of all states add up to total_pages
  *             [P2] state FREE <=> on a free list <=> free bit set, for every page that is set up
  *             [P3] free_in_zone adds up to the count of FREE; it includes pages not set up
  *             [P4] the pages of an arena's own structures are WIRED for ever
+ *             [P5] a group with 2^k free pages in a row has its bit in the run words of order k or
+ *                  above; the bit may also be there without, until a search finds that out
  * Errors      double free, a foreign page, a wrong state: our bugs, ASSERT in every build
  * Facts       spec/zircon-objects.md, 2 */
 #ifndef KERNEL_PMM_H
@@ -35,6 +41,7 @@
 #include "base/bytes.h"
 #include "base/compiler.h"
 #include "base/list.h"
+#include "base/spinlock.h"
 #include "base/status.h"
 
 #define PMM_ARENA_COUNT_MAX 16
@@ -42,6 +49,8 @@
 /* One less than 2^25: the 32-bit page index of page number 2^25 - 1 would not fit (2.3). */
 #define PMM_ARENA_PAGES_MAX ((1ull << 25) - 1)
 #define PMM_GROUP_PAGES 64
+#define PMM_GROUP_PAGES_LOG2 6
+#define PMM_CPU_COUNT_MAX 64
 #define PMM_LO_MEM_END_PA (4 * GIB)
 
 /* ---- pages ---- */
@@ -69,8 +78,8 @@ const char *vm_page_state_name(enum vm_page_state state);
 #define VM_PAGE_ALWAYS_NEED_BIT 5
 #define VM_PAGE_DIRTY_SHIFT 6
 
-/* One for each page of an arena. `list` and `use` are for whoever holds the page; `use` means nothing
- * after the page has changed hands. A page that is on no list has list.next == NULL. */
+/* One for each page of an arena. `list` and `use` are for whoever holds the page; `use` means
+ * nothing after the page has changed hands. A page that is on no list has list.next == NULL. */
 struct vm_page {
         struct list_node list;
         uint64_t pa; /* constant */
@@ -122,16 +131,17 @@ enum pmm_alloc_flags {
         PMM_ALLOC_CAN_WAIT = 1 << 1, /* the caller can retry: SHOULD_WAIT instead of NO_MEMORY */
 };
 
-/* An arena is low when all of it is below PMM_LO_MEM_END_PA. One that crosses it counts as high, so it is
- * better added as two. */
+/* An arena is low when all of it is below PMM_LO_MEM_END_PA. One that crosses it counts as high, so
+ * it is better added as two. */
 enum pmm_zone { PMM_ZONE_LOW = 0, PMM_ZONE_HIGH = 1, PMM_ZONE_COUNT = 2 };
 
 struct pmm_arena {
         uint64_t pa;
         uint64_t page_count;
         struct vm_page *pages;
-        uint64_t *free_words;   /* bit i of word g: page 64 g + i is FREE; only if the group is set up */
+        uint64_t *free_words;   /* bit i of word g: page 64 g + i is FREE; if set up */
         uint64_t *set_up_words; /* bit g: group g is set up */
+        uint64_t *run_words;    /* those of order 1 first; bit g of an order: group g [P5] */
         uint64_t own_first;     /* page numbers of its structures: [own_first, own_end) */
         uint64_t own_end;
         uint64_t set_up_cursor; /* every group below it is set up */
@@ -140,7 +150,8 @@ struct pmm_arena {
         char name[PMM_ARENA_NAME_BYTES];
 };
 
-/* What the checker does about a free page that somebody wrote to. `report` is called once a page. */
+/* What the checker does about a free page that somebody wrote to. `report` is called once a
+ * page. */
 struct pmm_checker_report {
         const struct vm_page *page;
         const void *va;        /* the page's bytes, for a dump */
@@ -148,6 +159,7 @@ struct pmm_checker_report {
         size_t first_bad_byte; /* offset in the page */
         bool panic;            /* what pmm_checker_enable was told: oops or panic */
 };
+/* Called under the pmm's lock: it must not call the pmm. */
 typedef void (*pmm_checker_report_fn)(void *context, const struct pmm_checker_report *report);
 
 struct pmm_checker {
@@ -160,7 +172,8 @@ struct pmm_checker {
         uint64_t failure_count;
 };
 
-/* What is told when free memory leaves a corridor (2.7). Called inside the pmm: it must not call it. */
+/* What is told when free memory leaves a corridor (2.7). Called under the pmm's lock: it must not
+ * call the pmm, but wake or tell whoever shall. */
 typedef void (*pmm_signal_fn)(void *context);
 
 enum pmm_wait_state {
@@ -186,19 +199,31 @@ struct pmm_failure {
 struct pmm_statistics {
         uint64_t allocation_failures;
         uint64_t delayed_allocations; /* SHOULD_WAIT answers */
-        uint64_t runs_examined_max;   /* by one contiguous allocation */
+        uint64_t groups_examined_max; /* by one contiguous allocation */
 };
 
+/* What one CPU has counted of the states that change without the lock: differences, which mean
+ * something only together with those of all others. */
+struct pmm_state_counts {
+        uint64_t pages[VM_PAGE_STATE_COUNT];
+} ALIGNED(64);
+
 struct pmm {
+        struct spinlock lock;
         uint64_t physmap_base;
         struct list_node free_list[PMM_ZONE_COUNT];
         uint64_t free_in_zone[PMM_ZONE_COUNT];
-        uint64_t state_count[VM_PAGE_STATE_COUNT];
+        uint64_t state_count[VM_PAGE_STATE_COUNT]; /* what was counted under the lock: all of FREE */
+        struct pmm_state_counts *cpu_counts;       /* the rest */
+        uint32_t cpu_count;
+        uint32_t (*current_cpu)(void); /* NULL: always 0 */
+        struct pmm_state_counts own_counts; /* used until pmm_set_cpus */
         uint64_t total_pages;
         uint32_t arena_count;
         enum pmm_wait_state wait_state;
         uint64_t delay_level_pages;
-        /* The free count outside of which something has to be done about signals; see pmm_signal.c. */
+        /* The free count outside of which something has to be done about signals; see
+         * pmm_signal.c. */
         uint64_t watch_lower_pages;
         uint64_t watch_upper_pages;
         struct pmm_free_memory_signal memory_signal;
@@ -213,25 +238,35 @@ struct pmm {
  *   returns       ZX_OK; ZX_ERR_INVALID_ARGS: physmap_base is not page aligned */
 zx_status_t MUST_CHECK pmm_init(struct pmm *pmm, uint64_t physmap_base);
 
+/* Makes it usable by several CPUs (or threads) at the same time. Before the first arena; without
+ * it one CPU at a time may use the pmm.
+ *   counts       cpu_count of them, zeroed here; the caller's, as long as the pmm is used
+ *   cpu_count    1 .. PMM_CPU_COUNT_MAX
+ *   current_cpu  0 .. cpu_count - 1, a different number for each that runs at the same time */
+void pmm_set_cpus(struct pmm *pmm, struct pmm_state_counts *counts, uint32_t cpu_count,
+                  uint32_t (*current_cpu)(void));
+
 struct pmm_arena_config {
         const char *name;       /* copied, cut to PMM_ARENA_NAME_BYTES - 1 */
         uint64_t pa;            /* page aligned */
         uint64_t bytes;         /* whole pages */
-        uint64_t structures_pa; /* page aligned; where the pmm_structure_bytes lie, inside the arena */
+        uint64_t structures_pa; /* page aligned; pmm_structure_bytes inside the arena */
 };
 
 /* Bytes, in whole pages, of the structures for an arena of `page_count` pages. */
 uint64_t pmm_structure_bytes(uint64_t page_count);
 
-/* Adds an arena whose structures lie at its end. All pages are FREE, those of the structures WIRED. The
- * memory must be mapped at the physmap and is not read. Page indices change when an arena is added below
- * another one: add all arenas before using them.
+/* Adds an arena whose structures lie at its end. All pages are FREE, those of the structures WIRED.
+ * The memory must be mapped at the physmap and is not read. Page indices change when an arena is
+ * added below another one: add all arenas before using them.
  *   returns  ZX_OK; ZX_ERR_INVALID_ARGS: misaligned, empty or wrapping, or structures not inside;
  *            ZX_ERR_NO_MEMORY: too small for its own structures and one more page;
  *            ZX_ERR_ALREADY_EXISTS: overlaps an arena;
- *            ZX_ERR_NOT_SUPPORTED: more than PMM_ARENA_COUNT_MAX arenas or PMM_ARENA_PAGES_MAX pages
- *   cost     a bit for each PMM_GROUP_PAGES pages is cleared */
-zx_status_t MUST_CHECK pmm_add_arena(struct pmm *pmm, const char *name, uint64_t pa, uint64_t bytes);
+ *            ZX_ERR_NOT_SUPPORTED: more than PMM_ARENA_COUNT_MAX arenas or PMM_ARENA_PAGES_MAX
+ *            pages
+ *   cost     seven bits for each PMM_GROUP_PAGES pages are written */
+zx_status_t MUST_CHECK pmm_add_arena(struct pmm *pmm, const char *name, uint64_t pa,
+                                     uint64_t bytes);
 /* The same with a place for the structures that the caller has chosen. */
 zx_status_t MUST_CHECK pmm_add_arena_at(struct pmm *pmm, const struct pmm_arena_config *config);
 
@@ -253,21 +288,22 @@ zx_status_t MUST_CHECK pmm_alloc_range(struct pmm *pmm, uint64_t pa, size_t coun
 /* `count` pages in a row, ascending, appended to `list`. Never with CAN_WAIT.
  *   align_log2  of the physical address of the first; less than a page means a page; at most 63
  *   pa_out      (may be NULL) the address of the first page
- *   returns     ZX_OK; ZX_ERR_NOT_FOUND: no such run, nothing changed; count 0: ZX_OK, pa_out untouched;
- *               ZX_ERR_NO_MEMORY in the case of one page without alignment
- *   cost        a free bitmap is searched 64 pages at a time; worst case all of it */
+ *   returns     ZX_OK; ZX_ERR_NOT_FOUND: no such run, nothing changed; count 0: ZX_OK, pa_out
+ *               untouched; ZX_ERR_NO_MEMORY in the case of one page without alignment
+ *   cost        a bit for each 64 pages that can be left out [P5], two words for each that cannot */
 zx_status_t MUST_CHECK pmm_alloc_contiguous(struct pmm *pmm, size_t count, uint32_t flags,
                                             uint32_t align_log2, uint64_t *pa_out,
                                             struct list_node *list);
 
 /* Gives back a page that is on no list. Its state may be any but FREE, FREE_LOANED and WIRED. */
 void pmm_free_page(struct pmm *pmm, struct vm_page *page);
-/* Gives back every page on `list`, which becomes empty; the first of them is the next to be allocated. */
+/* Gives back every page on `list`, which becomes empty; the first of them is the next to be
+ * allocated. */
 void pmm_free(struct pmm *pmm, struct list_node *list);
 
 /* ---- states ---- */
 
-/* Never from or to FREE or FREE_LOANED, never from WIRED. Entering OBJECT clears `use`. */
+/* Takes no lock: the page is the caller's. Never from or to FREE or FREE_LOANED, never from WIRED. Entering OBJECT clears `use`. */
 void pmm_set_state(struct pmm *pmm, struct vm_page *page, enum vm_page_state state);
 
 /* Takes FREE pages for good, as pmm_alloc_range does, in state WIRED and on no list. */
@@ -307,14 +343,13 @@ uint64_t pmm_index_to_pa(const struct pmm *pmm, uint32_t index);
 
 /* ---- counts ---- */
 
+/* Exact at some moment of the call. */
 static inline uint64_t pmm_count_free_pages(const struct pmm *pmm)
 {
-        return pmm->state_count[VM_PAGE_FREE];
+        return __atomic_load_n(&pmm->state_count[VM_PAGE_FREE], __ATOMIC_RELAXED);
 }
-static inline uint64_t pmm_count_state(const struct pmm *pmm, enum vm_page_state state)
-{
-        return pmm->state_count[state];
-}
+/* Exact while no other CPU changes a state. */
+uint64_t pmm_count_state(const struct pmm *pmm, enum vm_page_state state);
 static inline uint64_t pmm_count_total_bytes(const struct pmm *pmm)
 {
         return pmm->total_pages * PAGE_BYTES;
@@ -339,14 +374,14 @@ zx_status_t MUST_CHECK pmm_arena_info(const struct pmm *pmm, size_t count, size_
 struct pmm_signal_config {
         uint64_t lower_pages;       /* signalled when an allocation leaves fewer */
         uint64_t upper_pages;       /* signalled when a free leaves more */
-        uint64_t delay_level_pages; /* CAN_WAIT waits below it: <= lower_pages or PMM_DELAY_AT_ONCE */
+        uint64_t delay_level_pages; /* CAN_WAIT waits below: <= lower or PMM_DELAY_AT_ONCE */
         pmm_signal_fn signal;
         void *context;
 };
 /* Arms the one-shot signal and ends a delay.
  *   returns  false: the free count is outside [lower, upper]; nothing is armed, nothing changed */
 bool pmm_set_free_memory_signal(struct pmm *pmm, const struct pmm_signal_config *config);
-/* From now on nobody waits: CAN_WAIT means nothing any more. For panic and power-off. */
+/* From now on nobody waits: CAN_WAIT means nothing any more. For power-off. */
 void pmm_stop_returning_should_wait(struct pmm *pmm);
 static inline enum pmm_wait_state pmm_wait_state(const struct pmm *pmm)
 {
@@ -361,7 +396,7 @@ static inline enum pmm_wait_state pmm_wait_state(const struct pmm *pmm)
 bool pmm_checker_fill_bytes_valid(uint64_t fill_bytes);
 
 struct pmm_checker_config {
-        uint32_t fill_bytes; /* an invalid value is our bug: ask pmm_checker_fill_bytes_valid first */
+        uint32_t fill_bytes; /* checked: pmm_checker_fill_bytes_valid */
         bool panic;          /* handed on to `report` */
         pmm_checker_report_fn report;
         void *context;
@@ -369,8 +404,8 @@ struct pmm_checker_config {
 /* Pages are filled with the pattern when they are freed, from now on and for ever.
  *   returns  false: it was enabled already, nothing changed */
 bool pmm_checker_enable(struct pmm *pmm, const struct pmm_checker_config *config);
-/* Fills every free page (this writes fill_bytes in each, and sets up all page structures), then pages are
- * verified when they are allocated. Must be enabled. */
+/* Fills every free page (this writes fill_bytes in each, and sets up all page structures), then
+ * pages are verified when they are allocated. Must be enabled. */
 void pmm_checker_arm(struct pmm *pmm);
 /* Verifies every free page and calls `report` for each bad one; not armed: nothing.
  *   returns  the number of bad pages. Asserts that the lists and the counts agree. */
@@ -378,7 +413,7 @@ uint64_t pmm_checker_check_all(struct pmm *pmm);
 
 /* ---- validity ---- */
 
-/* [P1] and [P3], in constant time. */
+/* [P1] and [P3], in constant time. While no other CPU changes anything, as pmm_check_all. */
 bool pmm_valid(const struct pmm *pmm);
 /* Everything, by walking every list and every page that is set up. */
 bool pmm_check_all(const struct pmm *pmm);

@@ -11,21 +11,25 @@
 
 bool pmm_checker_fill_bytes_valid(uint64_t fill_bytes)
 {
-        return fill_bytes >= WORD_BYTES && fill_bytes <= PAGE_BYTES && is_aligned(fill_bytes, WORD_BYTES);
+        return fill_bytes >= WORD_BYTES && fill_bytes <= PAGE_BYTES &&
+               is_aligned(fill_bytes, WORD_BYTES);
 }
 
 bool pmm_checker_enable(struct pmm *pmm, const struct pmm_checker_config *config)
 {
         ASSERT(pmm_checker_fill_bytes_valid(config->fill_bytes));
         ASSERT(config->report != NULL);
-        if (pmm->checker.enabled)
-                return false;
-        pmm->checker.fill_bytes = config->fill_bytes;
-        pmm->checker.panic = config->panic;
-        pmm->checker.report = config->report;
-        pmm->checker.context = config->context;
-        pmm->checker.enabled = true;
-        return true;
+        spinlock_take(&pmm->lock);
+        bool first = !pmm->checker.enabled;
+        if (first) {
+                pmm->checker.fill_bytes = config->fill_bytes;
+                pmm->checker.panic = config->panic;
+                pmm->checker.report = config->report;
+                pmm->checker.context = config->context;
+                pmm->checker.enabled = true;
+        }
+        spinlock_give(&pmm->lock);
+        return first;
 }
 
 void pmm_checker_fill(struct pmm *pmm, struct vm_page *page)
@@ -33,11 +37,9 @@ void pmm_checker_fill(struct pmm *pmm, struct vm_page *page)
         memset(pmm_page_va(pmm, page), PMM_CHECKER_PATTERN, pmm->checker.fill_bytes);
 }
 
-void pmm_checker_arm(struct pmm *pmm)
+/* Under the lock. */
+static void arm(struct pmm *pmm)
 {
-        ASSERT(pmm->checker.enabled);
-        if (pmm->checker.armed)
-                return;
         for (unsigned zone = 0; zone < PMM_ZONE_COUNT; zone++) {
                 LIST_FOR_EACH(node, &pmm->free_list[zone])
                         pmm_checker_fill(pmm, vm_page_from_node(node));
@@ -50,6 +52,15 @@ void pmm_checker_arm(struct pmm *pmm)
                                 pmm_set_up_group(pmm, arena, group);
                 }
         }
+}
+
+void pmm_checker_arm(struct pmm *pmm)
+{
+        ASSERT(pmm->checker.enabled);
+        spinlock_take(&pmm->lock);
+        if (!pmm->checker.armed)
+                arm(pmm);
+        spinlock_give(&pmm->lock);
 }
 
 bool pmm_checker_verify(struct pmm *pmm, const struct vm_page *page)
@@ -79,12 +90,14 @@ uint64_t pmm_checker_check_all(struct pmm *pmm)
         if (!pmm->checker.armed)
                 return 0;
         uint64_t bad_count = 0, free_count = 0;
+        spinlock_take(&pmm->lock);
         for (unsigned zone = 0; zone < PMM_ZONE_COUNT; zone++) {
                 LIST_FOR_EACH(node, &pmm->free_list[zone])
                 {
                         bad_count += !pmm_checker_verify(pmm, vm_page_from_node(node));
                         free_count++;
-                        ASSERT(free_count <= pmm_count_free_pages(pmm)); /* ends also if it is a ring */
+                        /* Ends also if the list is a ring that never comes back to its head. */
+                        ASSERT(free_count <= pmm_count_free_pages(pmm));
                 }
         }
         bool all_set_up = true;
@@ -95,5 +108,6 @@ uint64_t pmm_checker_check_all(struct pmm *pmm)
         }
         /* Not all are set up only if an arena was added after arming. */
         ASSERT(!all_set_up || free_count == pmm_count_free_pages(pmm));
+        spinlock_give(&pmm->lock);
         return bad_count;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* pmm_internal — what the files of the pmm share, and page_cache's short way to change a page's state.
+/* pmm_internal — what the files of the pmm share, and page_cache's short way to change a page's
+ * state.
  *
- * A page is named here by its arena and its number in it; a group is PMM_GROUP_PAGES pages, one word of
- * the free bitmap. */
+ * A page is named here by its arena and its number in it; a group is PMM_GROUP_PAGES pages, one
+ * word of the free bitmap. */
 #ifndef KERNEL_PMM_INTERNAL_H
 #define KERNEL_PMM_INTERNAL_H
 
@@ -11,14 +12,47 @@
 
 _Static_assert(PMM_GROUP_PAGES == 64, "a group is one word of bits");
 
-/* Moves one page from one state to another that are both known to be right [P1]. */
+/* Counters are changed by their owner only and may be read by anybody at any time: one whole store
+ * each. (It also keeps the compiler from pairing neighbours into one wide load, which stalls behind
+ * the narrow stores of the call before.) */
+static inline void pmm_count_add(uint64_t *counter, uint64_t addend)
+{
+        __atomic_store_n(counter, *counter + addend, __ATOMIC_RELAXED);
+}
+
+/* What the calling CPU counts without the lock. */
+static inline struct pmm_state_counts *pmm_counts_here(const struct pmm *pmm)
+{
+        return LIKELY(pmm->current_cpu == NULL) ? pmm->cpu_counts
+                                                : pmm->cpu_counts + pmm->current_cpu();
+}
+
+/* Writes the state of a page that is in `from`; to count it is the caller's business. */
+static inline void pmm_relabel(struct vm_page *page, enum vm_page_state from,
+                               enum vm_page_state to)
+{
+        ASSERT(vm_page_state(page) == from);
+        __atomic_store_n(&page->state, (uint8_t)to, __ATOMIC_RELAXED);
+}
+
+/* Moves a page of the caller's from one state to another that are both known to be right, neither
+ * of them FREE [P1]. Without the lock. */
 static inline void pmm_move_state(struct pmm *pmm, struct vm_page *page, enum vm_page_state from,
                                   enum vm_page_state to)
 {
-        ASSERT(vm_page_state(page) == from);
-        pmm->state_count[from]--;
-        pmm->state_count[to]++;
-        __atomic_store_n(&page->state, (uint8_t)to, __ATOMIC_RELAXED);
+        struct pmm_state_counts *counts = pmm_counts_here(pmm);
+        pmm_relabel(page, from, to);
+        pmm_count_add(&counts->pages[from], -1ull);
+        pmm_count_add(&counts->pages[to], 1);
+}
+
+/* The same with any states, under the lock. */
+static inline void pmm_move_state_locked(struct pmm *pmm, struct vm_page *page,
+                                         enum vm_page_state from, enum vm_page_state to)
+{
+        pmm_relabel(page, from, to);
+        pmm_count_add(&pmm->state_count[from], -1ull);
+        pmm_count_add(&pmm->state_count[to], 1);
 }
 
 static inline uint64_t pmm_arena_groups(const struct pmm_arena *arena)
@@ -39,7 +73,9 @@ static inline uint64_t pmm_group_bits(uint64_t group, uint64_t first, uint64_t e
 
 static inline bool pmm_group_is_set_up(const struct pmm_arena *arena, uint64_t group)
 {
-        return (arena->set_up_words[group / 64] & BIT_MASK(group % 64)) != 0;
+        /* acquire: pairs with the release in pmm_set_up_group; the structures may be read then */
+        return (__atomic_load_n(&arena->set_up_words[group / 64], __ATOMIC_ACQUIRE) &
+                BIT_MASK(group % 64)) != 0;
 }
 
 /* The free pages of a group, whether it is set up or not. */
@@ -51,7 +87,8 @@ static inline uint64_t pmm_group_free_bits(const struct pmm_arena *arena, uint64
                ~pmm_group_bits(group, arena->own_first, arena->own_end);
 }
 
-/* The arena of a page and its number there; a pointer that is no page structure of ours is our bug. */
+/* The arena of a page and its number there; a pointer that is no page structure of ours is our
+ * bug. */
 static inline struct pmm_arena *pmm_arena_of_page(const struct pmm *pmm, const struct vm_page *page,
                                                   uint64_t *number)
 {
@@ -79,6 +116,16 @@ static inline struct pmm_arena *pmm_arena_of_pa(const struct pmm *pmm, uint64_t 
         return NULL;
 }
 
+/* ---- pmm_page.c ---- */
+
+/* Between `least` and `most` pages, at least 1 and as many as there are; else as pmm_alloc_pages.
+ *   count_out  out: how many were appended to `list` */
+zx_status_t MUST_CHECK pmm_alloc_between(struct pmm *pmm, uint64_t least, uint64_t most,
+                                         uint32_t flags, struct list_node *list,
+                                         uint64_t *count_out);
+
+/* ---- everything below: under the lock ---- */
+
 /* ---- pmm.c ---- */
 
 /* Sets up a group that is not: its free pages go to the tail of the zone's list, ascending. */
@@ -86,9 +133,46 @@ void pmm_set_up_group(struct pmm *pmm, struct pmm_arena *arena, uint64_t group);
 /* Sets up one more group with a free page in that zone; there must be one. */
 void pmm_set_up_next_group(struct pmm *pmm, enum pmm_zone zone);
 
+/* ---- pmm_run.c: the run words [P5] ---- */
+
+/* The run word of an order, 1 .. PMM_GROUP_PAGES_LOG2, with the bits of 64 groups. */
+static inline uint64_t *pmm_run_word(const struct pmm_arena *arena, uint32_t order,
+                                     uint64_t groups_word)
+{
+        uint64_t words_per_order = div_round_up(pmm_arena_groups(arena), 64);
+        return &arena->run_words[(order - 1) * words_per_order + groups_word];
+}
+
+/* floor(log2) of the length of the run of ones in `word` that contains `bit`, which is one. */
+static inline uint32_t pmm_run_order_at(uint64_t word, unsigned bit)
+{
+        if (word == UINT64_MAX)
+                return PMM_GROUP_PAGES_LOG2;
+        unsigned above = (unsigned)__builtin_ctzll(~(word >> bit));
+        unsigned below = (unsigned)__builtin_clzll(~(word << (63 - bit)));
+        return 63 - (uint32_t)__builtin_clzll((uint64_t)above + below - 1);
+}
+
+/* Makes page `number` free in the bitmap, and keeps [P5]. */
+static inline void pmm_mark_free(struct pmm_arena *arena, uint64_t number)
+{
+        uint64_t group = number / PMM_GROUP_PAGES;
+        unsigned bit = (unsigned)(number % PMM_GROUP_PAGES);
+        uint64_t word = arena->free_words[group] | BIT_MASK(bit);
+        uint32_t order = pmm_run_order_at(word, bit);
+
+        arena->free_words[group] = word;
+        if (order > 0)
+                *pmm_run_word(arena, order, group / 64) |= BIT_MASK(group % 64);
+}
+
+/* Whether [P5] holds for a group. */
+bool pmm_run_words_valid(const struct pmm_arena *arena, uint64_t group);
+
 /* ---- pmm_run.c ---- */
 
-/* The highest page number in [first, first + count), count > 0, that is not FREE; PMM_RUN_ALL_FREE: none. */
+/* The highest page number in [first, first + count), count > 0, that is not FREE; PMM_RUN_ALL_FREE:
+ * none. */
 #define PMM_RUN_ALL_FREE UINT64_MAX
 uint64_t pmm_run_last_not_free(const struct pmm_arena *arena, uint64_t first, uint64_t count);
 

@@ -33,7 +33,9 @@ static bool has_to_wait(struct pmm *pmm, uint32_t flags)
         return true;
 }
 
-/* Takes the page at the head of a zone that has one. */
+/* Everything up to pmm_alloc_page is under the lock.
+ *
+ * Takes the page at the head of a zone that has one. */
 static struct vm_page *take_head(struct pmm *pmm, enum pmm_zone zone)
 {
         struct list_node *list = &pmm->free_list[zone];
@@ -43,8 +45,8 @@ static struct vm_page *take_head(struct pmm *pmm, enum pmm_zone zone)
         uint64_t number;
         struct pmm_arena *arena = pmm_arena_of_page(pmm, page, &number);
 
-        pmm_move_state(pmm, page, VM_PAGE_FREE, VM_PAGE_ALLOC);
-        pmm->free_in_zone[zone]--;
+        pmm_move_state_locked(pmm, page, VM_PAGE_FREE, VM_PAGE_ALLOC);
+        pmm_count_add(&pmm->free_in_zone[zone], -1ull);
         arena->free_words[number / PMM_GROUP_PAGES] &= ~BIT_MASK(number % PMM_GROUP_PAGES);
         list_remove(&page->list);
         if (UNLIKELY(pmm->checker.armed))
@@ -52,9 +54,8 @@ static struct vm_page *take_head(struct pmm *pmm, enum pmm_zone zone)
         return page;
 }
 
-zx_status_t pmm_alloc_page(struct pmm *pmm, uint32_t flags, struct vm_page **page)
+static inline zx_status_t alloc_page(struct pmm *pmm, uint32_t flags, struct vm_page **page)
 {
-        ASSERT((flags & ~(uint32_t)KNOWN_FLAGS) == 0);
         if (has_to_wait(pmm, flags))
                 return ZX_ERR_SHOULD_WAIT;
 
@@ -80,19 +81,18 @@ static zx_status_t not_enough(struct pmm *pmm, size_t count, uint32_t flags)
         return ZX_ERR_NO_MEMORY;
 }
 
-zx_status_t pmm_alloc_pages(struct pmm *pmm, size_t count, uint32_t flags, struct list_node *list)
+/* `count` is at least 1. */
+static zx_status_t alloc_pages(struct pmm *pmm, uint64_t count, uint32_t flags,
+                               struct list_node *list)
 {
         struct vm_page *page;
-        if (count == 0)
-                return ZX_OK;
         if (count == 1) {
-                zx_status_t status = pmm_alloc_page(pmm, flags, &page);
+                zx_status_t status = alloc_page(pmm, flags, &page);
                 if (status == ZX_OK)
                         list_add_tail(list, &page->list);
                 return status;
         }
 
-        ASSERT((flags & ~(uint32_t)KNOWN_FLAGS) == 0);
         uint64_t from_high = 0;
         if ((flags & PMM_ALLOC_LO_MEM) == 0)
                 from_high = min_u64(count, pmm->free_in_zone[PMM_ZONE_HIGH]);
@@ -109,9 +109,42 @@ zx_status_t pmm_alloc_pages(struct pmm *pmm, size_t count, uint32_t flags, struc
         return ZX_OK;
 }
 
+zx_status_t pmm_alloc_page(struct pmm *pmm, uint32_t flags, struct vm_page **page)
+{
+        ASSERT((flags & ~(uint32_t)KNOWN_FLAGS) == 0);
+        spinlock_take(&pmm->lock);
+        zx_status_t status = alloc_page(pmm, flags, page);
+        spinlock_give(&pmm->lock);
+        return status;
+}
+
+zx_status_t pmm_alloc_pages(struct pmm *pmm, size_t count, uint32_t flags, struct list_node *list)
+{
+        ASSERT((flags & ~(uint32_t)KNOWN_FLAGS) == 0);
+        if (count == 0)
+                return ZX_OK;
+        spinlock_take(&pmm->lock);
+        zx_status_t status = alloc_pages(pmm, count, flags, list);
+        spinlock_give(&pmm->lock);
+        return status;
+}
+
+zx_status_t pmm_alloc_between(struct pmm *pmm, uint64_t least, uint64_t most, uint32_t flags,
+                              struct list_node *list, uint64_t *count_out)
+{
+        ASSERT((flags & ~(uint32_t)PMM_ALLOC_CAN_WAIT) == 0);
+        ASSERT(least > 0);
+        spinlock_take(&pmm->lock);
+        uint64_t count = max_u64(least, min_u64(most, pmm->state_count[VM_PAGE_FREE]));
+        zx_status_t status = alloc_pages(pmm, count, flags, list);
+        spinlock_give(&pmm->lock);
+        *count_out = count;
+        return status;
+}
+
 /* ---- free ---- */
 
-/* The page must be on no list. */
+/* Under the lock. The page must be on no list. */
 static void give_back(struct pmm *pmm, struct vm_page *page)
 {
         uint64_t number;
@@ -128,25 +161,29 @@ static void give_back(struct pmm *pmm, struct vm_page *page)
         }
         if (UNLIKELY(pmm->checker.enabled))
                 pmm_checker_fill(pmm, page);
-        pmm_move_state(pmm, page, state, VM_PAGE_FREE);
-        pmm->free_in_zone[arena->zone]++;
-        arena->free_words[number / PMM_GROUP_PAGES] |= BIT_MASK(number % PMM_GROUP_PAGES);
+        pmm_move_state_locked(pmm, page, state, VM_PAGE_FREE);
+        pmm_count_add(&pmm->free_in_zone[arena->zone], 1);
+        pmm_mark_free(arena, number);
         list_add_head(&pmm->free_list[arena->zone], &page->list);
 }
 
 void pmm_free_page(struct pmm *pmm, struct vm_page *page)
 {
+        spinlock_take(&pmm->lock);
         give_back(pmm, page);
         pmm_signal_after_free(pmm);
+        spinlock_give(&pmm->lock);
 }
 
 void pmm_free(struct pmm *pmm, struct list_node *list)
 {
         struct list_node *node;
+        spinlock_take(&pmm->lock);
         /* From the tail, so that the list keeps its order at the head of the free list. */
         while ((node = list_remove_tail(list)) != NULL)
                 give_back(pmm, vm_page_from_node(node));
         pmm_signal_after_free(pmm);
+        spinlock_give(&pmm->lock);
 }
 
 /* ---- states ---- */
@@ -175,12 +212,13 @@ void pmm_unwire_page(struct pmm *pmm, struct vm_page *page)
 
 void pmm_free_wired_range(struct pmm *pmm, uint64_t pa, size_t count)
 {
-        /* Downwards, so that the lowest is the next to be allocated. */
-        for (size_t i = count; i > 0; i--) {
-                struct vm_page *page = pmm_page_from_pa(pmm, pa + (i - 1) * PAGE_BYTES);
+        struct list_node pages; /* the lowest is the first, and the next to be allocated */
+        list_init(&pages);
+        for (size_t i = 0; i < count; i++) {
+                struct vm_page *page = pmm_page_from_pa(pmm, pa + i * PAGE_BYTES);
                 ASSERT(page != NULL);
                 pmm_unwire_page(pmm, page);
-                give_back(pmm, page);
+                list_add_tail(&pages, &page->list);
         }
-        pmm_signal_after_free(pmm);
+        pmm_free(pmm, &pages);
 }

@@ -2,8 +2,16 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* pmm_run — pages in a row: a given range, or any run of a length and alignment.
  *
- * Runs are searched in the free bitmap, 64 pages a word; find_run is the only function that knows how, so
- * that another structure can take its place. Facts: spec/zircon-objects.md, 2.5, 2.6. */
+ * Runs are searched in the free bitmap, 64 pages a word, and only in groups whose run words say that
+ * one may start there: a run of `count` pages lies in one group, or has at least half of it in one
+ * of the first two that it touches, or all of the second.
+ *
+ *   count     1..2   3..4   5..8   9..16   17..32   33..126   127..
+ *   order        0      1      2       3        4         5       6     0: every group is searched
+ *
+ * A free sets a group's bit, in one step. An allocation leaves the bits as they are; the search that
+ * comes by corrects them. So a search pays for what was allocated since the last one, once.
+ * Facts: spec/zircon-objects.md, 2.5, 2.6. */
 #include "kernel/pmm.h"
 #include "kernel/pmm_internal.h"
 
@@ -22,20 +30,10 @@ uint64_t pmm_run_last_not_free(const struct pmm_arena *arena, uint64_t first, ui
         return PMM_RUN_ALL_FREE;
 }
 
-/* The lowest free page number >= `from`, or page_count. */
-static uint64_t next_free(const struct pmm_arena *arena, uint64_t from)
-{
-        for (uint64_t group = from / PMM_GROUP_PAGES; group < pmm_arena_groups(arena); group++) {
-                uint64_t bits = pmm_group_free_bits(arena, group) &
-                                pmm_group_bits(group, from, arena->page_count);
-                if (bits != 0)
-                        return group * PMM_GROUP_PAGES + (uint64_t)__builtin_ctzll(bits);
-        }
-        return arena->page_count;
-}
-
-/* Makes the pages [first, first + count), all FREE, leave the pmm in the given state. They are appended
- * to `list`, or left on no list if it is NULL. */
+/* Under the lock, as everything that has no comment about it.
+ *
+ * Takes the pages [first, first + count), all FREE: ALLOC and appended to `list`, or, if that is
+ * NULL, WIRED and on no list. */
 static void take_run(struct pmm *pmm, struct pmm_arena *arena, uint64_t first, uint64_t count,
                      struct list_node *list)
 {
@@ -46,22 +44,22 @@ static void take_run(struct pmm *pmm, struct pmm_arena *arena, uint64_t first, u
                 struct vm_page *page = &arena->pages[number];
                 list_remove(&page->list);
                 arena->free_words[group] &= ~BIT_MASK(number % PMM_GROUP_PAGES);
-                pmm->free_in_zone[arena->zone]--;
+                pmm_count_add(&pmm->free_in_zone[arena->zone], -1ull);
                 if (UNLIKELY(pmm->checker.armed))
                         (void)pmm_checker_verify(pmm, page);
                 if (list != NULL) {
-                        pmm_move_state(pmm, page, VM_PAGE_FREE, VM_PAGE_ALLOC);
+                        pmm_move_state_locked(pmm, page, VM_PAGE_FREE, VM_PAGE_ALLOC);
                         list_add_tail(list, &page->list);
                 } else {
-                        pmm_move_state(pmm, page, VM_PAGE_FREE, VM_PAGE_WIRED);
+                        pmm_move_state_locked(pmm, page, VM_PAGE_FREE, VM_PAGE_WIRED);
                 }
         }
 }
 
 /* ---- a given range ---- */
 
-/* Walks the pieces of [pa, pa + count pages) that lie in one arena each. With `take` false it checks that
- * every page is there and FREE, and changes nothing. */
+/* Walks the pieces of [pa, pa + count pages) that lie in one arena each. With `take` false it
+ * checks that every page is there and FREE, and changes nothing. */
 static zx_status_t walk_range(struct pmm *pmm, uint64_t pa, uint64_t count, bool take,
                               struct list_node *list)
 {
@@ -93,49 +91,168 @@ static zx_status_t take_range(struct pmm *pmm, uint64_t pa, uint64_t count, stru
         return ZX_OK;
 }
 
+static zx_status_t lock_and_take_range(struct pmm *pmm, uint64_t pa, uint64_t count,
+                                       struct list_node *list)
+{
+        spinlock_take(&pmm->lock);
+        zx_status_t status = take_range(pmm, pa, count, list);
+        spinlock_give(&pmm->lock);
+        return status;
+}
+
 zx_status_t pmm_alloc_range(struct pmm *pmm, uint64_t pa, size_t count, struct list_node *list)
 {
         ASSERT(list_is_empty(list));
-        return take_range(pmm, pa, count, list);
+        return lock_and_take_range(pmm, pa, count, list);
 }
 
 zx_status_t pmm_wire_range(struct pmm *pmm, uint64_t pa, size_t count)
 {
-        return take_range(pmm, pa, count, NULL);
+        return lock_and_take_range(pmm, pa, count, NULL);
 }
 
 /* ---- any run ---- */
 
-/* The lowest page number >= `number` whose physical address has the alignment; false: beyond the arena. */
-static bool next_aligned(const struct pmm_arena *arena, uint32_t align_log2, uint64_t *number)
+#define RUN_WITH_WHOLE_GROUP (2 * PMM_GROUP_PAGES - 1) /* pages: wherever it starts */
+
+static uint32_t order_of_count(uint64_t count)
 {
-        uint64_t mask = BIT_MASK(align_log2) - 1, address;
-        if (add_overflows(arena->pa + *number * PAGE_BYTES, mask, &address))
-                return false;
-        *number = ((address & ~mask) - arena->pa) / PAGE_BYTES;
-        return *number < arena->page_count;
+        if (count >= RUN_WITH_WHOLE_GROUP)
+                return PMM_GROUP_PAGES_LOG2;
+        uint64_t half = min_u64(div_round_up(count, 2), PMM_GROUP_PAGES / 2);
+        return 63 - (uint32_t)__builtin_clzll(half);
+}
+
+/* Whether 2^order ones are in a row in `word`. */
+static bool has_run(uint64_t word, uint32_t order)
+{
+        for (uint32_t i = 0; i < order; i++)
+                word &= word >> (1u << i);
+        return word != 0;
+}
+
+/* Makes a group's run words say what is true of it. */
+static void correct_run_words(const struct pmm_arena *arena, uint64_t group)
+{
+        uint64_t free_bits = pmm_group_free_bits(arena, group), bit = BIT_MASK(group % 64);
+        bool above = false;
+        for (uint32_t order = PMM_GROUP_PAGES_LOG2; order > 0; order--) {
+                uint64_t *word = pmm_run_word(arena, order, group / 64);
+                bool here = !above && has_run(free_bits, order);
+                *word = here ? *word | bit : *word & ~bit;
+                above |= here;
+        }
+}
+
+bool pmm_run_words_valid(const struct pmm_arena *arena, uint64_t group)
+{
+        uint64_t free_bits = pmm_group_free_bits(arena, group);
+        bool said = false;
+        for (uint32_t order = PMM_GROUP_PAGES_LOG2; order > 0; order--) {
+                said |= (*pmm_run_word(arena, order, group / 64) & BIT_MASK(group % 64)) != 0;
+                if (!said && has_run(free_bits, order))
+                        return false;
+        }
+        return true;
+}
+
+/* Bit i: group 64 * groups_word + i may have 2^order pages in a row. */
+static uint64_t may_have_run(const struct pmm_arena *arena, uint32_t order, uint64_t groups_word)
+{
+        uint64_t bits = 0;
+        for (; order <= PMM_GROUP_PAGES_LOG2; order++)
+                bits |= *pmm_run_word(arena, order, groups_word);
+        return bits;
+}
+
+/* The lowest group >= `group` in which a run of that order's length may start; the number of groups
+ * when there is none. */
+static uint64_t next_group(const struct pmm_arena *arena, uint64_t group, uint32_t order)
+{
+        uint64_t groups = pmm_arena_groups(arena), mask = UINT64_MAX << (group % 64);
+        if (order == 0)
+                return group;
+        for (uint64_t at = group / 64; at < div_round_up(groups, 64); at++, mask = UINT64_MAX) {
+                uint64_t bits = may_have_run(arena, order, at) & mask;
+                for (; bits != 0; bits &= bits - 1) {
+                        uint64_t found = at * 64 + (uint64_t)__builtin_ctzll(bits);
+                        if (found >= groups)
+                                return groups; /* the last word has bits for nobody */
+                        if (has_run(pmm_group_free_bits(arena, found), order))
+                                return found > group ? found - 1 : group;
+                        correct_run_words(arena, found);
+                }
+        }
+        return groups;
 }
 
 struct run_request {
         uint64_t count;
-        uint32_t align_log2; /* at least PAGE_BYTES_LOG2 */
-        uint64_t *examined;  /* counts candidates */
+        uint32_t order;
+        uint64_t align_pages; /* of the physical address, a power of two */
+        uint64_t align_comb;  /* every align_pages-th bit, from bit 0 on */
+        uint64_t *examined;   /* counts the groups looked at */
 };
 
-/* Searches for candidates in [from, limit). Returns whether there is a run, and where. */
+static uint64_t align_comb(uint64_t align_pages)
+{
+        return align_pages >= PMM_GROUP_PAGES ? 1 : UINT64_MAX / (BIT_MASK(align_pages) - 1);
+}
+
+/* Bit i: page i of the group has the alignment. */
+static uint64_t aligned_bits(const struct pmm_arena *arena, uint64_t group,
+                             const struct run_request *request)
+{
+        uint64_t frame = arena->pa / PAGE_BYTES + group * PMM_GROUP_PAGES;
+        uint64_t first = -frame & (request->align_pages - 1);
+        return first < PMM_GROUP_PAGES ? request->align_comb << first : 0;
+}
+
+/* Bit i: a run of `count` free pages, or of 64 if it is more, starts at page i of the group. Such a
+ * run lies in this group and the next, so two words say it. The words are folded onto themselves:
+ *     after folding by 1, a bit says "two in a row"; by 2, "four in a row"; by 4, "eight" ... */
+static uint64_t run_start_bits(const struct pmm_arena *arena, uint64_t group, uint64_t count)
+{
+        uint64_t low = pmm_group_free_bits(arena, group), high = 0;
+        uint64_t wanted = min_u64(count, PMM_GROUP_PAGES), in_a_row = 1;
+        if (wanted > 1 && group + 1 < pmm_arena_groups(arena))
+                high = pmm_group_free_bits(arena, group + 1);
+        while (in_a_row < wanted && low != 0) {
+                uint64_t fold = min_u64(in_a_row, wanted - in_a_row);
+                low &= low >> fold | high << (PMM_GROUP_PAGES - fold);
+                high &= high >> fold;
+                in_a_row += fold;
+        }
+        return low;
+}
+
+/* The lowest start of a run in [from, limit); false: there is none. */
 static bool find_run_between(const struct pmm_arena *arena, uint64_t from, uint64_t limit,
                              const struct run_request *request, uint64_t *first)
 {
-        uint64_t candidate = from;
-        while (next_aligned(arena, request->align_log2, &candidate) && candidate < limit &&
-               candidate <= arena->page_count - request->count) {
+        limit = min_u64(limit, arena->page_count - request->count + 1);
+        while (from < limit) {
+                uint64_t group = next_group(arena, from / PMM_GROUP_PAGES, request->order);
+                if (group > from / PMM_GROUP_PAGES) {
+                        from = group * PMM_GROUP_PAGES;
+                        continue;
+                }
+                uint64_t starts = run_start_bits(arena, group, request->count);
+                if (starts != 0)
+                        starts &= aligned_bits(arena, group, request) &
+                                  pmm_group_bits(group, from, limit);
                 ++*request->examined;
-                uint64_t bad = pmm_run_last_not_free(arena, candidate, request->count);
+                if (starts == 0) {
+                        from = (group + 1) * PMM_GROUP_PAGES;
+                        continue;
+                }
+                uint64_t start = group * PMM_GROUP_PAGES + (uint64_t)__builtin_ctzll(starts);
+                uint64_t bad = pmm_run_last_not_free(arena, start, request->count);
                 if (bad == PMM_RUN_ALL_FREE) {
-                        *first = candidate;
+                        *first = start;
                         return true;
                 }
-                candidate = next_free(arena, bad + 1); /* no run starts at a page that is not free */
+                from = bad + 1;
         }
         return false;
 }
@@ -169,12 +286,16 @@ zx_status_t pmm_alloc_contiguous(struct pmm *pmm, size_t count, uint32_t flags, 
         }
 
         uint64_t examined = 0, first;
+        uint64_t align_pages = BIT_MASK(max_u64(align_log2, PAGE_BYTES_LOG2) - PAGE_BYTES_LOG2);
         struct run_request request = {
                 .count = count,
-                .align_log2 = align_log2 > PAGE_BYTES_LOG2 ? align_log2 : PAGE_BYTES_LOG2,
+                .order = order_of_count(count),
+                .align_pages = align_pages,
+                .align_comb = align_comb(align_pages),
                 .examined = &examined,
         };
         zx_status_t status = ZX_ERR_NOT_FOUND;
+        spinlock_take(&pmm->lock);
         for (uint32_t i = 0; i < pmm->arena_count && status != ZX_OK; i++) {
                 struct pmm_arena *arena = &pmm->arenas[i];
                 if ((flags & PMM_ALLOC_LO_MEM) != 0 && arena->zone != PMM_ZONE_LOW)
@@ -187,8 +308,10 @@ zx_status_t pmm_alloc_contiguous(struct pmm *pmm, size_t count, uint32_t flags, 
                         *pa_out = arena->pa + first * PAGE_BYTES;
                 status = ZX_OK;
         }
-        pmm->statistics.runs_examined_max = max_u64(pmm->statistics.runs_examined_max, examined);
+        pmm->statistics.groups_examined_max =
+                max_u64(pmm->statistics.groups_examined_max, examined);
         if (status == ZX_OK)
                 pmm_signal_after_alloc(pmm);
+        spinlock_give(&pmm->lock);
         return status;
 }

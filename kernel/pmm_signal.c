@@ -6,17 +6,18 @@
  *             below: CAN_WAIT     below: signalled      above: signalled
  *             waits until reset   once                  once
  *
- * The fast paths of the pmm compare the free count with watch_lower_pages and watch_upper_pages only; this
- * file keeps those two so that they are left exactly when something here has to be done.
- * Waiting itself (a thread that sleeps until pages come) is not here: there are no threads below this.
- * Facts: spec/zircon-objects.md, 2.7. */
+ * The fast paths of the pmm compare the free count with watch_lower_pages and watch_upper_pages
+ * only; this file keeps those two so that they are left exactly when something here has to be done.
+ * Waiting itself (a thread that sleeps until pages come) is not here: there are no threads below
+ * this. Facts: spec/zircon-objects.md, 2.7. */
 #include "kernel/pmm.h"
 #include "kernel/pmm_internal.h"
 
 static void update_watch(struct pmm *pmm)
 {
         pmm->watch_lower_pages = pmm->memory_signal.armed ? pmm->memory_signal.lower_pages : 0;
-        pmm->watch_upper_pages = pmm->memory_signal.armed ? pmm->memory_signal.upper_pages : UINT64_MAX;
+        pmm->watch_upper_pages =
+                pmm->memory_signal.armed ? pmm->memory_signal.upper_pages : UINT64_MAX;
         if (pmm->wait_state == PMM_WAIT_ONCE_LEVEL_TRIPPED)
                 pmm->watch_lower_pages = max_u64(pmm->watch_lower_pages, pmm->delay_level_pages);
 }
@@ -60,15 +61,9 @@ void pmm_signal_failed(struct pmm *pmm, uint64_t page_count)
         fire(pmm);
 }
 
-bool pmm_set_free_memory_signal(struct pmm *pmm, const struct pmm_signal_config *config)
+/* Under the lock, as everything above. */
+static void arm(struct pmm *pmm, const struct pmm_signal_config *config)
 {
-        ASSERT(config->signal != NULL);
-        ASSERT(config->delay_level_pages <= config->lower_pages ||
-               config->delay_level_pages == PMM_DELAY_AT_ONCE);
-        uint64_t free_pages = pmm_count_free_pages(pmm);
-        if (free_pages < config->lower_pages || free_pages > config->upper_pages)
-                return false;
-
         pmm->memory_signal.armed = true;
         pmm->memory_signal.lower_pages = config->lower_pages;
         pmm->memory_signal.upper_pages = config->upper_pages;
@@ -80,11 +75,26 @@ bool pmm_set_free_memory_signal(struct pmm *pmm, const struct pmm_signal_config 
                                           ? PMM_WAIT_UNTIL_RESET
                                           : PMM_WAIT_ONCE_LEVEL_TRIPPED;
         update_watch(pmm);
-        return true;
+}
+
+bool pmm_set_free_memory_signal(struct pmm *pmm, const struct pmm_signal_config *config)
+{
+        ASSERT(config->signal != NULL);
+        ASSERT(config->delay_level_pages <= config->lower_pages ||
+               config->delay_level_pages == PMM_DELAY_AT_ONCE);
+        spinlock_take(&pmm->lock);
+        uint64_t free_pages = pmm_count_free_pages(pmm);
+        bool inside = free_pages >= config->lower_pages && free_pages <= config->upper_pages;
+        if (inside)
+                arm(pmm, config);
+        spinlock_give(&pmm->lock);
+        return inside;
 }
 
 void pmm_stop_returning_should_wait(struct pmm *pmm)
 {
+        spinlock_take(&pmm->lock);
         pmm->wait_state = PMM_WAIT_NEVER;
         update_watch(pmm);
+        spinlock_give(&pmm->lock);
 }

@@ -2,7 +2,7 @@
 # Copyright (c) 2026 The Paravane authors
 #
 # Host tests, fuzzers and benchmarks: the same sources as in the image, built for the host.
-# One program a build kind: build/host-<kind>/host-tests (kind: asan). The parts under test are compiled as
+# One program a build kind: build/host-<kind>/host-tests (kind: asan; tsan: tests with threads). The parts under test are compiled as
 # freestanding C with only their own include folder, as in the image; only the runner sees libc.
 
 HOST_PART_SOURCES := $(LIB_SOURCES) $(PURE_SOURCES) $(EFI_PURE_SOURCES)
@@ -14,7 +14,8 @@ HOST_BENCH_SOURCES := $(wildcard tests/bench/*.c)
 
 HOST_FLAGS := $(COMMON_FLAGS) -O1 -DPARAVANE_DEBUG=1 -fno-omit-frame-pointer
 HOST_asan_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
-HOST_tsan_FLAGS := -fsanitize=thread
+# Fences are not understood by it; where one is needed, the words around it are atomic as well.
+HOST_tsan_FLAGS := -fsanitize=thread $(if $(filter gcc,$(COMPILER)),-Wno-tsan)
 BENCH_FLAGS := $(COMMON_FLAGS) -O2 -DPARAVANE_DEBUG=0
 HOST_WARNINGS := $(WARNINGS) -Wno-stack-usage
 
@@ -40,12 +41,20 @@ endef
 HOSTED_TEST_SOURCES := $(filter %_hosted_test.c,$(HOST_TEST_SOURCES))
 $(eval $(call host_program,build/host-asan,$(HOST_FLAGS) $(HOST_asan_FLAGS),\
   $(HOST_PART_SOURCES) $(filter-out %_hosted_test.c,$(HOST_TEST_SOURCES)),\
-  tests/host/runner.c $(HOSTED_TEST_SOURCES),host-tests,-lcmocka -lpthread))
+  tests/host/runner.c tests/host/world_threads.c $(HOSTED_TEST_SOURCES),host-tests,-lcmocka -lpthread))
 
-$(eval $(call host_program,build/bench,$(BENCH_FLAGS),$(HOST_PART_SOURCES),$(HOST_BENCH_SOURCES),bench,-lpthread))
+# Where threads meet: the *_threads_hosted_test.c of the parts, under ThreadSanitizer.
+THREAD_TEST_SOURCES := $(filter %_threads_hosted_test.c,$(HOSTED_TEST_SOURCES))
+$(eval $(call host_program,build/host-tsan,$(HOST_FLAGS) $(HOST_tsan_FLAGS),\
+  $(HOST_PART_SOURCES) tests/expect.c,\
+  tests/host/runner.c tests/host/world_threads.c $(THREAD_TEST_SOURCES),host-tests,-lcmocka -lpthread))
 
-host-tests: build/host-asan/host-tests
+$(eval $(call host_program,build/bench,$(BENCH_FLAGS),$(HOST_PART_SOURCES),\
+  tests/host/world_threads.c $(HOST_BENCH_SOURCES),bench,-lpthread))
+
+host-tests: build/host-asan/host-tests build/host-tsan/host-tests
 	$(Q)build/host-asan/host-tests $(GLOB)
+	$(Q)build/host-tsan/host-tests $(if $(GLOB),--maybe $(GLOB))
 
 # ---- make test ----------------------------------------------------------------------------------
 #
@@ -67,7 +76,7 @@ test:
 	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=0 image
 	+@command -v clang > /dev/null || { echo 'no clang here: its image is not tested'; exit 0; }; \
 	  $(sub_make) FLAVOUR=release CC=clang TESTS=1 image
-	+@$(sub_make) FLAVOUR=release CC=gcc build/host-asan/host-tests
+	+@$(sub_make) FLAVOUR=release CC=gcc build/host-asan/host-tests build/host-tsan/host-tests
 	@rm -rf build/test && mkdir -p build/test
 	@status=0; $(TEST_ENV) $(PYTHON) -B -m pytest tests/harness -p no:cacheprovider -q -rfEs \
 	  -n $(TEST_JOBS) --dist loadgroup --junitxml=build/test/junit.xml \

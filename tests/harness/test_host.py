@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""Every host test as a test of its own, in a process of its own, under AddressSanitizer and UBSan."""
+"""Every host test as a test of its own, in a process of its own: all of them under AddressSanitizer and UBSan,
+those with threads under ThreadSanitizer as well."""
 
 import subprocess
 
@@ -8,26 +9,33 @@ import pytest
 
 import boot
 
-PROGRAM = boot.BUILD / "host-asan/host-tests"
+KINDS = ["asan", "tsan"]
+PROGRAMS = {kind: boot.BUILD / f"host-{kind}/host-tests" for kind in KINDS}
+PROGRAM = PROGRAMS["asan"]
 LIMIT_S = 600  # a hang detector
 
 
+def listing(kind):
+    return subprocess.run([PROGRAMS[kind], "--list"], check=False, capture_output=True, text=True)
+
+
 def list_tests():
-    if not PROGRAM.exists():
-        return []
-    listing = subprocess.run([PROGRAM, "--list"], check=True, capture_output=True, text=True)
-    return listing.stdout.split()
+    return [(kind, name) for kind in KINDS if PROGRAMS[kind].exists()
+            for name in listing(kind).stdout.split()]
 
 
-def test_there_are_host_tests():
-    assert PROGRAM.exists(), "build/host-asan/host-tests is not built: make test builds it"
-    names = list_tests()
+@pytest.mark.parametrize("kind", KINDS)
+def test_there_are_host_tests(kind):
+    assert PROGRAMS[kind].exists(), f"{PROGRAMS[kind]} is not built: make test builds it"
+    result = listing(kind)
+    assert result.returncode == 0, result.stderr
+    names = result.stdout.split()
     assert names and len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("name", list_tests())
-def test_host(name):
-    result = subprocess.run([PROGRAM, name], check=False, capture_output=True, text=True,
+@pytest.mark.parametrize(("kind", "name"), list_tests())
+def test_host(kind, name):
+    result = subprocess.run([PROGRAMS[kind], name], check=False, capture_output=True, text=True,
                             errors="replace", timeout=LIMIT_S)
     output = result.stdout + result.stderr
     assert result.returncode == 0, output
