@@ -269,6 +269,55 @@ size_t buffer_chain_size(const struct buffer_chain_buffer *buffer)
         return BUFFER_CHAIN_RAW_DATA_BYTES - buffer->reserved_bytes;
 }
 
+/* ---- spans ---- */
+
+/* The buffer in the page behind `node`, a node of chain->used_pages. */
+static struct buffer_chain_buffer *buffer_of_node(const struct buffer_chain *chain,
+                                                  struct list_node *node)
+{
+        return checked(pmm_page_va(cache_of(chain)->pmm, vm_page_from_node(node)));
+}
+
+zx_status_t buffer_chain_spans_begin(struct buffer_chain_spans *spans,
+                                     const struct buffer_chain *chain, uint64_t offset,
+                                     size_t bytes)
+{
+        uint64_t length = buffer_chain_length(chain);
+        struct list_node *node = chain->used_pages.next;
+        if (offset > length || bytes > length - offset)
+                return ZX_ERR_OUT_OF_RANGE;
+
+        /* Without bytes the offset may lie behind the last buffer: nobody looks there. */
+        while (bytes > 0) {
+                size_t size = buffer_chain_size(buffer_of_node(chain, node));
+                if (offset < size) /* ends: the length is in buffers [B3] */
+                        break;
+                offset -= size;
+                node = node->next;
+        }
+        *spans = (struct buffer_chain_spans){chain, node, offset, bytes};
+        return ZX_OK;
+}
+
+bool buffer_chain_spans_next(struct buffer_chain_spans *spans, struct buffer_chain_span *span)
+{
+        if (spans->bytes_left == 0)
+                return false;
+        struct buffer_chain_buffer *buffer = buffer_of_node(spans->chain, spans->node);
+        size_t left_here = buffer_chain_size(buffer) - spans->offset;
+        size_t in_page = offsetof(struct buffer_chain_buffer, raw_data) + buffer->reserved_bytes +
+                         spans->offset;
+        span->pa = vm_page_from_node(spans->node)->pa + in_page;
+        span->va = (char *)buffer + in_page;
+        span->bytes = min_u64(spans->bytes_left, left_here);
+        spans->bytes_left -= span->bytes;
+        spans->node = spans->node->next;
+        spans->offset = 0;
+        return true;
+}
+
+/* ---- validity ---- */
+
 bool buffer_chain_valid(const struct buffer_chain *chain)
 {
         const struct pmm *pmm = cache_of(chain)->pmm;
