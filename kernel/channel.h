@@ -37,8 +37,9 @@
  *             refused with ZX_ERR_SHOULD_WAIT when there is none; 1750: the hook `warning`, once
  *             each time it is reached
  * Facts       spec/zircon-objects.md, 5. Unlike there: the limit holds unless a hook says otherwise
- *             (there the message is queued all the same), and a packet that was not taken stays its
- *             writer's (there it is lost) */
+ *             (there the message is queued all the same), a packet that was not taken stays its
+ *             writer's (there it is lost), and both ends may call at the same time (there both
+ *             count from the same number, so that a request can pass for an answer) */
 #ifndef KERNEL_CHANNEL_H
 #define KERNEL_CHANNEL_H
 
@@ -56,7 +57,8 @@
 
 #define CHANNEL_PENDING_MAX 3500u
 #define CHANNEL_PENDING_WARNING 1750u
-/* Transaction ids of channel_call have this bit; 1 .. 0x7fffffff are the users'; 0 is none. */
+/* Transaction ids of channel_call have this bit; 1 .. 0x7fffffff are the users'; 0 is none. Bit 0 is
+ * the number of the end, so that no request of one end looks like an answer to the other. */
 #define CHANNEL_TXID_KERNEL_BIT 31
 /* The owner of a fresh end, of ends that only the kernel uses, and of one that is in a message: the
  * number that no program has. */
@@ -74,8 +76,7 @@ struct channel_ops {
          *            status
          *   order    the channel reads *done with acquire itself; not locked */
         zx_status_t (*wait)(const atomic_uint *done, uint64_t deadline_ns);
-        /* *done of that waiter has just become 1. The waiter's memory may be gone already. Not
-         * locked. */
+        /* *done of that waiter has just become 1; its memory may be gone already. Locked. */
         void (*wake)(uint32_t waiter);
         /* May be NULL. `pending` messages now wait at `end`. Locked. */
         void (*warning)(struct channel_end *end, uint32_t pending);
@@ -92,7 +93,7 @@ struct channel_end {
         uint64_t owner;
         uint32_t message_count;
         uint32_t message_count_max; /* ever */
-        uint32_t txid_next;         /* without CHANNEL_TXID_KERNEL_BIT */
+        uint32_t call_count;        /* for ids; wraps */
         bool closed;
 };
 
