@@ -10,7 +10,7 @@
 /* Where every chain of this kernel gets its pages; valid after buffer_chain_boot. */
 extern struct page_cache kernel_buffer_chain_cache;
 
-/* After memory_init, cmdline_parse and cpu_start_all; once. */
+/* After memory_init, cmdline_parse and cpu_start_finish; once. */
 void buffer_chain_boot(void);
 
 /* For when memory is short: every CPU gives its stock back to the pmm.

@@ -255,32 +255,41 @@ static void free_run(uint64_t pa, uint64_t page_count)
         pmm_free_wired_range(&kernel_pmm, pa, page_count);
 }
 
-void cpu_start_all(void)
+static uint32_t wanted_count(void)
+{
+        return (uint32_t)min_u64(acpi_info()->cpu_count, cpus_wanted);
+}
+
+void cpu_start_begin(void)
 {
         const struct acpi_info *acpi = acpi_info();
         const struct arch_smp_config config = {
                 .trampoline_pa = memory_trampoline_pa(),
                 .apic_ids = acpi->cpu_apic_ids,
-                .apic_id_count = (uint32_t)min_u64(acpi->cpu_count, cpus_wanted),
+                .apic_id_count = wanted_count(),
                 .entry = idle,
                 .alloc_run = alloc_run,
                 .free_run = free_run,
                 .source = &memory_table_source,
         };
-        struct arch_cpu_summary summary;
-        uint32_t count;
 
         for (uint32_t cpu = 0; cpu < max_u64(config.apic_id_count, 1); cpu++) {
                 spinlock_init(&queues[cpu].lock, "work queue");
                 list_init(&queues[cpu].work);
         }
-        count = arch_smp_start(&config);
+        arch_smp_begin(&config);
+}
+
+void cpu_start_finish(void)
+{
+        struct arch_cpu_summary summary;
+        uint32_t count = arch_smp_finish(free_run);
+
         __atomic_store_n(&running_count, count, __ATOMIC_RELAXED);
         if (count > 1)
                 log_line("cpu: %u CPUs run", count);
-        if (count < config.apic_id_count)
-                log_line("cpu: %u of %u CPUs did not start", config.apic_id_count - count,
-                         config.apic_id_count);
+        if (count < wanted_count())
+                log_line("cpu: %u of %u CPUs did not start", wanted_count() - count, wanted_count());
         for (uint32_t cpu = 1; cpu < count; cpu++) {
                 arch_cpu_summary(cpu, &summary);
                 if (summary.tsc_corrected)

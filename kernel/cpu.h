@@ -43,10 +43,12 @@
 
 #define CPU_COUNT_MAX ARCH_CPU_COUNT_MAX
 
-/* Starts all other CPUs and waits until each runs its idle loop, at most a fraction of a second in all; says
- * on the console who did not come. On a machine with one CPU it does nothing. Once; needs acpi_init,
- * memory_init, interrupts and the clock. Context: boot CPU. */
-void cpu_start_all(void);
+/* Starts all other CPUs, which come while the boot goes on. On a machine with one CPU it does nothing.
+ * Once; needs acpi_init, memory_init and interrupts. Context: boot CPU. */
+void cpu_start_begin(void);
+/* Waits until each runs its idle loop, some seconds at most; says on the console who did not come. Once,
+ * after time_init. Context: boot CPU. */
+void cpu_start_finish(void);
 
 /* The CPU that calls: 0 .. cpu_count() - 1. Any context, from the first line of kernel_main on. The answer
  * stays true because nothing moves between CPUs. */
@@ -55,7 +57,7 @@ static inline uint32_t cpu_current(void)
         return arch_cpu_index();
 }
 
-/* CPUs that run; 1 until cpu_start_all has returned, then constant. */
+/* CPUs that run; 1 until cpu_start_finish has returned, then constant. */
 uint32_t cpu_count(void);
 
 /* ---- work ---- */

@@ -54,10 +54,11 @@ NORETURN void kernel_main(const struct boot_info *boot_info)
         acpi_init(boot_info->rsdp_pa);
         boot_report_step("acpi");
         interrupts_init();
+        cpu_start_begin();
         boot_report_step("interrupts");
         time_init(boot_info->tsc_entry);
         boot_report_step("clock");
-        cpu_start_all();
+        cpu_start_finish();
         boot_report_step("cpus");
         watchdog_init();
         buffer_chain_boot();

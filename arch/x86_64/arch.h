@@ -218,19 +218,24 @@ struct arch_smp_config {
         void (*free_run)(uint64_t pa, uint64_t page_count);
         const struct arch_table_source *source;
 };
-/* Starts them all at once (INIT, start-up interrupts) and waits until each has reached `entry`.
- *   returns  how many CPUs run, this one included: their numbers are 0 .. that - 1. One that did not come in
- *            time, or for which there was no memory, has no number and stays halted if it comes later.
- * Once, with interrupts and the clock working. A machine with one CPU: 1, nothing is touched. */
-uint32_t arch_smp_start(const struct arch_smp_config *config);
-/* CPUs that run; 1 until arch_smp_start has returned. */
+/* Prepares them and sends INIT and start-up interrupts to all of them at once; they come while the
+ * caller goes on. Once, after arch_irq_init. A machine with one CPU: nothing is touched. */
+void arch_smp_begin(const struct arch_smp_config *config);
+/* Waits until each has reached `entry`. Once, after arch_smp_begin, arch_clock_init and
+ * arch_timer_init.
+ *   free_run  as in the config
+ *   returns   how many CPUs run, this one included: their numbers are 0 .. that - 1. One that did not
+ *             come in time, or for which there was no memory, has no number and stays halted if it
+ *             comes later */
+uint32_t arch_smp_finish(void (*free_run)(uint64_t pa, uint64_t page_count));
+/* CPUs that run; 1 until arch_smp_finish has returned. */
 uint32_t arch_cpu_count(void);
 
 struct arch_cpu_summary {
         uint32_t apic_id;
         bool tsc_corrected;      /* its time stamp counter was seen outside the boot CPU's two readings */
         int64_t tsc_offset;      /* what is added to it, in ticks; 0 unless corrected */
-        uint64_t start_ns;       /* from the first start-up interrupt until it was in C */
+        uint64_t start_ns;       /* from INIT until it was known to run */
         uint64_t timer_count;    /* calls of its timer handler */
         uint64_t interrupt_count; /* wake-ups from other CPUs */
         uint64_t shootdown_count; /* requests that it has answered */
@@ -307,7 +312,7 @@ uint64_t arch_ticks_to_ns(uint64_t ticks);
  * at once), in interrupt context. Arming again replaces the deadline; UINT64_MAX disarms. */
 uint64_t arch_clock_ns(void); /* nanoseconds since boot_info.tsc_entry */
 typedef void (*arch_timer_handler)(void);
-/* Needs arch_irq_init and arch_clock_init. ZX_ERR_NOT_SUPPORTED: no local APIC. Every CPU that arch_smp_start
+/* Needs arch_irq_init and arch_clock_init. ZX_ERR_NOT_SUPPORTED: no local APIC. Every CPU that arch_smp_begin
  * starts gets a timer of its own, with the same handler, which runs on the CPU whose deadline has come. */
 zx_status_t MUST_CHECK arch_timer_init(arch_timer_handler handler);
 /* Static text for the log: "tsc-deadline", "lapic one-shot", "none"; its counts in a second in `hz`, may be

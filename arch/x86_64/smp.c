@@ -3,11 +3,13 @@
 /* smp — starts all CPUs at once, wakes them, stops them. See smp.h for the per-CPU area.
  *
  *   boot CPU                                  each other CPU
- *     area, stacks, trampoline
- *     INIT to all; start-up interrupt to all    trampoline -> smp_entry64 -> smp_started
- *     wait for EXPECTED -> ARRIVED  <-------------   its own tables, GS, APIC, timer
- *     number those that came
- *     go  ------------------------------------->   entry()
+ *     begin: area, stacks, trampoline
+ *            INIT and start-up interrupt -----> trampoline -> smp_entry64 -> smp_started:
+ *     ...    (the clock is calibrated)             descriptors, tables, APIC
+ *     finish: wait until all ARRIVED <----------
+ *            number those that came
+ *            go  ------------------------------>   time stamp, shoot-downs, timer
+ *            wait until all are on line <------    entry()
  *
  * A CPU that comes too late finds its state ABANDONED and halts for good.
  * Facts: Intel SDM 3, 8.4.4.1 (the waits between INIT and start-up interrupts are for CPUs of the last
@@ -24,7 +26,8 @@
 #include "base/bytes.h"
 
 #define TRAMPOLINE_END_PA MIB
-#define ARRIVE_NS_MAX 1000000000ull
+#define ARRIVE_NS_MAX 2000000000ull
+#define ON_LINE_NS_MAX 10000000000ull /* from there on only a bug keeps a CPU away */
 #define SECOND_START_UP_NS 10000000u /* so long without an answer: the first may have been lost */
 #define INIT_NS_BARE_METAL 10000000u
 #define STOP_NS_MAX 100000000u
@@ -57,6 +60,10 @@ _Atomic uint64_t smp_online = 1;
 static struct arch_cpu *cpus[ARCH_CPU_COUNT_MAX] = {&smp_boot_cpu};
 static uint32_t cpu_count = 1;
 static atomic_bool go;
+static atomic_uint started_count; /* of those after `go` */
+static uint64_t start_tables_pa;
+static uint32_t start_up_command;
+static uint64_t init_tsc; /* when INIT was sent */
 static void (*entry)(void);
 
 struct arch_cpu *smp_cpu(uint32_t index)
@@ -95,23 +102,29 @@ void smp_started(struct smp_start *start)
         struct arch_cpu *cpu = start->cpu;
         uint32_t expected = START_EXPECTED;
 
-        cpu->tsc_seen = arch_ticks();
-        /* release: pairs with the acquire in wait_for_arrivals */
-        if (!atomic_compare_exchange_strong_explicit(&start->state, &expected, START_ARRIVED,
-                                                     memory_order_release, memory_order_relaxed))
-                halt_for_good();
-        while (!atomic_load_explicit(&go, memory_order_acquire)) /* pairs with the release in let_go */
-                arch_pause();
-
         smp_set_this(cpu);
         cpu_init_this();
         cpu_write_cr3(paging_root_pa());
+        paging_drop_all();
+        apic_init_this();
+        /* release: pairs with the acquire in missing_count */
+        if (!atomic_compare_exchange_strong_explicit(&start->state, &expected, START_ARRIVED,
+                                                     memory_order_release, memory_order_relaxed))
+                halt_for_good();
+        /* acquire: pairs with the release in let_go, which wakes us. A host with few processors needs
+         * them for the boot CPU meanwhile. */
+        while (!atomic_load_explicit(&go, memory_order_acquire)) {
+                arch_wait_for_interrupt();
+                (void)arch_interrupts_disable();
+        }
+
+        cpu->tsc_seen = arch_ticks();
         /* In this order, and seq_cst: whoever changes tables from now on asks us; what was changed before is
          * what we read after the drop. Pairs with the fence in arch_tlb_flush. */
         atomic_fetch_or_explicit(&smp_online, BIT_MASK(cpu->index), memory_order_seq_cst);
         paging_drop_all();
-        apic_init_this();
         timer_init_this();
+        atomic_fetch_add_explicit(&started_count, 1, memory_order_release); /* to all_on_line */
         entry();
         halt_for_good();
 }
@@ -221,59 +234,30 @@ static void build_trampoline(uint64_t page_pa, uint64_t tables_pa)
 
 /* ---- starting ---- */
 
-static void wait_ns(uint64_t duration_ns)
-{
-        uint64_t end_ns = arch_clock_ns() + duration_ns;
-
-        while (arch_clock_ns() < end_ns)
-                arch_pause();
-}
-
 static void send_to_expected(uint32_t command)
 {
         for (uint32_t i = 0; i < smp_start_count; i++)
-                if (atomic_load_explicit(&smp_start_table[i].state, memory_order_relaxed) == START_EXPECTED)
+                if (atomic_load_explicit(&smp_start_table[i].state, memory_order_relaxed) ==
+                    START_EXPECTED)
                         lapic_send(smp_start_table[i].apic_id, command);
 }
 
-/* The counter of a CPU that ran between our two readings lies between them, or it does not run with ours. */
-static void compare_counters(struct arch_cpu *cpu, uint64_t before, uint64_t after)
-{
-        if (cpu->tsc_seen >= before && cpu->tsc_seen <= after)
-                return;
-        cpu->tsc_offset = (int64_t)(before + (after - before) / 2 - cpu->tsc_seen);
-        cpu->tsc_corrected = true;
-}
-
-/* Looks once at those that are still expected; returns how many there are. */
-static uint32_t note_arrivals(uint64_t start_tsc, bool noted[])
+static uint32_t missing_count(void)
 {
         uint32_t missing = 0;
 
-        for (uint32_t i = 0; i < smp_start_count; i++) {
-                struct smp_start *start = &smp_start_table[i];
-                if (noted[i])
-                        continue;
-                if (atomic_load_explicit(&start->state, memory_order_acquire) == START_EXPECTED) {
-                        missing++;
-                        continue;
-                }
-                uint64_t now = arch_ticks();
-                noted[i] = true;
-                start->cpu->start_ns = arch_ticks_to_ns(now - start_tsc);
-                compare_counters(start->cpu, start_tsc, now);
-        }
+        for (uint32_t i = 0; i < smp_start_count; i++)
+                missing += atomic_load_explicit(&smp_start_table[i].state, memory_order_acquire) ==
+                           START_EXPECTED;
         return missing;
 }
 
-static void wait_for_arrivals(uint32_t start_up_command)
+static void wait_for_arrivals(void)
 {
-        bool noted[ARCH_CPU_COUNT_MAX] = {false};
         bool again = false;
-        uint64_t start_tsc = arch_ticks(), start_ns = arch_clock_ns();
+        uint64_t start_ns = arch_clock_ns();
 
-        send_to_expected(start_up_command);
-        while (note_arrivals(start_tsc, noted) != 0) {
+        while (missing_count() != 0) {
                 uint64_t waited_ns = arch_clock_ns() - start_ns;
                 if (waited_ns > ARRIVE_NS_MAX)
                         return;
@@ -321,49 +305,76 @@ static void tlb_interrupt(void *context)
         arch_tlb_poll();
 }
 
-/* Waits until all that were numbered take part in shoot-downs; they have nothing to wait for on the way. */
-static bool all_on_line(void)
+/* The counter of a CPU that ran between our two readings lies between them, or it does not run with
+ * ours. */
+static void compare_counters(struct arch_cpu *cpu, uint64_t before, uint64_t after)
 {
-        uint64_t all = UINT64_MAX >> (ARCH_CPU_COUNT_MAX - arch_cpu_count());
-        uint64_t deadline_ns = arch_clock_ns() + ARRIVE_NS_MAX;
-
-        while (atomic_load_explicit(&smp_online, memory_order_acquire) != all) {
-                if (arch_clock_ns() > deadline_ns)
-                        return false;
-                arch_pause();
-        }
-        return true;
+        cpu->start_ns = arch_ticks_to_ns(after - init_tsc);
+        if (cpu->tsc_seen >= before && cpu->tsc_seen <= after)
+                return;
+        cpu->tsc_offset = (int64_t)(before + (after - before) / 2 - cpu->tsc_seen);
+        cpu->tsc_corrected = true;
 }
 
-uint32_t arch_smp_start(const struct arch_smp_config *config)
+/* Lets those go that were numbered, and waits until all of them have said that they run. */
+static void let_go(void)
 {
-        uint64_t tables_pa;
+        uint64_t before = arch_ticks(), deadline_ns = arch_clock_ns() + ON_LINE_NS_MAX;
 
+        atomic_store_explicit(&go, true, memory_order_release); /* pairs with smp_started's acquire */
+        for (uint32_t cpu = 1; cpu < arch_cpu_count(); cpu++)
+                arch_cpu_wake(cpu);
+        while (atomic_load_explicit(&started_count, memory_order_acquire) != arch_cpu_count() - 1) {
+                if (arch_clock_ns() > deadline_ns)
+                        kernel_arch_panic("a CPU that had started does not go on");
+                arch_pause();
+        }
+        uint64_t after = arch_ticks();
+        for (uint32_t cpu = 1; cpu < arch_cpu_count(); cpu++)
+                compare_counters(cpus[cpu], before, after);
+}
+
+void arch_smp_begin(const struct arch_smp_config *config)
+{
         ASSERT(entry == NULL);
         entry = config->entry;
-        smp_boot_cpu.apic_id = lapic_is_ready() ? lapic_id() : 0;
-        if (!lapic_is_ready() || config->apic_id_count < 2 || config->trampoline_pa == 0)
-                return 1;
+        if (!lapic_is_ready())
+                return;
+        smp_boot_cpu.apic_id = lapic_id();
+        if (config->apic_id_count < 2 || config->trampoline_pa == 0)
+                return;
         ASSERT(config->trampoline_pa + PAGE_BYTES <= TRAMPOLINE_END_PA);
-        tables_pa = config->alloc_run(START_TABLES, true);
-        if (tables_pa == 0)
-                return 1;
+        start_tables_pa = config->alloc_run(START_TABLES, true);
+        if (start_tables_pa == 0)
+                return;
         apic_claim_vector(SMP_VECTOR_WAKE, "wake", wake_interrupt, NULL);
         apic_claim_vector(SMP_VECTOR_TLB, "tlb", tlb_interrupt, NULL);
         prepare_cpus(config);
-        build_start_tables(tables_pa); /* after the stacks were mapped: it copies the way to them */
-        build_trampoline(config->trampoline_pa, tables_pa);
+        build_start_tables(start_tables_pa); /* after the stacks: it copies the way to them */
+        build_trampoline(config->trampoline_pa, start_tables_pa);
+        start_up_command =
+                LAPIC_COMMAND_START_UP | (uint32_t)(config->trampoline_pa >> PAGE_BYTES_LOG2);
 
+        init_tsc = arch_ticks();
         send_to_expected(LAPIC_COMMAND_INIT);
-        if (!arch_cpu_has_hypervisor())
-                wait_ns(INIT_NS_BARE_METAL);
-        wait_for_arrivals(LAPIC_COMMAND_START_UP | (uint32_t)(config->trampoline_pa >> PAGE_BYTES_LOG2));
+        if (arch_cpu_has_hypervisor())
+                send_to_expected(start_up_command);
+}
+
+uint32_t arch_smp_finish(void (*free_run)(uint64_t pa, uint64_t page_count))
+{
+        if (smp_start_count == 0)
+                return 1;
+        if (!arch_cpu_has_hypervisor()) {
+                while (arch_ticks_to_ns(arch_ticks() - init_tsc) < INIT_NS_BARE_METAL)
+                        arch_pause();
+                send_to_expected(start_up_command);
+        }
+        wait_for_arrivals();
         uint32_t absent = number_arrivals();
-        atomic_store_explicit(&go, true, memory_order_release); /* pairs with the acquire in smp_started */
-        if (!all_on_line())
-                kernel_arch_panic("a CPU that had started does not go on");
+        let_go();
         if (absent == 0) /* else one may still walk them */
-                config->free_run(tables_pa, START_TABLES);
+                free_run(start_tables_pa, START_TABLES);
         return arch_cpu_count();
 }
 

@@ -2,7 +2,7 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* smp — the per-CPU area that GS points at, and what the files of arch/ share about several CPUs.
  *
- * Each CPU writes its own area; others read its counters, and arch_smp_start writes an area before its CPU
+ * Each CPU writes its own area; others read its counters, and arch_smp_begin writes an area before its CPU
  * runs. The boot CPU's area is static, those of the others lie in a page of their own.
  * For files of arch/ only, assembler sources included (they see the numbers).
  * Facts: Intel SDM 3, 8.4 (starting CPUs), 3.4.4.1 (GS base), 10.6 (interrupts between CPUs). */
