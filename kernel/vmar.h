@@ -14,7 +14,8 @@
  * lost comes back by the next fault. So nothing that takes something away can fail.
  *
  * A mapping knows one set of permissions. vmar_protect on a part of one makes pieces of it, and joins
- * neighbours again that differ in nothing: permissions may differ inside what one vmar_map made.
+ * them again when they differ in nothing any more: permissions may differ inside what one vmar_map made. What
+ * different calls made stays apart.
  *
  * Owner       vmar_space_init's caller gives the storage; regions and mappings live in slabs of the space. A
  *             struct vmar_handle counts as one reference on its region: from vmar_allocate or vmar_duplicate
@@ -167,6 +168,7 @@ struct vmar_space {
         uint64_t random_state;
         uint64_t region_count; /* alive, the root included */
         uint64_t mapping_count;
+        uint64_t map_count; /* vmar_map since the beginning */
         uint64_t fault_count; /* vmar_fault said ZX_OK */
 };
 
@@ -220,9 +222,9 @@ struct vmar_request {
  *    9  ACCESS_DENIED   SPECIFIC or UPPER_LIMIT in a parent without CAN_MAP_SPECIFIC
  *   10  INVALID_ARGS    it does not fit: offset or bytes beyond the parent; under a limit beyond the parent
  *   11  INVALID_ARGS    SPECIFIC: base + offset is not aligned as requested
- *   12  NO_MEMORY       for the region itself
- *   13  ALREADY_EXISTS  SPECIFIC: something is there
+ *   12  ALREADY_EXISTS  SPECIFIC: something is there
  *       NO_RESOURCES    not SPECIFIC: no gap is large enough
+ *   13  NO_MEMORY       for the region itself
  *
  *   child_out  out: one handle, with RIGHTS_VMAR_DEFAULT and READ, WRITE, EXECUTE as its CAN_MAP_* say
  *   base_out   out: where it begins; never 0; may be NULL

@@ -1,0 +1,862 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* Every operation of vmar.h: each row of each table of checks, each edge, and each page allocation refused.
+ *
+ * Host only for its size; tests/boot/vmar_test.c proves the same parts on real page tables. */
+#include "tests/host/vmar_bed.h"
+
+#define ALL_CAN (VMAR_CAN_MAP_MASK | VMAR_CAN_MAP_SPECIFIC)
+
+static struct vmo *make_vmo(struct test *t, uint64_t pages)
+{
+        struct vmo *vmo = NULL;
+        EXPECT_OK(vmo_create(&bed.pool, PAGES(pages), VMO_RESIZABLE, &vmo));
+        return vmo;
+}
+
+static uint64_t va_of(uint64_t page)
+{
+        return BED_BASE + PAGES(page);
+}
+
+/* ---- the space ---- */
+
+TEST(vmar, space_configurations_that_are_refused)
+{
+        bed_make_pmm(t, 16);
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, bed_make_space(0, PAGE_BYTES, 0, 0));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, bed_make_space(BED_BASE, 0, 0, 0));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, bed_make_space(BED_BASE + 1, PAGE_BYTES, 0, 0));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, bed_make_space(BED_BASE, PAGE_BYTES + 1, 0, 0));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS,
+                      bed_make_space(PAGE_BYTES, BIT_MASK(63), 0, 0)); /* a page over 2^63 */
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, bed_make_space(PAGE_BYTES, 0 - PAGE_BYTES, 0, 0));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, bed_make_space(BED_BASE, PAGE_BYTES, 37, 0));
+        REQUIRE_OK(bed_make_space(PAGE_BYTES, BIT_MASK(63) - PAGE_BYTES, 36, 0));
+        bed_end(t);
+}
+
+/* ---- handles ---- */
+
+BED_TEST(vmar, handles)
+{
+        struct vmar_handle child, copy, none = {NULL};
+        struct vmar_info info;
+
+        REQUIRE_OK(bed_region_at(bed.root, 2, 4, &child));
+        EXPECT_EQ(child.rights, RIGHTS_VMAR_DEFAULT | RIGHT_READ | RIGHT_WRITE);
+        EXPECT_OK(vmar_get_info(child, &info));
+        EXPECT_EQ(info.base, va_of(2));
+        EXPECT_EQ(info.bytes, PAGES(4));
+        EXPECT_TRUE(info.alive);
+        EXPECT_STATUS(ZX_ERR_BAD_HANDLE, vmar_get_info(none, &info));
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED,
+                      vmar_get_info((struct vmar_handle){child.vmar, RIGHT_READ}, &info));
+
+        EXPECT_STATUS(ZX_ERR_BAD_HANDLE, vmar_duplicate(none, RIGHT_SAME, &copy));
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED,
+                      vmar_duplicate((struct vmar_handle){child.vmar, RIGHT_READ}, RIGHT_SAME, &copy));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_duplicate(child, RIGHT_EXECUTE, &copy));
+        REQUIRE_OK(vmar_duplicate(child, RIGHT_READ | RIGHT_INSPECT, &copy));
+        EXPECT_PTR_EQ(copy.vmar, child.vmar);
+        EXPECT_EQ(copy.rights, RIGHT_READ | RIGHT_INSPECT);
+
+        vmar_close(child); /* the addresses stay taken, the other handle stays good */
+        vmar_close(none);
+        EXPECT_TREE("2-6{}");
+        EXPECT_STATUS(ZX_ERR_ALREADY_EXISTS, bed_region_at(bed.root, 3, 1, &child));
+        EXPECT_OK(vmar_destroy(copy));
+        EXPECT_OK(vmar_get_info(copy, &info));
+        EXPECT_FALSE(info.alive);
+        vmar_close(copy);
+        EXPECT_TREE("");
+}
+
+BED_TEST(vmar, everything_on_a_dead_region_is_bad_state)
+{
+        struct vmar_handle dead, grandchild, child;
+        struct vmo *vmo = make_vmo(t, 1);
+        uint64_t va;
+        struct vmar_map_request map = {.options = RW, .bytes = PAGE_BYTES, .vmo = {vmo, RIGHTS_ALL}};
+        struct vmar_request allocate = {.bytes = PAGE_BYTES};
+
+        REQUIRE_OK(bed_region_at(bed.root, 0, 16, &dead));
+        REQUIRE_OK(bed_region_at(dead, 4, 4, &grandchild));
+        REQUIRE_OK(bed_map_at(grandchild, 0, 1, vmo));
+        EXPECT_OK(vmar_fault(&bed.space, va_of(4), VMAR_FAULT_WRITE));
+        EXPECT_TRUE(bed_shown(va_of(4)));
+        EXPECT_EQ(bed.space.region_count, 3);
+        REQUIRE_OK(vmar_destroy(dead)); /* with what is in it */
+        EXPECT_FALSE(bed_shown(va_of(4)));
+        EXPECT_EQ(bed.space.region_count, 1);
+        EXPECT_EQ(bed.space.mapping_count, 0);
+        for (unsigned i = 0; i < 2; i++) {
+                struct vmar_handle handle = i == 0 ? dead : grandchild;
+                EXPECT_STATUS(ZX_ERR_BAD_STATE, vmar_allocate(handle, &allocate, &child, NULL));
+                EXPECT_STATUS(ZX_ERR_BAD_STATE, vmar_map(handle, &map, &va));
+                EXPECT_STATUS(ZX_ERR_BAD_STATE, vmar_unmap(handle, va_of(4), PAGE_BYTES));
+                EXPECT_STATUS(ZX_ERR_BAD_STATE, vmar_protect(handle, 0, va_of(4), PAGE_BYTES));
+                EXPECT_STATUS(ZX_ERR_BAD_STATE,
+                              vmar_op_range(handle, VMAR_OP_MAP_RANGE, va_of(4), PAGE_BYTES));
+                EXPECT_STATUS(ZX_ERR_BAD_STATE, vmar_destroy(handle));
+                vmar_close(handle);
+        }
+        EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, vmar_destroy(bed.root));
+        EXPECT_TREE("");
+        REQUIRE_OK(bed_map_at(bed.root, 0, 16, vmo)); /* the addresses are free again */
+        vmo_put(vmo);
+}
+
+BED_TEST(vmar, no_handle_is_bad_handle)
+{
+        struct vmar_handle none = {NULL}, child;
+        struct vmo *vmo = make_vmo(t, 1);
+        struct vmar_map_request map = {.options = RW, .bytes = PAGE_BYTES, .vmo = {vmo, RIGHTS_ALL}};
+        uint64_t va;
+
+        EXPECT_STATUS(ZX_ERR_BAD_HANDLE,
+                      vmar_allocate(none, &(struct vmar_request){.bytes = 1}, &child, NULL));
+        EXPECT_STATUS(ZX_ERR_BAD_HANDLE, vmar_map(none, &map, &va));
+        map.vmo.vmo = NULL;
+        EXPECT_STATUS(ZX_ERR_BAD_HANDLE, vmar_map(bed.root, &map, &va));
+        EXPECT_STATUS(ZX_ERR_BAD_HANDLE, vmar_unmap(none, 1, 0));
+        EXPECT_STATUS(ZX_ERR_BAD_HANDLE, vmar_protect(none, BIT_MASK(20), 1, 0));
+        EXPECT_STATUS(ZX_ERR_BAD_HANDLE, vmar_op_range(none, 99, 1, 0));
+        EXPECT_STATUS(ZX_ERR_BAD_HANDLE, vmar_destroy(none));
+        vmo_put(vmo);
+}
+
+/* ---- allocate: the table of checks ---- */
+
+/* Each row breaks the rule of its number; where it can, also a later one, which must not win. */
+BED_TEST(vmar, allocate_checks_in_order)
+{
+        const uint64_t P = PAGE_BYTES, end = BED_WINDOW_PAGES * P;
+        const uint32_t S = VMAR_SPECIFIC, L = VMAR_OFFSET_IS_UPPER_LIMIT, all = UINT32_MAX;
+        struct vmar_handle narrow, small, child = {NULL};
+        struct {
+                struct vmar_handle *parent;
+                uint32_t rights, options;
+                uint64_t offset, bytes;
+                zx_status_t status;
+        } rows[] = {
+                {&bed.root, RIGHT_WRITE, VMAR_CAN_MAP_READ | VMAR_PERM_READ, 0, P, ZX_ERR_ACCESS_DENIED},
+                {&bed.root, RIGHT_READ, VMAR_CAN_MAP_WRITE, 0, 1, ZX_ERR_ACCESS_DENIED},
+                {&bed.root, RIGHT_READ, VMAR_CAN_MAP_EXECUTE, 0, 1, ZX_ERR_ACCESS_DENIED},
+                {&bed.root, all, VMAR_PERM_READ, 0, P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, VMAR_PERM_WRITE, 0, P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, VMAR_PERM_EXECUTE, 0, P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, 1u << 15, 0, P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, 1u << 23, 0, P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, VMAR_ALIGN(1), 0, P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, VMAR_ALIGN(9), 0, P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, VMAR_ALIGN(33), 0, P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, VMAR_ALIGN(255), 0, P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, 0, 0, P + 1, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, VMAR_SPECIFIC_OVERWRITE, 0, P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, VMAR_MAP_RANGE, 0, P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, VMAR_REQUIRE_NON_RESIZABLE, 0, P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, VMAR_ALLOW_FAULTS, 0, P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, VMAR_PERM_READ_IF_XOM_UNSUPPORTED, 0, P, ZX_ERR_INVALID_ARGS},
+                {&narrow, all, VMAR_CAN_MAP_WRITE, 0, 0, ZX_ERR_INVALID_ARGS}, /* 6 before 7 */
+                {&narrow, all, VMAR_CAN_MAP_WRITE | S | L, 1, P, ZX_ERR_ACCESS_DENIED},
+                {&narrow, all, VMAR_CAN_MAP_EXECUTE, 0, P, ZX_ERR_ACCESS_DENIED},
+                {&narrow, all, S | L, 0, P, ZX_ERR_INVALID_ARGS}, /* 8 before 9 */
+                {&narrow, all, 0, P, P, ZX_ERR_INVALID_ARGS},
+                {&narrow, all, S, 1, P, ZX_ERR_INVALID_ARGS},
+                {&narrow, all, S, 0, 100 * P, ZX_ERR_ACCESS_DENIED}, /* 9 before 10 */
+                {&narrow, all, L, 8 * P, P, ZX_ERR_ACCESS_DENIED},
+                {&bed.root, all, S, end, P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, S, end - P, 2 * P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, S, P, 0 - P, ZX_ERR_INVALID_ARGS}, /* offset + bytes wraps */
+                {&bed.root, all, 0, 0, end + P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, L, end + P, P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, L, P, 2 * P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, S | VMAR_ALIGN(13), P, P, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, S | VMAR_ALIGN(16), 8 * P, P, ZX_ERR_INVALID_ARGS}, /* 11 before 12 */
+                {&bed.root, all, S, 8 * P, P, ZX_ERR_ALREADY_EXISTS},
+                {&bed.root, all, S, 7 * P, 2 * P, ZX_ERR_ALREADY_EXISTS},
+                {&bed.root, all, S, 15 * P, 2 * P, ZX_ERR_ALREADY_EXISTS},
+                {&small, all, 0, 0, 3 * P, ZX_ERR_NO_RESOURCES},
+                {&small, all, L, 2 * P, 2 * P, ZX_ERR_NO_RESOURCES},
+                {&small, all, VMAR_ALIGN(14), 0, P, ZX_ERR_NO_RESOURCES},
+        };
+
+        /* Pages 8..16 without CAN_MAP_SPECIFIC; 20..24 of which 21 is taken. */
+        REQUIRE_OK(vmar_allocate(bed.root,
+                                 &(struct vmar_request){S | VMAR_CAN_MAP_READ, 8 * P, 8 * P}, &narrow,
+                                 NULL));
+        REQUIRE_OK(bed_region_at(bed.root, 20, 4, &small));
+        REQUIRE_OK(bed_region_at(small, 0, 2, &child));
+        vmar_close(child);
+        for (unsigned i = 0; i < ARRAY_COUNT(rows); i++) {
+                struct vmar_handle parent = {rows[i].parent->vmar, rows[i].rights};
+                struct vmar_request request = {rows[i].options, rows[i].offset, rows[i].bytes};
+                zx_status_t status = vmar_allocate(parent, &request, &child, NULL);
+                EXPECT_AT_(t, status == rows[i].status, __FILE__, __LINE__, "row %u: got %s", i,
+                           zx_status_name(status));
+        }
+        EXPECT_TREE("8-16{} 20-24{20-22{}}");
+        vmar_close(narrow);
+        vmar_close(small);
+}
+
+BED_TEST(vmar, allocate_gives_what_was_asked_for)
+{
+        struct vmar_handle child, inner;
+        uint64_t base;
+
+        REQUIRE_OK(vmar_allocate(bed.root, &(struct vmar_request){
+                VMAR_CAN_MAP_READ | VMAR_CAN_MAP_EXECUTE | VMAR_ALIGN(10), 0, PAGES(3)}, &child, &base));
+        EXPECT_EQ(base, BED_BASE); /* an alignment below a page is a page */
+        EXPECT_EQ(child.rights, RIGHTS_VMAR_DEFAULT | RIGHT_READ | RIGHT_EXECUTE);
+        /* CAN_MAP_SPECIFIC is not checked against the parent, and is not inherited. */
+        REQUIRE_OK(vmar_allocate(child, &(struct vmar_request){VMAR_CAN_MAP_SPECIFIC, 0, PAGES(3)}, &inner,
+                                 NULL));
+        EXPECT_EQ(inner.rights, RIGHTS_VMAR_DEFAULT);
+        vmar_close(child);
+        vmar_close(inner);
+        REQUIRE_OK(vmar_allocate(bed.root,
+                                 &(struct vmar_request){VMAR_SPECIFIC | VMAR_ALIGN(20), MIB, PAGES(1)},
+                                 &child, &base));
+        EXPECT_EQ(base, BED_BASE + MIB);
+        vmar_close(child);
+        EXPECT_TREE("0-3{0-3{}} 256-257{}");
+}
+
+/* ---- map: the table of checks ---- */
+
+BED_TEST(vmar, map_checks_in_order)
+{
+        const uint64_t P = PAGE_BYTES;
+        const uint32_t S = VMAR_SPECIFIC, O = VMAR_SPECIFIC_OVERWRITE, R = VMAR_PERM_READ,
+                       W = VMAR_PERM_WRITE, X = VMAR_PERM_EXECUTE, all = UINT32_MAX;
+        struct vmo *vmo = make_vmo(t, 4), *fixed;
+        struct vmar_handle readable, child;
+        uint64_t va = 0;
+        struct {
+                struct vmar_handle *region;
+                uint32_t region_rights, vmo_rights, options;
+                uint64_t offset, bytes, vmo_offset;
+                zx_status_t status;
+        } rows[] = {
+                {&bed.root, all, all & ~RIGHT_MAP, W, 0, P, 0, ZX_ERR_ACCESS_DENIED}, /* 2 before 3 */
+                {&bed.root, all, all, W, 0, P, 0, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, all, X, 0, P, 0, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, all, R | 1u << 15, 0, P, 0, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, all, R | VMAR_ALIGN(9), 0, P, 0, ZX_ERR_INVALID_ARGS},
+                {&bed.root, 0, all, W, 0, P, 0, ZX_ERR_INVALID_ARGS}, /* 3 before 6 */
+                {&bed.root, 0, all, R | O | VMAR_MAP_RANGE, 0, P, 0, ZX_ERR_INVALID_ARGS},
+                {&bed.root, 0, all, R | VMAR_CAN_MAP_READ, 0, P, 0, ZX_ERR_INVALID_ARGS},
+                {&bed.root, 0, all, R | VMAR_CAN_MAP_WRITE, 0, P, 0, ZX_ERR_INVALID_ARGS},
+                {&bed.root, 0, all, R | VMAR_CAN_MAP_EXECUTE, 0, P, 0, ZX_ERR_INVALID_ARGS},
+                {&bed.root, RIGHT_WRITE, all, R | VMAR_REQUIRE_NON_RESIZABLE, 0, P, 0,
+                 ZX_ERR_ACCESS_DENIED}, /* 6 before 7 */
+                {&bed.root, RIGHT_READ, all, R | W, 0, P, 0, ZX_ERR_ACCESS_DENIED},
+                {&bed.root, RIGHT_READ, all, R | X, 0, P, 0, ZX_ERR_ACCESS_DENIED},
+                {&bed.root, all, RIGHT_MAP | RIGHT_WRITE, R, 0, P, 0, ZX_ERR_ACCESS_DENIED},
+                {&bed.root, all, RIGHT_MAP | RIGHT_READ, R | W, 0, P, 0, ZX_ERR_ACCESS_DENIED},
+                {&bed.root, all, RIGHT_MAP | RIGHT_READ, R | X, 0, P, 0, ZX_ERR_ACCESS_DENIED},
+                {&bed.root, RIGHT_WRITE, all, VMAR_PERM_READ_IF_XOM_UNSUPPORTED, 0, P, 0,
+                 ZX_ERR_ACCESS_DENIED},
+                {&bed.root, all, all, R | VMAR_REQUIRE_NON_RESIZABLE | VMAR_COMPACT, 0, P, 0,
+                 ZX_ERR_NOT_SUPPORTED}, /* 7 before 8 */
+                {&readable, all, all, R | W | VMAR_COMPACT, 0, P, 0, ZX_ERR_INVALID_ARGS},
+                {&readable, all, all, R | W | VMAR_CAN_MAP_SPECIFIC, 0, P, 0, ZX_ERR_INVALID_ARGS},
+                {&readable, all, all, R | W, 0, P, 1, ZX_ERR_ACCESS_DENIED}, /* 9 before 10 */
+                {&readable, all, all, R | X, 0, P, 1, ZX_ERR_ACCESS_DENIED},
+                {&bed.root, all, all, R, 0, UINT64_MAX, 1, ZX_ERR_INVALID_ARGS}, /* 10 before 11 */
+                {&bed.root, all, all, R | S, 1, UINT64_MAX, 0, ZX_ERR_OUT_OF_RANGE},
+                {&bed.root, all, all, R | S, 1, 2 * P, 0 - P, ZX_ERR_OUT_OF_RANGE}, /* 11 before 12 */
+                {&bed.root, all, all, R, 0, 0, 0, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, all, R | S | VMAR_OFFSET_IS_UPPER_LIMIT, 0, P, 0, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, all, R | O | VMAR_OFFSET_IS_UPPER_LIMIT, 0, P, 0, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, all, R, P, P, 0, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, all, R | S, 1, P, 0, ZX_ERR_INVALID_ARGS},
+                {&readable, all, all, R | S, 0, 99 * P, 0, ZX_ERR_ACCESS_DENIED},
+                {&readable, all, all, R | O, 0, 99 * P, 0, ZX_ERR_ACCESS_DENIED},
+                {&readable, all, all, R | VMAR_OFFSET_IS_UPPER_LIMIT, 0, 99 * P, 0, ZX_ERR_ACCESS_DENIED},
+                {&bed.root, all, all, R | S, PAGES(BED_WINDOW_PAGES), 1, 0, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, all, R | S, PAGES(BED_WINDOW_PAGES - 1), P + 1, 0, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, all, R | VMAR_OFFSET_IS_UPPER_LIMIT, P, P + 1, 0, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, all, R | O | VMAR_ALIGN(13), P, P, 0, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, all, R | S, 9 * P, P, 0, ZX_ERR_ALREADY_EXISTS},
+                {&bed.root, all, all, R | O, 9 * P, P, 0, ZX_ERR_INVALID_ARGS}, /* a region is there */
+                {&readable, all, all, R, 0, 5 * P, 0, ZX_ERR_INVALID_ARGS},
+                {&readable, all, all, R, 0, 4 * P, 0, ZX_ERR_NO_RESOURCES},
+        };
+
+        REQUIRE_OK(vmar_allocate(bed.root, &(struct vmar_request){S | VMAR_CAN_MAP_READ, 8 * P, 4 * P},
+                                 &readable, NULL));
+        REQUIRE_OK(vmar_allocate(readable, &(struct vmar_request){0, 0, P}, &child, NULL));
+        vmar_close(child);
+        for (unsigned i = 0; i < ARRAY_COUNT(rows); i++) {
+                struct vmar_handle region = {rows[i].region->vmar, rows[i].region_rights};
+                struct vmar_map_request request = {rows[i].options, rows[i].offset, rows[i].bytes,
+                                                   {vmo, rows[i].vmo_rights}, rows[i].vmo_offset};
+                zx_status_t status = vmar_map(region, &request, &va);
+                EXPECT_AT_(t, status == rows[i].status, __FILE__, __LINE__, "row %u: got %s", i,
+                           zx_status_name(status));
+        }
+        EXPECT_EQ(va, 0);
+        EXPECT_TREE("8-12{8-9{}}");
+        REQUIRE_OK(vmo_create(&bed.pool, P, 0, &fixed)); /* not resizable: fine */
+        EXPECT_OK(vmar_map(bed.root, &(struct vmar_map_request){R | VMAR_REQUIRE_NON_RESIZABLE |
+                                                                 VMAR_ALLOW_FAULTS, 0, 1,
+                                                                {fixed, RIGHTS_ALL}, 0}, &va));
+        EXPECT_EQ(va, BED_BASE);
+        vmar_close(readable);
+        vmo_put(vmo);
+        vmo_put(fixed);
+}
+
+TEST(vmar, write_and_execute_together_where_that_is_forbidden)
+{
+        uint64_t va;
+        struct vmo *vmo;
+        struct vmar_map_request map = {.options = RW | RX, .bytes = 1};
+
+        bed_make(t);
+        vmo = make_vmo(t, 1);
+        map.vmo = (struct vmo_handle){vmo, RIGHTS_ALL};
+        REQUIRE_OK(vmar_map(bed.root, &map, &va));
+        EXPECT_OK(vmar_unmap(bed.root, va, 1));
+        bed.space.forbid_write_execute = true;
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_map(bed.root, &map, &va));
+        map.options = RX;
+        REQUIRE_OK(vmar_map(bed.root, &map, &va));
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_protect(bed.root, RW | RX, va, 1));
+        EXPECT_OK(vmar_protect(bed.root, RW, va, 1)); /* one after the other is fine */
+        EXPECT_OK(vmar_protect(bed.root, VMAR_PERM_READ_IF_XOM_UNSUPPORTED | VMAR_PERM_EXECUTE, va, 1));
+        EXPECT_TREE("0-1rx");
+        vmo_put(vmo);
+        bed_end(t);
+}
+
+BED_TEST(vmar, a_mapping_keeps_its_vmo)
+{
+        struct vmo *vmo = make_vmo(t, 2);
+        uint64_t va, pa;
+        uint32_t permissions;
+
+        REQUIRE_OK(vmo_write(vmo, "x", PAGE_BYTES, 1));
+        REQUIRE_OK(vmar_map(bed.root, &(struct vmar_map_request){VMAR_PERM_READ, 0, PAGE_BYTES + 1,
+                                                                 {vmo, RIGHTS_ALL}, 0}, &va));
+        EXPECT_EQ(vmo_committed_pages(vmo), 1);
+        vmo_put(vmo); /* the mapping's reference is the only one now */
+        EXPECT_OK(vmar_fault(&bed.space, va + PAGE_BYTES + 5, 0));
+        REQUIRE_TRUE(bed_table_query(&bed.table.table, va + PAGE_BYTES, &pa, &permissions));
+        EXPECT_EQ(*(char *)pmm_pa_to_va(&bed.pmm, pa), 'x');
+        EXPECT_EQ(permissions, VMAR_PERM_READ);
+        EXPECT_OK(vmar_unmap(bed.root, va, 2 * PAGE_BYTES));
+        EXPECT_EQ(pmm_count_state(&bed.pmm, VM_PAGE_OBJECT), 0);
+}
+
+BED_TEST(vmar, map_range_enters_what_is_there)
+{
+        struct vmo *vmo = make_vmo(t, 4);
+        struct vmar_map_request map = {RW | VMAR_MAP_RANGE, 0, PAGES(6), {vmo, RIGHTS_ALL}, 0};
+        uint64_t va;
+
+        REQUIRE_OK(vmo_write(vmo, "a", 0, 1));
+        REQUIRE_OK(vmo_write(vmo, "c", PAGES(2), 1));
+        REQUIRE_OK(vmar_map(bed.root, &map, &va)); /* beyond the end of the VMO: allowed */
+        EXPECT_TRUE(bed_shown(va));
+        EXPECT_FALSE(bed_shown(va + PAGES(1)));
+        EXPECT_TRUE(bed_shown(va + PAGES(2)));
+        EXPECT_EQ(bed_shown_count(), 2);
+        EXPECT_EQ(vmo_committed_pages(vmo), 2);
+        vmo_put(vmo);
+}
+
+BED_TEST(vmar, contiguous_and_physical_memory)
+{
+        struct vmo *run, *window;
+        struct vmar_map_request map = {RW | VMAR_MAP_RANGE, 0, PAGES(8), {NULL, RIGHTS_ALL}, 0};
+        uint64_t va;
+
+        REQUIRE_OK(vmo_create_contiguous(&bed.pool, PAGES(8), 0, &run));
+        map.vmo.vmo = run;
+        REQUIRE_OK(vmar_map(bed.root, &map, &va));
+        EXPECT_EQ(bed_shown_count(), 8);
+        EXPECT_EQ(bed.table.map_calls, 1); /* one run, for which a table may have large entries */
+        EXPECT_OK(vmar_unmap(bed.root, va, PAGES(8)));
+
+        REQUIRE_OK(vmo_create_physical(&bed.pool, 64 * GIB, PAGES(2), &window));
+        map.vmo.vmo = window;
+        map.bytes = PAGES(3);
+        REQUIRE_OK(vmar_map(bed.root, &map, &va));
+        EXPECT_EQ(bed_shown_count(), 2);
+        EXPECT_EQ(bed.table.entries[bed_index(va) + 1].pa, 64 * GIB + PAGES(1));
+        EXPECT_EQ(bed.table.entries[bed_index(va)].policy, VMO_CACHE_UNCACHED);
+        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmar_fault(&bed.space, va + PAGES(2), 0));
+        EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, vmar_op_range(bed.root, VMAR_OP_DECOMMIT, va, PAGES(2)));
+        map.vmo_offset = PAGES(2); /* nothing there at all */
+        REQUIRE_OK(vmar_map(bed.root, &map, &va));
+        EXPECT_EQ(bed_shown_count(), 2);
+        vmo_put(run);
+        vmo_put(window);
+}
+
+/* ---- unmap ---- */
+
+BED_TEST(vmar, unmap_checks_in_order)
+{
+        struct vmar_handle dead, child;
+        const uint64_t P = PAGE_BYTES, last = va_of(BED_WINDOW_PAGES - 1);
+
+        REQUIRE_OK(bed_region_at(bed.root, 4, 4, &child));
+        REQUIRE_OK(bed_region_at(bed.root, 0, 4, &dead));
+        REQUIRE_OK(vmar_destroy(dead));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(dead, va_of(0) + 1, P)); /* 1 before 2 */
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(dead, va_of(0), 0));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, va_of(0), UINT64_MAX)); /* rounds to 0 */
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, vmar_unmap(dead, 0, P)); /* 2 before 3 */
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, va_of(0) - P, P));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, last + P, P));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, last, P + 1));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, last, 0 - P));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(child, va_of(3), P));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, va_of(0), 5 * P)); /* 4: partly inside */
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, va_of(7), 5 * P));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, va_of(5), P));
+        EXPECT_OK(vmar_unmap(bed.root, va_of(0), 4 * P)); /* nothing there: fine */
+        EXPECT_OK(vmar_unmap(child, va_of(4), 4 * P));
+        EXPECT_OK(vmar_unmap(bed.root, va_of(8), P + 1));
+        EXPECT_TREE("4-8{}");
+        vmar_close(dead);
+        vmar_close(child);
+}
+
+BED_TEST(vmar, unmap_whole_ends_and_middle)
+{
+        struct vmo *vmo = make_vmo(t, 16);
+
+        REQUIRE_OK(bed_map_at(bed.root, 10, 10, vmo));
+        REQUIRE_OK(vmar_op_range(bed.root, VMAR_OP_COMMIT, va_of(10), PAGES(10)));
+        EXPECT_EQ(bed_shown_count(), 10);
+        EXPECT_OK(vmar_unmap(bed.root, va_of(8), PAGES(4))); /* the front, from the hole before it */
+        EXPECT_TREE("12-20rw+2");
+        EXPECT_EQ(bed_shown_count(), 8);
+        EXPECT_OK(vmar_unmap(bed.root, va_of(19), 1)); /* the back; bytes are rounded up */
+        EXPECT_TREE("12-19rw+2");
+        EXPECT_OK(vmar_unmap(bed.root, va_of(14), PAGES(2))); /* the middle */
+        EXPECT_TREE("12-14rw+2 16-19rw+6");
+        EXPECT_EQ(bed_shown_count(), 5);
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmar_fault(&bed.space, va_of(14), 0));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmar_fault(&bed.space, va_of(16) - 1, 0));
+        EXPECT_OK(vmar_unmap(bed.root, va_of(13), PAGES(4))); /* a back, a hole and a front */
+        EXPECT_TREE("12-13rw+2 17-19rw+7");
+        EXPECT_OK(vmar_unmap(bed.root, va_of(17), PAGES(2))); /* exactly one */
+        EXPECT_TREE("12-13rw+2");
+        EXPECT_OK(vmar_unmap(bed.root, BED_BASE, PAGES(BED_WINDOW_PAGES)));
+        EXPECT_TREE("");
+        EXPECT_EQ(bed_shown_count(), 0);
+        EXPECT_EQ(bed.table.table_pages, 0);
+        vmo_put(vmo);
+}
+
+BED_TEST(vmar, unmap_takes_sub_regions_that_lie_inside)
+{
+        struct vmo *vmo = make_vmo(t, 16);
+        struct vmar_handle child, inner;
+
+        REQUIRE_OK(bed_region_at(bed.root, 4, 8, &child));
+        REQUIRE_OK(bed_region_at(child, 2, 4, &inner));
+        REQUIRE_OK(bed_map_at(inner, 1, 2, vmo));
+        REQUIRE_OK(bed_map_at(child, 0, 2, vmo));
+        REQUIRE_OK(bed_map_at(bed.root, 0, 4, vmo));
+        REQUIRE_OK(bed_map_at(bed.root, 12, 4, vmo));
+        EXPECT_TREE("0-4rw 4-12{4-6rw 6-10{7-9rw}} 12-16rw");
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, va_of(2), PAGES(9)));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(child, va_of(5), PAGES(2)));
+        EXPECT_TREE("0-4rw 4-12{4-6rw 6-10{7-9rw}} 12-16rw"); /* nothing changed */
+        EXPECT_OK(vmar_unmap(bed.root, va_of(2), PAGES(12)));
+        EXPECT_TREE("0-2rw 14-16rw+2");
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, vmar_unmap(inner, va_of(7), 1));
+        vmar_close(child);
+        vmar_close(inner);
+        vmo_put(vmo);
+}
+
+/* ---- SPECIFIC_OVERWRITE ---- */
+
+static zx_status_t overwrite(struct vmo *vmo, uint64_t page, uint64_t pages)
+{
+        uint64_t va;
+        struct vmar_map_request request = {VMAR_PERM_READ | VMAR_SPECIFIC_OVERWRITE, PAGES(page),
+                                           PAGES(pages), {vmo, RIGHTS_ALL}, 0};
+        return vmar_map(bed.root, &request, &va);
+}
+
+BED_TEST(vmar, overwrite_replaces_mappings_and_no_regions)
+{
+        struct vmo *old = make_vmo(t, 16), *new = make_vmo(t, 16);
+        struct vmar_handle child;
+
+        REQUIRE_OK(bed_map_at(bed.root, 0, 10, old));
+        REQUIRE_OK(vmar_op_range(bed.root, VMAR_OP_COMMIT, va_of(0), PAGES(10)));
+        EXPECT_OK(overwrite(new, 4, 2)); /* the middle */
+        EXPECT_TREE("0-4rw 4-6r 6-10rw+6");
+        EXPECT_EQ(bed_shown_count(), 8);
+        EXPECT_OK(vmar_fault(&bed.space, va_of(4), 0));
+        EXPECT_OK(overwrite(new, 3, 4)); /* a whole mapping and two ends */
+        EXPECT_TREE("0-3rw 3-7r 7-10rw+7");
+        EXPECT_FALSE(bed_shown(va_of(4))); /* what it showed was page 0 of `new`, now it is page 1 */
+        EXPECT_OK(overwrite(new, 20, 1)); /* nothing in the way */
+        REQUIRE_OK(bed_region_at(bed.root, 12, 1, &child));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, overwrite(new, 0, 13));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, overwrite(new, 12, 8));
+        EXPECT_TREE("0-3rw 3-7r 7-10rw+7 12-13{} 20-21r");
+        EXPECT_EQ(bed_shown_count(), 6);
+        vmar_close(child);
+        vmo_put(old);
+        vmo_put(new);
+}
+
+/* ---- protect ---- */
+
+BED_TEST(vmar, protect_checks_in_order)
+{
+        struct vmo *vmo = make_vmo(t, 8);
+        struct vmar_handle child, dead, reader = {bed.root.vmar, RIGHT_READ};
+        const uint32_t R = VMAR_PERM_READ;
+        const uint64_t P = PAGE_BYTES;
+        uint64_t va;
+
+        REQUIRE_OK(bed_region_at(bed.root, 30, 1, &dead));
+        REQUIRE_OK(vmar_destroy(dead));
+        REQUIRE_OK(bed_map_at(bed.root, 0, 4, vmo));
+        REQUIRE_OK(vmar_map(bed.root, &(struct vmar_map_request){R | VMAR_SPECIFIC, PAGES(4), PAGES(2),
+                                        {vmo, RIGHT_MAP | RIGHT_READ}, 0}, &va)); /* read at most */
+        REQUIRE_OK(bed_region_at(bed.root, 8, 4, &child));
+        REQUIRE_OK(vmar_map(child, &(struct vmar_map_request){R | VMAR_SPECIFIC, 0, PAGES(4),
+                                        {vmo, RIGHTS_ALL}, 0}, &va));
+
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_protect(reader, RW | VMAR_MAP_RANGE, 1, 0));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_protect(reader, RW | VMAR_ALIGN(12), 1, 0));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_protect(reader, VMAR_PERM_WRITE, 1, 0));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_protect(reader, VMAR_PERM_EXECUTE, 1, 0));
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_protect(reader, RW, 1, 0)); /* 2 before 3 */
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_protect(reader, RX, 1, 0));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_protect(dead, 0, va_of(0) + 1, P));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_protect(dead, 0, va_of(0), 0));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_protect(dead, 0, va_of(0), UINT64_MAX));
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, vmar_protect(dead, 0, 0, P)); /* 4 before 5 */
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_protect(bed.root, R, BED_BASE - P, P));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_protect(child, R, va_of(11), 2 * P));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmar_protect(bed.root, R, va_of(0), 7 * P));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmar_protect(bed.root, RW, va_of(6), P));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmar_protect(bed.root, R, va_of(6), 3 * P));
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_protect(bed.root, RW, va_of(0), 5 * P));
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_protect(bed.root, RW, va_of(0), 7 * P)); /* comes first */
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_protect(child, RX, va_of(8), P)); /* region: no EXECUTE */
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_protect(bed.root, RW, va_of(8), P)); /* through a parent */
+        EXPECT_TREE("0-4rw 4-6r 8-12{8-12r}");
+        EXPECT_OK(vmar_protect(child, RW, va_of(8), P)); /* by its own region */
+        EXPECT_OK(vmar_protect(bed.root, R, va_of(8), P)); /* through a parent, only taking away */
+        EXPECT_OK(vmar_protect(bed.root, 0, va_of(9), P));
+        EXPECT_TREE("0-4rw 4-6r 8-12{8-9r 9-10+1 10-12r+2}");
+        EXPECT_OK(vmar_protect(bed.root, VMAR_PERM_READ_IF_XOM_UNSUPPORTED, va_of(0), P));
+        EXPECT_TREE("0-1r 1-4rw+1 4-6r 8-12{8-9r 9-10+1 10-12r+2}");
+        vmar_close(dead);
+        vmar_close(child);
+        vmo_put(vmo);
+}
+
+BED_TEST(vmar, protect_makes_pieces_and_joins_them_again)
+{
+        struct vmo *vmo = make_vmo(t, 16);
+        const uint32_t R = VMAR_PERM_READ;
+
+        REQUIRE_OK(bed_map_at(bed.root, 0, 8, vmo));
+        REQUIRE_OK(bed_map_at(bed.root, 8, 8, vmo));
+        REQUIRE_OK(vmar_op_range(bed.root, VMAR_OP_COMMIT, va_of(0), PAGES(16)));
+        EXPECT_OK(vmar_protect(bed.root, R, va_of(2), PAGES(2))); /* the middle of one */
+        EXPECT_TREE("0-2rw 2-4r+2 4-8rw+4 8-16rw");
+        EXPECT_EQ(bed.table.entries[2].permissions, R);
+        EXPECT_EQ(bed.table.entries[4].permissions, RW);
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_fault(&bed.space, va_of(3), VMAR_FAULT_WRITE));
+        EXPECT_OK(vmar_fault(&bed.space, va_of(4), VMAR_FAULT_WRITE));
+        EXPECT_OK(vmar_protect(bed.root, R, va_of(4), PAGES(1))); /* beside it */
+        EXPECT_TREE("0-2rw 2-5r+2 5-8rw+5 8-16rw");
+        EXPECT_OK(vmar_protect(bed.root, R, va_of(7), PAGES(3))); /* over the edge of two mappings */
+        EXPECT_TREE("0-2rw 2-5r+2 5-7rw+5 7-8r+7 8-10r 10-16rw+2");
+        EXPECT_OK(vmar_protect(bed.root, 0, va_of(1), PAGES(12)));
+        EXPECT_TREE("0-1rw 1-8+1 8-13 13-16rw+5");
+        EXPECT_EQ(bed_shown_count(), 4);
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_fault(&bed.space, va_of(2), 0));
+        EXPECT_OK(vmar_protect(bed.root, RW, va_of(0), PAGES(16)));
+        EXPECT_TREE("0-8rw 8-16rw"); /* one for each vmar_map, as in the beginning */
+        EXPECT_EQ(bed.space.mapping_count, 2);
+        EXPECT_OK(vmar_fault(&bed.space, va_of(2), VMAR_FAULT_WRITE));
+        vmo_put(vmo);
+}
+
+BED_TEST(vmar, protect_that_changes_nothing_needs_nothing)
+{
+        struct vmo *vmo = make_vmo(t, 8);
+
+        REQUIRE_OK(bed_map_at(bed.root, 0, 8, vmo));
+        EXPECT_OK(vmar_protect(bed.root, RW, va_of(2), PAGES(2)));
+        EXPECT_TREE("0-8rw");
+        vmo_put(vmo);
+}
+
+/* ---- range operations ---- */
+
+BED_TEST(vmar, op_range_checks_in_order)
+{
+        struct vmo *vmo = make_vmo(t, 4);
+        struct vmar_handle child, dead;
+        const uint64_t P = PAGE_BYTES;
+        const uint32_t ops[] = {VMAR_OP_COMMIT, VMAR_OP_DECOMMIT, VMAR_OP_MAP_RANGE, VMAR_OP_ZERO,
+                                VMAR_OP_DONT_NEED, VMAR_OP_ALWAYS_NEED, VMAR_OP_PREFETCH};
+        uint64_t va;
+
+        REQUIRE_OK(bed_region_at(bed.root, 30, 1, &dead));
+        REQUIRE_OK(vmar_destroy(dead));
+        REQUIRE_OK(bed_map_at(bed.root, 0, 6, vmo)); /* two pages beyond the VMO */
+        REQUIRE_OK(vmar_map(bed.root, &(struct vmar_map_request){VMAR_PERM_READ | VMAR_SPECIFIC, PAGES(8),
+                                        PAGES(2), {vmo, RIGHT_MAP | RIGHT_READ}, 0}, &va));
+        REQUIRE_OK(bed_region_at(bed.root, 10, 4, &child));
+        REQUIRE_OK(bed_map_at(child, 0, 4, vmo));
+
+        for (uint32_t op = 0; op < 40; op++) {
+                bool known = false;
+                for (unsigned i = 0; i < ARRAY_COUNT(ops); i++)
+                        known |= ops[i] == op;
+                EXPECT_STATUS(known ? ZX_ERR_BAD_STATE : ZX_ERR_INVALID_ARGS,
+                              vmar_op_range(dead, op, 0, P));
+        }
+        for (unsigned i = 0; i < ARRAY_COUNT(ops); i++) {
+                uint32_t op = ops[i];
+                bool writes = op == VMAR_OP_COMMIT || op == VMAR_OP_DECOMMIT || op == VMAR_OP_ZERO;
+                bool own = op == VMAR_OP_COMMIT || op == VMAR_OP_DECOMMIT || op == VMAR_OP_PREFETCH;
+                EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_op_range(dead, op, 1, P));
+                EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_op_range(dead, op, 0, 0));
+                EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_op_range(dead, op, 0, UINT64_MAX));
+                EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmar_op_range(bed.root, op, BED_BASE - P, P));
+                EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmar_op_range(child, op, va_of(13), 2 * P));
+                EXPECT_STATUS(ZX_ERR_BAD_STATE, vmar_op_range(bed.root, op, va_of(6), P));
+                EXPECT_STATUS(own ? ZX_ERR_INVALID_ARGS : ZX_ERR_BAD_STATE, /* a hole behind it */
+                              vmar_op_range(bed.root, op, va_of(12), 4 * P));
+                EXPECT_STATUS(own ? ZX_ERR_INVALID_ARGS : ZX_OK,
+                              vmar_op_range(bed.root, op, va_of(10), P));
+                EXPECT_STATUS(writes ? ZX_ERR_ACCESS_DENIED : ZX_OK,
+                              vmar_op_range(bed.root, op, va_of(8), P));
+                EXPECT_STATUS(writes ? ZX_ERR_OUT_OF_RANGE : ZX_OK,
+                              vmar_op_range(bed.root, op, va_of(0), 5 * P));
+                EXPECT_OK(vmar_op_range(bed.root, op, va_of(0), 4 * P - 1));
+        }
+        vmar_close(dead);
+        vmar_close(child);
+        vmo_put(vmo);
+}
+
+BED_TEST(vmar, op_range_does_it)
+{
+        struct vmo *a = make_vmo(t, 4), *b = make_vmo(t, 4);
+        uint8_t byte = 1;
+
+        REQUIRE_OK(bed_map_at(bed.root, 0, 4, a));
+        REQUIRE_OK(bed_map_at(bed.root, 4, 4, b));
+        EXPECT_OK(vmar_op_range(bed.root, VMAR_OP_COMMIT, va_of(2), PAGES(4))); /* over two mappings */
+        EXPECT_EQ(vmo_committed_pages(a), 2);
+        EXPECT_EQ(vmo_committed_pages(b), 2);
+        EXPECT_TRUE(bed_shown(va_of(2)) && bed_shown(va_of(5)));
+        EXPECT_EQ(bed_shown_count(), 4);
+
+        EXPECT_OK(vmo_write(a, &byte, PAGES(3), 1));
+        EXPECT_OK(vmar_op_range(bed.root, VMAR_OP_ZERO, va_of(3), 1));
+        EXPECT_OK(vmo_read(a, &byte, PAGES(3), 1));
+        EXPECT_EQ(byte, 0);
+        EXPECT_OK(vmar_op_range(bed.root, VMAR_OP_DECOMMIT, va_of(2), PAGES(3)));
+        EXPECT_EQ(vmo_committed_pages(a), 0);
+        EXPECT_EQ(vmo_committed_pages(b), 1);
+        EXPECT_EQ(bed_shown_count(), 1); /* the table forgot what the VMO gave away */
+        EXPECT_OK(vmo_write(a, &byte, 0, 1));
+        EXPECT_OK(vmar_op_range(bed.root, VMAR_OP_MAP_RANGE, va_of(0), PAGES(8)));
+        EXPECT_EQ(bed_shown_count(), 2);
+        REQUIRE_OK(vmo_pin(b, PAGES(1), PAGE_BYTES));
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, vmar_op_range(bed.root, VMAR_OP_DECOMMIT, va_of(4), PAGES(4)));
+        vmo_unpin(b, PAGES(1), PAGE_BYTES);
+        /* No permissions: the pages are made, nothing is shown. */
+        EXPECT_OK(vmar_protect(bed.root, 0, va_of(0), PAGES(4)));
+        EXPECT_OK(vmar_op_range(bed.root, VMAR_OP_COMMIT, va_of(0), PAGES(4)));
+        EXPECT_EQ(vmo_committed_pages(a), 4);
+        EXPECT_FALSE(bed_shown(va_of(0)));
+        vmo_put(a);
+        vmo_put(b);
+}
+
+/* ---- faults and what VMOs take back ---- */
+
+BED_TEST(vmar, faults)
+{
+        struct vmo *vmo = make_vmo(t, 2);
+        struct vmar_handle child;
+        uint64_t va;
+
+        REQUIRE_OK(bed_region_at(bed.root, 4, 8, &child));
+        REQUIRE_OK(bed_map_at(child, 1, 4, vmo));
+        REQUIRE_OK(vmar_map(bed.root, &(struct vmar_map_request){RX | VMAR_SPECIFIC, 0, PAGES(1),
+                                                                 {vmo, RIGHTS_ALL}, PAGES(1)}, &va));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmar_fault(&bed.space, va_of(4), 0));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmar_fault(&bed.space, va_of(20), 0));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmar_fault(&bed.space, 0, 0));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmar_fault(&bed.space, UINT64_MAX, 0));
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_fault(&bed.space, va_of(5), VMAR_FAULT_EXECUTE));
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_fault(&bed.space, va_of(0), VMAR_FAULT_WRITE));
+        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmar_fault(&bed.space, va_of(7), 0));
+        EXPECT_EQ(bed.space.fault_count, 0);
+        EXPECT_EQ(vmo_committed_pages(vmo), 0);
+        EXPECT_OK(vmar_fault(&bed.space, va_of(6) + 123, 0));
+        EXPECT_OK(vmar_fault(&bed.space, va_of(0), VMAR_FAULT_EXECUTE));
+        EXPECT_EQ(bed.table.entries[0].pa, bed.table.entries[6].pa); /* page 1 of the VMO, both */
+        EXPECT_EQ(bed.table.entries[0].permissions, RX);
+        EXPECT_OK(vmar_fault(&bed.space, va_of(6), VMAR_FAULT_WRITE)); /* again: somebody was faster */
+        EXPECT_EQ(bed_shown_count(), 2);
+        EXPECT_EQ(bed.space.fault_count, 3);
+        /* The VMO shrinks, and grows again. */
+        EXPECT_OK(vmo_set_size(vmo, PAGES(1)));
+        EXPECT_EQ(bed_shown_count(), 0);
+        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmar_fault(&bed.space, va_of(6), 0));
+        EXPECT_OK(vmo_set_size(vmo, PAGES(4)));
+        EXPECT_OK(vmar_fault(&bed.space, va_of(8), 0));
+        vmar_close(child);
+        vmo_put(vmo);
+}
+
+BED_TEST(vmar, what_a_vmo_takes_back_is_found_in_pieces_too)
+{
+        struct vmo *vmo = make_vmo(t, 16);
+        struct vmo *other = make_vmo(t, 16);
+
+        REQUIRE_OK(bed_map_at(bed.root, 0, 16, vmo));
+        REQUIRE_OK(bed_map_at(bed.root, 100, 16, vmo));
+        REQUIRE_OK(vmar_op_range(bed.root, VMAR_OP_COMMIT, va_of(0), PAGES(16)));
+        REQUIRE_OK(vmar_op_range(bed.root, VMAR_OP_MAP_RANGE, va_of(100), PAGES(16)));
+        REQUIRE_OK(vmar_protect(bed.root, VMAR_PERM_READ, va_of(6), PAGES(4)));
+        REQUIRE_OK(vmar_unmap(bed.root, va_of(3), PAGES(2)));
+        REQUIRE_OK(vmar_unmap(bed.root, va_of(0), PAGES(1)));
+        REQUIRE_OK(overwrite(other, 12, 2));
+        EXPECT_TREE("1-3rw+1 5-6rw+5 6-10r+6 10-12rw+10 12-14r 14-16rw+14 100-116rw");
+        for (uint64_t page = 0; page < 16; page++) {
+                uint64_t before = bed_shown_count();
+                bool shown = bed_shown(va_of(page));
+                EXPECT_EQ(shown, page != 0 && page != 3 && page != 4 && page != 12 && page != 13);
+                EXPECT_OK(vmo_op_range(vmo, VMO_OP_DECOMMIT, PAGES(page), PAGE_BYTES));
+                EXPECT_FALSE(bed_shown(va_of(page)));
+                EXPECT_EQ(bed_shown_count(), before - (shown ? 2 : 1));
+                EXPECT_TRUE(vmar_valid(&bed.space));
+        }
+        vmo_put(vmo);
+        vmo_put(other);
+}
+
+BED_TEST(vmar, the_end_of_a_space_is_the_end_of_what_is_in_it)
+{
+        struct vmar_handle child = bed.root, next;
+        struct vmo *vmo = make_vmo(t, 64);
+
+        for (unsigned i = 0; i < 20; i++) { /* deep */
+                REQUIRE_OK(bed_map_at(child, 0, 1, vmo));
+                REQUIRE_OK(bed_region_at(child, 1, 60 - 2 * i, &next));
+                if (i > 0)
+                        vmar_close(child);
+                child = next;
+        }
+        vmar_close(child);
+        REQUIRE_OK(vmar_op_range(bed.root, VMAR_OP_MAP_RANGE, va_of(0), 1));
+        for (unsigned i = 0; i < 20; i++)
+                EXPECT_OK(vmar_fault(&bed.space, va_of(i), 0));
+        EXPECT_EQ(bed.space.region_count, 21);
+        EXPECT_TRUE(vmar_valid(&bed.space));
+        vmo_put(vmo);
+}
+
+/* ---- memory runs out ---- */
+
+static struct vmo *sweep_vmo;
+static struct vmar_handle sweep_child;
+
+static void sweep_clean(void)
+{
+        vmar_close(sweep_child);
+        if (sweep_vmo != NULL)
+                vmo_put(sweep_vmo);
+        sweep_child = (struct vmar_handle){NULL};
+        sweep_vmo = NULL;
+}
+
+/* Each of the operations that can need memory, and that a refusal has changed nothing. */
+#define TRY_UNCHANGED(expression)                                               \
+        do {                                                                    \
+                char before_[400];                                              \
+                __builtin_strcpy(before_, bed_tree());                          \
+                zx_status_t done_ = (expression);                               \
+                if (done_ != ZX_OK)                                             \
+                        EXPECT_STR_EQ(bed_tree(), before_);                     \
+                TRY(done_);                                                     \
+        } while (0)
+
+static zx_status_t sweep_body(struct test *t)
+{
+        uint64_t va;
+        struct vmar_map_request map = {RW | VMAR_MAP_RANGE, 0, PAGES(1030), {NULL, RIGHTS_ALL}, 0};
+
+        TRY(vmo_create(&bed.pool, PAGES(2000), 0, &sweep_vmo));
+        map.vmo.vmo = sweep_vmo;
+        TRY_UNCHANGED(bed_region_at(bed.root, 4000, 100, &sweep_child));
+        TRY(vmo_write(sweep_vmo, "1", 0, 1));
+        TRY(vmo_write(sweep_vmo, "2", PAGES(600), 1));
+        TRY(vmo_write(sweep_vmo, "3", PAGES(1025), 1));
+        TRY_UNCHANGED(vmar_map(bed.root, &map, &va)); /* three tables, or none */
+        EXPECT_EQ(bed.table.table_pages, 3);
+        /* 29 of these fill a page of the slab. */
+        for (unsigned i = 0; i < 20; i++)
+                TRY_UNCHANGED(vmar_protect(bed.root, VMAR_PERM_READ, va + PAGES(40 * i + 20), PAGES(10)));
+        for (unsigned i = 0; i < 5; i++)
+                TRY_UNCHANGED(vmar_unmap(bed.root, va + PAGES(40 * i + 22), PAGES(2)));
+        for (unsigned i = 0; i < 3; i++)
+                TRY_UNCHANGED(overwrite(sweep_vmo, 40 * i + 25, 1));
+        TRY(vmar_fault(&bed.space, va + PAGES(5), VMAR_FAULT_WRITE));
+        TRY_UNCHANGED(vmar_op_range(bed.root, VMAR_OP_COMMIT, va + PAGES(6), PAGES(4)));
+        TRY_UNCHANGED(bed_map_at(sweep_child, 0, 1, sweep_vmo));
+        TRY(vmar_fault(&bed.space, va_of(4000), 0));
+        return ZX_OK;
+}
+
+TEST(vmar, every_allocation_refused)
+{
+        bed_sweep(t, sweep_body, sweep_clean);
+}
+
+TEST(vmar, unmap_and_protect_need_no_memory_but_for_a_middle)
+{
+        struct vmo *vmo;
+
+        bed_make(t);
+        vmo = make_vmo(t, 64);
+        REQUIRE_OK(bed_map_at(bed.root, 0, 32, vmo));
+        REQUIRE_OK(bed_map_at(bed.root, 32, 32, vmo));
+        REQUIRE_OK(vmar_op_range(bed.root, VMAR_OP_COMMIT, va_of(0), PAGES(64)));
+        for (uint64_t i = 0; i < 40; i++) /* until the slab has no room left either */
+                if (bed_map_at(bed.root, 100 + 2 * i, 1, vmo) != ZX_OK)
+                        break;
+        REQUIRE_OK(pmm_alloc_pages(&bed.pmm, pmm_count_free_pages(&bed.pmm), PMM_ALLOC_ANY, &bed.taken));
+        for (uint64_t i = 0; bed_map_at(bed.root, 200 + 2 * i, 1, vmo) == ZX_OK; i++)
+                continue;
+        EXPECT_STATUS(ZX_ERR_NO_MEMORY, vmar_unmap(bed.root, va_of(8), PAGES(2)));
+        EXPECT_STATUS(ZX_ERR_NO_MEMORY, vmar_protect(bed.root, VMAR_PERM_READ, va_of(8), PAGES(2)));
+        EXPECT_STATUS(ZX_ERR_NO_MEMORY, vmar_protect(bed.root, VMAR_PERM_READ, va_of(0), PAGES(2)));
+        EXPECT_STATUS(ZX_ERR_NO_MEMORY, overwrite(vmo, 8, 2));
+        EXPECT_EQ(bed_shown_count(), 64); /* nothing changed */
+        EXPECT_OK(vmar_unmap(bed.root, va_of(0), PAGES(8)));
+        EXPECT_OK(vmar_unmap(bed.root, va_of(30), PAGES(4)));
+        EXPECT_OK(vmar_protect(bed.root, VMAR_PERM_READ, va_of(8), PAGES(22)));
+        EXPECT_EQ(bed_shown_count(), 52);
+        vmo_put(vmo);
+        bed_end(t);
+}
