@@ -158,8 +158,6 @@ zx_status_t vmo_store_make_tx_buffer(struct vmo_store *store, const struct tx_re
         tx->frame_type = request->frame_type;
         tx->has_metadata = want_metadata;
         tx->metadata = (struct tx_metadata){TX_INFO_NONE, request->flags};
-        if (request->region_count > VMO_BUFFER_PARTS_MAX)
-                return ZX_ERR_INVALID_ARGS;
         zx_status_t status = ZX_OK;
         for (uint32_t i = 0; i < request->region_count && status == ZX_OK; i++)
                 status = vmo_buffer_push(&tx->buffer, request->id, request->regions[i]);

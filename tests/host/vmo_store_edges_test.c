@@ -254,6 +254,7 @@ SWEPT_TEST(vmo_store_edges, pins)
         EXPECT_BYTES_EQ(pmm_pa_to_va(&bed.pmm, spans[0].pa), "phys", 4);
 
         EXPECT_OK(vmo_store_unregister(&store, 1)); /* takes the pins off */
+        EXPECT_TRUE(vmo_store_valid(&store));
         EXPECT_OK(vmo_op_range(vmo, VMO_OP_DECOMMIT, 0, 3 * P));
         EXPECT_OK(vmo_store_register(&store, 1, vmo)); /* a new life, not pinned */
         EXPECT_STATUS(ZX_ERR_BAD_STATE, vmo_store_pinned_spans(&store, region(1, 0, 1), list, &count));
