@@ -37,8 +37,8 @@ struct vm_page *page_tree_find(const struct page_tree *tree, uint64_t number)
         return at;
 }
 
-/* Looks for the first page at or after *number. Goes down as far as there is something; where there is not,
- * moves *number to the next place that has something in this node, or behind the node. */
+/* Looks for the first page at or after *number. Goes down as far as there is something; where there
+ * is not, moves *number to the next place that has something in this node, or behind the node. */
 static struct vm_page *next_step(const struct page_tree *tree, uint64_t *number)
 {
         void *at = tree->root;
@@ -90,7 +90,8 @@ static void put(struct page_tree_node *node, uint32_t slot, void *value)
 }
 
 /* Takes out what is at the end of the path to `number`, and the nodes that are empty then. */
-static void cut(struct page_tree *tree, struct slab *nodes, const struct path *path, uint64_t number)
+static void cut(struct page_tree *tree, struct slab *nodes, const struct path *path,
+                uint64_t number)
 {
         for (uint32_t height = 1; height <= tree->height; height++) {
                 struct page_tree_node *node = path->nodes[height];
@@ -102,7 +103,8 @@ static void cut(struct page_tree *tree, struct slab *nodes, const struct path *p
         page_tree_init(tree);
 }
 
-/* Takes nodes that raise() has put over the root off again: they have nothing but their first slot. */
+/* Takes nodes that raise() has put over the root off again: they have nothing but their first slot.
+ * */
 static void lower(struct page_tree *tree, struct slab *nodes, uint32_t height)
 {
         while (tree->height > height) {
@@ -150,7 +152,8 @@ static void free_branch(struct slab *nodes, const struct branch *branch, uint64_
         }
 }
 
-/* Finds or makes the node of height 1 for `number` in a tree that covers it and is higher than 0. */
+/* Finds or makes the node of height 1 for `number` in a tree that covers it and is higher than 0.
+ * */
 static struct page_tree_node *grow_branch(const struct page_tree *tree, struct slab *nodes,
                                           uint64_t number, struct branch *branch)
 {

@@ -5,13 +5,16 @@
  *   height 0   root is the page with number 0 itself (or NULL)
  *   height h   root is a node of 64 slots, each for 64^(h-1) page numbers; leaves are pages
  *
- * A radix tree: 64 slots a node and a bitmap of those in use, so that walking over what is there costs
- * nothing for what is not. A VMO of one page has no node, one of up to 256 KiB has one, of 16 MiB 65.
+ * A radix tree: 64 slots a node and a bitmap of those in use, so that walking over what is there
+ * costs nothing for what is not. A VMO of one page has no node, one of up to 256 KiB has one, of 16
+ * MiB 65.
  *
  * Owner       of the tree is the caller, of the nodes its slab, of the pages whoever put them in
  * Context     none of its own: the caller holds a lock
- * Invariants  [T1] bit i of `used` is set exactly when slots[i] is not NULL; no node but a root is empty
- *             [T2] the height is the least that holds the highest number put in since it was last empty
+ * Invariants  [T1] bit i of `used` is set exactly when slots[i] is not NULL; no node but a root is
+ *             empty
+ *             [T2] the height is the least that holds the highest number put in since it was last
+ *             empty
  * Facts       none from outside */
 #ifndef KERNEL_PAGE_TREE_H
 #define KERNEL_PAGE_TREE_H
@@ -53,7 +56,8 @@ struct vm_page *page_tree_next(const struct page_tree *tree, uint64_t *number, u
  *   returns  ZX_OK; ZX_ERR_NO_MEMORY: no node, nothing changed */
 zx_status_t MUST_CHECK page_tree_insert(struct page_tree *tree, struct slab *nodes, uint64_t number,
                                         struct vm_page *page);
-/* Takes the page with this number out and returns it; NULL: none. Nodes that become empty are freed. */
+/* Takes the page with this number out and returns it; NULL: none. Nodes that become empty are
+ * freed. */
 struct vm_page *page_tree_remove(struct page_tree *tree, struct slab *nodes, uint64_t number);
 
 #endif

@@ -106,7 +106,8 @@ void slab_free(struct slab *slab, void *object)
         ASSERT(header->magic == SLAB_PAGE_MAGIC);
         ASSERT(header->slab == slab);
         ASSERT(index < slab->objects_per_page && offset % slab->object_bytes == 0);
-        ASSERT((header->free_bits[index / WORD_BITS] & BIT_MASK(index % WORD_BITS)) == 0); /* twice */
+        /* twice */
+        ASSERT((header->free_bits[index / WORD_BITS] & BIT_MASK(index % WORD_BITS)) == 0);
         header->free_bits[index / WORD_BITS] |= BIT_MASK(index % WORD_BITS);
         if (header->used_count == slab->objects_per_page)
                 list_add_head(&slab->partial, &header->node);

@@ -138,8 +138,8 @@ static void destroy(struct vmo *vmo)
 
 void vmo_put(struct vmo *vmo)
 {
-        /* Release, so that what this holder did comes before the end; acquire, so that whoever ends it
-         * sees what the others did. */
+        /* Release, so that what this holder did comes before the end; acquire, so that whoever ends
+         * it sees what the others did. */
         uint32_t before = __atomic_fetch_sub(&vmo->reference_count, 1, __ATOMIC_ACQ_REL);
         ASSERT(before != 0);
         if (before == 1)

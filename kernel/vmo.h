@@ -9,28 +9,30 @@
  *
  *   content size <= size, size is whole pages; read and write see all of [0, size)
  *
- * Sharing. A VMO has a reference count; who stores a pointer holds a reference. Page tables that show its
- * pages are told through mapping links: whenever a page leaves the VMO (decommit, zero, shrink), unmap_range
- * is called for every link over it, with the VMO's lock held, before the page is freed. A fault handler
- * brings a page into a page table inside vmo_with_page, under the same lock; so no page table ever shows a
- * page that the VMO has given away.
+ * Sharing. A VMO has a reference count; who stores a pointer holds a reference. Page tables that
+ * show its pages are told through mapping links: whenever a page leaves the VMO (decommit, zero,
+ * shrink), unmap_range is called for every link over it, with the VMO's lock held, before the page
+ * is freed. A fault handler brings a page into a page table inside vmo_with_page, under the same
+ * lock; so no page table ever shows a page that the VMO has given away.
  *
- *   vmar tree lock > vmo lock > (slab, pmm, page tables, TLB)         kernel/cpu.h has the whole order
+ *   vmar tree lock > vmo lock > (slab, pmm, page tables, TLB)       kernel/cpu.h has all of them
  *
- * Copies run without the lock, page by page: the page is held meanwhile (share_count), and a decommit at
- * that moment takes it out of the VMO and leaves the freeing to the holder. So sources and sinks may fault,
- * and a long copy is not atomic.
+ * Copies run without the lock, page by page: the page is held meanwhile (share_count), and a
+ * decommit at that moment takes it out of the VMO and leaves the freeing to the holder. So sources
+ * and sinks may fault, and a long copy is not atomic.
  *
  * Owner       the pool; vmo_put of the last reference frees all
  * Context     any CPU; not from interrupt handlers
  * Invariants  [V1] size_bytes is a multiple of PAGE_BYTES, content_bytes <= size_bytes
- *             [V2] pages in the tree are in state OBJECT, owner is the VMO, offset their place, below size;
- *                  committed_pages is their number
- *             [V3] a page with a pin count stays where it is until it is unpinned; pinned_pages counts them
- *             [V4] a cache policy other than CACHED means: no reads, writes or zeroing by this kernel
+ *             [V2] pages in the tree are in state OBJECT, owner is the VMO, offset their place,
+ *                  below size; committed_pages is their number
+ *             [V3] a page with a pin count stays where it is until it is unpinned; pinned_pages
+ *                  counts them
+ *             [V4] a cache policy other than CACHED means: no reads, writes or zeroing by this
+ *                  kernel
  * Non-goals   rights (whoever has handles checks them), children, DISCARDABLE, pagers
- * Facts       spec/zircon-objects.md, 6. Beyond it: COMMIT, write and pin are all or nothing; contiguous and
- *             physical VMOs refuse what they cannot do with NOT_SUPPORTED */
+ * Facts       spec/zircon-objects.md, 6. Beyond it: COMMIT, write and pin are all or nothing;
+ *             contiguous and physical VMOs refuse what they cannot do with NOT_SUPPORTED */
 #ifndef KERNEL_VMO_H
 #define KERNEL_VMO_H
 
@@ -52,13 +54,14 @@ _Static_assert((VMO_BYTES_MAX & (PAGE_BYTES - 1)) == 0, "whole pages");
 
 /* ---- the pool ---- */
 
-/* Where VMOs, the nodes of their trees and their pages come from. One for the kernel, one for each test. */
+/* Where VMOs, the nodes of their trees and their pages come from. One for the kernel, one for each
+ * test. */
 struct vmo_pool {
         struct pmm *pmm;
         struct slab vmos;
         struct slab nodes;
-        /* Writes the cache lines of these bytes back and drops them, before memory becomes uncached; NULL: a
-         * world where nothing is uncached. */
+        /* Writes the cache lines of these bytes back and drops them, before memory becomes
+         * uncached; NULL: a world where nothing is uncached. */
         void (*clean_cache)(const void *va, size_t bytes);
 };
 
@@ -118,12 +121,12 @@ zx_status_t MUST_CHECK vmo_create(struct vmo_pool *pool, uint64_t size_bytes, ui
 /* All pages at once, zeroed, in one run. Never resizable, never gives a page back before its end.
  *   size_bytes  whole pages, not 0
  *   align_log2  of the physical address; below a page means a page; at most 63
- *   returns     ZX_OK; ZX_ERR_INVALID_ARGS: size or alignment; ZX_ERR_NO_MEMORY: also when there is no such
- *               run */
+ *   returns     ZX_OK; ZX_ERR_INVALID_ARGS: size or alignment; ZX_ERR_NO_MEMORY: also when there is
+ *               no such run */
 zx_status_t MUST_CHECK vmo_create_contiguous(struct vmo_pool *pool, uint64_t size_bytes,
                                              uint32_t align_log2, struct vmo **vmo_out);
-/* A window on physical addresses that stay whoever's they are; its cache policy starts as UNCACHED. There is
- * no reading or writing here, only mapping and spans.
+/* A window on physical addresses that stay whoever's they are; its cache policy starts as UNCACHED.
+ * There is no reading or writing here, only mapping and spans.
  *   pa, size_bytes  whole pages, size not 0, not wrapping
  *   returns         ZX_OK; ZX_ERR_INVALID_ARGS; ZX_ERR_NO_MEMORY */
 zx_status_t MUST_CHECK vmo_create_physical(struct vmo_pool *pool, uint64_t pa, uint64_t size_bytes,
@@ -131,8 +134,8 @@ zx_status_t MUST_CHECK vmo_create_physical(struct vmo_pool *pool, uint64_t pa, u
 
 /* One more reference; the caller has one. */
 void vmo_get(struct vmo *vmo);
-/* Gives one reference back. With the last one the VMO and its pages are freed; no mapping and no pin may be
- * left then (each goes with a reference). */
+/* Gives one reference back. With the last one the VMO and its pages are freed; no mapping and no
+ * pin may be left then (each goes with a reference). */
 void vmo_put(struct vmo *vmo);
 
 /* ---- properties ---- */
@@ -151,11 +154,11 @@ uint64_t vmo_content_size(struct vmo *vmo);
 /* Pages that are there now; contiguous: all; physical: 0, they are not ours. */
 uint64_t vmo_committed_pages(struct vmo *vmo);
 
-/* The size rounded up, the content size as passed. Pages beyond the new size leave; from the new content
- * size to the end of its page everything becomes zero.
- *   returns  ZX_OK; in this order, nothing changed:
- *            ZX_ERR_OUT_OF_RANGE: rounds up past 2^64; ZX_ERR_UNAVAILABLE: not resizable;
- *            ZX_ERR_OUT_OF_RANGE: over VMO_BYTES_MAX; ZX_ERR_BAD_STATE: a page that would leave is pinned */
+/* The size rounded up, the content size as passed. Pages beyond the new size leave; from the new
+ * content size to the end of its page everything becomes zero.
+ *   returns  ZX_OK; in this order, nothing changed: ZX_ERR_OUT_OF_RANGE: over VMO_BYTES_MAX;
+ *            ZX_ERR_UNAVAILABLE: not resizable; ZX_ERR_BAD_STATE: a page that would leave is
+ *            pinned */
 zx_status_t MUST_CHECK vmo_set_size(struct vmo *vmo, uint64_t size_bytes);
 /* ZX_ERR_OUT_OF_RANGE: larger than the size. Changes no byte. */
 zx_status_t MUST_CHECK vmo_set_content_size(struct vmo *vmo, uint64_t content_bytes);
@@ -163,42 +166,47 @@ zx_status_t MUST_CHECK vmo_set_content_size(struct vmo *vmo, uint64_t content_by
 /* How mappings made from now on see the memory.
  *   returns  ZX_OK; ZX_ERR_INVALID_ARGS: bits outside VMO_CACHE_POLICY_MASK;
  *            ZX_ERR_BAD_STATE: mapped, or pinned, or it has pages and is not CACHED now
- *            From CACHED, pages that are there are cleaned out of the caches (pool->clean_cache). */
+ *            From CACHED, pages that are there are cleaned out of the caches, by pool->clean_cache */
 zx_status_t MUST_CHECK vmo_set_cache_policy(struct vmo *vmo, uint32_t policy);
 
 /* ---- bytes ---- */
 
-/* Checks of read, write and copy, in this order: offset + bytes overflows: ZX_ERR_OUT_OF_RANGE; physical:
- * ZX_ERR_NOT_SUPPORTED; cache policy not CACHED: ZX_ERR_BAD_STATE; beyond the size: ZX_ERR_OUT_OF_RANGE. Then
- * exactly `bytes` bytes or an error; 0 bytes at offset <= size: ZX_OK. */
+/* Checks of read, write and copy, in this order: offset + bytes overflows: ZX_ERR_OUT_OF_RANGE;
+ * physical: ZX_ERR_NOT_SUPPORTED; cache policy not CACHED: ZX_ERR_BAD_STATE; beyond the size:
+ * ZX_ERR_OUT_OF_RANGE. Then exactly `bytes` bytes or an error; 0 bytes at offset <= size: ZX_OK. */
 
 /* Pages that are not there read as zeros and stay away. */
 zx_status_t MUST_CHECK vmo_read(struct vmo *vmo, void *destination, uint64_t offset, size_t bytes);
 /* Pages that are missing are made first, all or nothing: ZX_ERR_NO_MEMORY has written nothing. */
-zx_status_t MUST_CHECK vmo_write(struct vmo *vmo, const void *source, uint64_t offset, size_t bytes);
+zx_status_t MUST_CHECK vmo_write(struct vmo *vmo, const void *source, uint64_t offset,
+                                 size_t bytes);
 
-/* The same where the other side of the copy can fail (user memory): called for one page at most, in order,
- * with no lock held. A status other than ZX_OK ends the copy and is returned; what was copied stays. */
+/* The same where the other side of the copy can fail (user memory): called for one page at most, in
+ * order, with no lock held. A status other than ZX_OK ends the copy and is returned; what was
+ * copied stays. */
 struct vmo_sink {
         zx_status_t (*write)(struct vmo_sink *sink, const void *bytes, size_t byte_count);
 };
 struct vmo_source {
         zx_status_t (*read)(struct vmo_source *source, void *destination, size_t byte_count);
 };
-zx_status_t MUST_CHECK vmo_read_to(struct vmo *vmo, struct vmo_sink *sink, uint64_t offset, size_t bytes);
+zx_status_t MUST_CHECK vmo_read_to(struct vmo *vmo, struct vmo_sink *sink, uint64_t offset,
+                                   size_t bytes);
 zx_status_t MUST_CHECK vmo_write_from(struct vmo *vmo, struct vmo_source *source, uint64_t offset,
                                       size_t bytes);
 
-/* From one VMO to another or to itself; ranges may overlap, the result is as if through a third place.
- * Checks: all of `from`, then all of `to`; then the destination's pages are made, all or nothing. */
+/* From one VMO to another or to itself; ranges may overlap, the result is as if through a third
+ * place. Checks: all of `from`, then all of `to`; then the destination's pages are made, all or
+ * nothing. */
 struct vmo_place {
         struct vmo *vmo;
         uint64_t offset;
 };
 zx_status_t MUST_CHECK vmo_copy(struct vmo_place to, struct vmo_place from, size_t bytes);
 
-/* Whether a read or write of this range would pass the checks above; and for a write, that its pages are
- * there (made if not, all or nothing: ZX_ERR_NO_MEMORY). For those who check all before they copy. */
+/* Whether a read or write of this range would pass the checks above; and for a write, that its
+ * pages are there (made if not, all or nothing: ZX_ERR_NO_MEMORY). For those who check all before
+ * they copy. */
 zx_status_t MUST_CHECK vmo_check_read(struct vmo *vmo, uint64_t offset, uint64_t bytes);
 zx_status_t MUST_CHECK vmo_prepare_write(struct vmo *vmo, uint64_t offset, uint64_t bytes);
 
@@ -219,13 +227,14 @@ enum vmo_op {
         VMO_OP_ALWAYS_NEED = 13,
 };
 /* One operation on [offset, offset + bytes).
- *   COMMIT    makes the pages of the range, all or nothing. OUT_OF_RANGE; NO_MEMORY; physical: NOT_SUPPORTED
- *   DECOMMIT  the range becomes zero and without pages. Misaligned: INVALID_ARGS; OUT_OF_RANGE; a page is
- *             pinned: BAD_STATE, nothing changed; contiguous, physical: NOT_SUPPORTED
- *   ZERO      the range becomes zero; whole pages that are not pinned leave a paged VMO. OUT_OF_RANGE;
- *             physical: NOT_SUPPORTED; policy not CACHED: BAD_STATE
- *   CACHE_*   bytes 0: INVALID_ARGS; OUT_OF_RANGE; INVALIDATE: NOT_SUPPORTED (it needs a debugging kernel);
- *             else done by pool->clean_cache for pages that are there
+ *   COMMIT    makes the pages of the range, all or nothing. OUT_OF_RANGE; NO_MEMORY; physical:
+ *             NOT_SUPPORTED
+ *   DECOMMIT  the range becomes zero and without pages. Misaligned: INVALID_ARGS; OUT_OF_RANGE; a
+ *             page is pinned: BAD_STATE, nothing changed; contiguous, physical: NOT_SUPPORTED
+ *   ZERO      the range becomes zero; whole pages that are not pinned leave a paged VMO.
+ *             OUT_OF_RANGE; physical: NOT_SUPPORTED; policy not CACHED: BAD_STATE
+ *   CACHE_*   bytes 0: INVALID_ARGS; OUT_OF_RANGE; INVALIDATE: NOT_SUPPORTED (it needs a debugging
+ *             kernel); else done by pool->clean_cache for pages that are there
  *   LOCK, UNLOCK, TRY_LOCK   NOT_SUPPORTED (no VMO is discardable)
  *   DONT_NEED, ALWAYS_NEED   OUT_OF_RANGE; else nothing: hints
  *   any other                INVALID_ARGS
@@ -234,10 +243,10 @@ zx_status_t MUST_CHECK vmo_op_range(struct vmo *vmo, uint32_t op, uint64_t offse
 
 /* ---- pins and physical memory ---- */
 
-/* Makes the pages of a range and keeps them in place until vmo_unpin of the same range. Pins count, up to
- * VM_PAGE_PIN_COUNT_MAX for a page. All or nothing. Whoever pins holds a reference.
- *   returns  ZX_OK; ZX_ERR_INVALID_ARGS: misaligned, or bytes 0; ZX_ERR_OUT_OF_RANGE; ZX_ERR_UNAVAILABLE: a
- *            page has VM_PAGE_PIN_COUNT_MAX pins; ZX_ERR_NO_MEMORY */
+/* Makes the pages of a range and keeps them in place until vmo_unpin of the same range. Pins count,
+ * up to VM_PAGE_PIN_COUNT_MAX for a page. All or nothing. Whoever pins holds a reference.
+ *   returns  ZX_OK; ZX_ERR_INVALID_ARGS: misaligned, or bytes 0; ZX_ERR_OUT_OF_RANGE;
+ *            ZX_ERR_UNAVAILABLE: a page has VM_PAGE_PIN_COUNT_MAX pins; ZX_ERR_NO_MEMORY */
 zx_status_t MUST_CHECK vmo_pin(struct vmo *vmo, uint64_t offset, uint64_t bytes);
 /* Takes one pin off each page of a range that was pinned; a page without one is our bug. */
 void vmo_unpin(struct vmo *vmo, uint64_t offset, uint64_t bytes);
@@ -266,25 +275,26 @@ enum vmo_page_flags {
         VMO_PAGE_WRITE = 1 << 1,  /* it will be written; implies COMMIT */
 };
 /* The physical address of the page at `offset` (rounded down).
- *   returns  ZX_OK; ZX_ERR_OUT_OF_RANGE: beyond the size; ZX_ERR_NOT_FOUND: not there and neither flag set;
- *            ZX_ERR_NO_MEMORY
+ *   returns  ZX_OK; ZX_ERR_OUT_OF_RANGE: beyond the size; ZX_ERR_NOT_FOUND: not there and neither
+ *            flag set; ZX_ERR_NO_MEMORY
  * The page may leave the VMO as soon as this returns, unless the caller pinned it. */
-zx_status_t MUST_CHECK vmo_get_page(struct vmo *vmo, uint64_t offset, uint32_t flags, uint64_t *pa_out);
+zx_status_t MUST_CHECK vmo_get_page(struct vmo *vmo, uint64_t offset, uint32_t flags,
+                                    uint64_t *pa_out);
 
-/* The same, and calls `enter` with the page while the VMO's lock is held: what a fault handler does, so that
- * the page cannot leave before it is in the page table. `enter` may take locks to the right of "vmo" only;
- * its status is returned. */
+/* The same, and calls `enter` with the page while the VMO's lock is held: what a fault handler
+ * does, so that the page cannot leave before it is in the page table. `enter` may take locks to the
+ * right of "vmo" only; its status is returned. */
 struct vmo_page_visitor {
         zx_status_t (*enter)(struct vmo_page_visitor *visitor, uint64_t offset, uint64_t pa,
                              enum vmo_cache_policy policy);
 };
 zx_status_t MUST_CHECK vmo_with_page(struct vmo *vmo, uint64_t offset, uint32_t flags,
                                      struct vmo_page_visitor *visitor);
-/* The same for every page of [offset, offset + bytes), both page aligned, that is there (flags 0) or for all
- * (COMMIT: made first, all or nothing), ascending; pages beyond the size are left out. Ends with the first
- * status of `enter` that is not ZX_OK and returns it. */
-zx_status_t MUST_CHECK vmo_with_pages(struct vmo *vmo, uint64_t offset, uint64_t bytes, uint32_t flags,
-                                      struct vmo_page_visitor *visitor);
+/* The same for every page of [offset, offset + bytes), both page aligned, that is there (flags 0)
+ * or for all (COMMIT: made first, all or nothing), ascending; pages beyond the size are left out.
+ * Ends with the first status of `enter` that is not ZX_OK and returns it. */
+zx_status_t MUST_CHECK vmo_with_pages(struct vmo *vmo, uint64_t offset, uint64_t bytes,
+                                      uint32_t flags, struct vmo_page_visitor *visitor);
 
 /* ---- mappings ---- */
 
@@ -296,13 +306,14 @@ struct vmo_mapping_link {
         uint64_t bytes;      /* page aligned */
 };
 struct vmo_mapping_ops {
-        /* Pages of [offset, offset + bytes) of the VMO, a part of the link's window, are about to leave: no page
-         * table may show them when this returns, on no CPU. Called with the VMO's lock held; must not
-         * fail, must not call vmo.h. */
+        /* Pages of [offset, offset + bytes) of the VMO, a part of the link's window, are about to
+         * leave: no page table may show them when this returns, on no CPU. Called with the VMO's
+         * lock held; must not fail, must not call vmo.h. */
         void (*unmap_range)(struct vmo_mapping_link *link, uint64_t offset, uint64_t bytes);
 };
 
-/* Puts a link on the VMO's list and takes a reference for it. link->ops, vmo_offset and bytes are set. */
+/* Puts a link on the VMO's list and takes a reference for it. link->ops, vmo_offset and bytes are
+ * set. */
 void vmo_add_mapping(struct vmo *vmo, struct vmo_mapping_link *link);
 /* Moves the window of a link that is on the list (a mapping that was trimmed). */
 void vmo_change_mapping(struct vmo *vmo, struct vmo_mapping_link *link, uint64_t vmo_offset,

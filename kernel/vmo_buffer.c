@@ -100,7 +100,8 @@ static struct vmo_region rest_of_part(struct cursor *cursor)
         while (cursor->offset == cursor->buffer->parts[cursor->part].region.length) {
                 cursor->part++;
                 cursor->offset = 0;
-                ASSERT(cursor->part < cursor->buffer->part_count); /* lengths were compared before */
+                /* lengths were compared before */
+                ASSERT(cursor->part < cursor->buffer->part_count);
         }
         struct vmo_region region = cursor->buffer->parts[cursor->part].region;
         region.offset += cursor->offset;

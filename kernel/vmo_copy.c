@@ -2,13 +2,14 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* vmo_copy — bytes in and out of memory objects.
  *
- * A page is held while its bytes are moved and the lock is not: vmo_drop_pages may take it out of the VMO
- * meanwhile, then whoever lets go of it last frees it. Facts: spec/zircon-objects.md, 6. */
+ * A page is held while its bytes are moved and the lock is not: vmo_drop_pages may take it out of
+ * the VMO meanwhile, then whoever lets go of it last frees it. Facts: spec/zircon-objects.md, 6. */
 #include "kernel/vmo.h"
 
 #include "kernel/vmo_internal.h"
 
-/* What a page that is not there reads as. Never written; not const, so that it costs no room in the image. */
+/* What a page that is not there reads as. Never written; not const, so that it costs no room in the
+ * image. */
 static uint8_t zero_page[PAGE_BYTES];
 
 /* ---- holding ---- */
@@ -93,7 +94,8 @@ zx_status_t vmo_read_to(struct vmo *vmo, struct vmo_sink *sink, uint64_t offset,
                 status = hold(vmo, offset, false, &page);
                 if (status != ZX_OK)
                         return status;
-                status = sink->write(sink, page == NULL ? zero_page : byte_at(vmo, page, offset), piece);
+                status = sink->write(sink, page == NULL ? zero_page : byte_at(vmo, page, offset),
+                                     piece);
                 let_go(vmo, page);
                 offset += piece;
                 bytes -= piece;
@@ -101,7 +103,8 @@ zx_status_t vmo_read_to(struct vmo *vmo, struct vmo_sink *sink, uint64_t offset,
         return status;
 }
 
-zx_status_t vmo_write_from(struct vmo *vmo, struct vmo_source *source, uint64_t offset, size_t bytes)
+zx_status_t vmo_write_from(struct vmo *vmo, struct vmo_source *source, uint64_t offset,
+                           size_t bytes)
 {
         zx_status_t status = vmo_prepare_write(vmo, offset, bytes);
         while (bytes > 0 && status == ZX_OK) {
@@ -221,7 +224,8 @@ zx_status_t vmo_copy(struct vmo_place to, struct vmo_place from, size_t bytes)
                 struct vmo_place here = from, there = to;
                 size_t piece;
                 if (backward) {
-                        piece = tail_in_page(from.offset + bytes, tail_in_page(to.offset + bytes, bytes));
+                        piece = tail_in_page(from.offset + bytes,
+                                             tail_in_page(to.offset + bytes, bytes));
                         here.offset += bytes - piece;
                         there.offset += bytes - piece;
                 } else {

@@ -2,8 +2,8 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* vmo_range — pages of memory objects: made, dropped, pinned, shown to page tables.
  *
- * New pages are taken from the pmm and zeroed before the lock is taken, and freed after it has been given.
- * Facts: spec/zircon-objects.md, 6. */
+ * New pages are taken from the pmm and zeroed before the lock is taken, and freed after it has been
+ * given. Facts: spec/zircon-objects.md, 6. */
 #include "kernel/vmo.h"
 
 #include "kernel/vmo_internal.h"
@@ -74,8 +74,9 @@ static uint64_t count_missing(const struct vmo *vmo, uint64_t first, uint64_t en
         return missing;
 }
 
-/* Puts pages of `fresh` where [first, end) has none, and takes more from the pmm if they do not suffice
- * (somebody has decommitted meanwhile). On failure everything made here is back on `fresh`. */
+/* Puts pages of `fresh` where [first, end) has none, and takes more from the pmm if they do not
+ * suffice (somebody has decommitted meanwhile). On failure everything made here is back on `fresh`.
+ * */
 static zx_status_t fill(struct vmo *vmo, uint64_t first, uint64_t end, struct list_node *fresh)
 {
         struct vmo_pool *pool = vmo->pool;
@@ -143,8 +144,8 @@ zx_status_t vmo_lock_committed(struct vmo *vmo, uint64_t offset, uint64_t bytes)
         if (status == ZX_OK && list_is_empty(&fresh))
                 return ZX_OK;
 
-        /* Surplus pages, because of a failure or of somebody who was faster, are freed here; with the lock
-         * held in the good case, for the caller wants it. */
+        /* Surplus pages, because of a failure or of somebody who was faster, are freed here; with
+         * the lock held in the good case, for the caller wants it. */
         if (status != ZX_OK)
                 spinlock_give(&vmo->lock);
         pmm_free(vmo->pool->pmm, &fresh);
@@ -295,7 +296,8 @@ zx_status_t vmo_pin(struct vmo *vmo, uint64_t offset, uint64_t bytes)
         if (bytes == 0 || !is_aligned(offset | bytes, PAGE_BYTES))
                 return ZX_ERR_INVALID_ARGS;
         if (vmo->kind == VMO_KIND_PHYSICAL) /* it cannot go away */
-                return vmo_range_is_in(vmo->size_bytes, offset, bytes) ? ZX_OK : ZX_ERR_OUT_OF_RANGE;
+                return vmo_range_is_in(vmo->size_bytes, offset, bytes) ? ZX_OK
+                                                                       : ZX_ERR_OUT_OF_RANGE;
         status = vmo_lock_committed(vmo, offset, bytes);
         if (status != ZX_OK)
                 return status;
@@ -306,7 +308,8 @@ zx_status_t vmo_pin(struct vmo *vmo, uint64_t offset, uint64_t bytes)
         for (uint64_t number = first; number < end && status == ZX_OK; number++) {
                 struct vm_page *page = vmo_find_page(vmo, number);
                 vmo->pinned_pages += vmo_page_pins(page) == 0;
-                page->use.object.bits++; /* the count is in the lowest bits and was below its maximum */
+                /* the count is in the lowest bits and was below its maximum */
+                page->use.object.bits++;
         }
         spinlock_give(&vmo->lock);
         return status;
@@ -331,7 +334,8 @@ void vmo_unpin(struct vmo *vmo, uint64_t offset, uint64_t bytes)
 }
 
 /* Adds a piece behind the last span. */
-static void add_span(struct vmo_span_list list, size_t *count, uint64_t *end_pa, struct vmo_span piece)
+static void add_span(struct vmo_span_list list, size_t *count, uint64_t *end_pa,
+                     struct vmo_span piece)
 {
         if (*count == 0 || *end_pa != piece.pa) {
                 if (*count < list.capacity)
@@ -376,7 +380,8 @@ zx_status_t vmo_pinned_spans(struct vmo *vmo, uint64_t offset, uint64_t bytes,
 
 /* ---- pages, for page tables ---- */
 
-/* Takes the lock with the pages of the range there, if the flags ask for that and the kind has any. */
+/* Takes the lock with the pages of the range there, if the flags ask for that and the kind has any.
+ * */
 static zx_status_t lock_for(struct vmo *vmo, uint64_t offset, uint64_t bytes, uint32_t flags)
 {
         ASSERT((flags & ~(uint32_t)(VMO_PAGE_COMMIT | VMO_PAGE_WRITE)) == 0);

@@ -32,13 +32,15 @@ static void print_slot(const struct vmo_store_slot *slot, uint32_t id)
         static const char *const kinds[] = {[VMO_KIND_PAGED] = "paged",
                                             [VMO_KIND_CONTIGUOUS] = "contiguous",
                                             [VMO_KIND_PHYSICAL] = "physical"};
-        log_line("vmostore:   id %u: %s, %llu KiB, %llu pages there%s", id, kinds[vmo_kind(slot->vmo)],
+        log_line("vmostore:   id %u: %s, %llu KiB, %llu pages there%s", id,
+                 kinds[vmo_kind(slot->vmo)],
                  (unsigned long long)(vmo_size(slot->vmo) / KIB),
-                 (unsigned long long)vmo_committed_pages(slot->vmo), slot->pinned ? ", pinned" : "");
+                 (unsigned long long)vmo_committed_pages(slot->vmo),
+                 slot->pinned ? ", pinned" : "");
 }
 
-/* The lock is held while lines are written, so that no store goes away meanwhile; the console is slow, but
- * stores come and go with drivers. */
+/* The lock is held while lines are written, so that no store goes away meanwhile; the console is
+ * slow, but stores come and go with drivers. */
 void vmo_store_print(void)
 {
         spinlock_take(&lock);
@@ -47,7 +49,8 @@ void vmo_store_print(void)
         LIST_FOR_EACH(node, &stores)
         {
                 const struct vmo_store *store = CONTAINER_OF(node, struct vmo_store, node);
-                log_line("vmostore: %s: %u of %u ids, reads %llu, writes %llu, refused %llu", store->name,
+                log_line("vmostore: %s: %u of %u ids, reads %llu, writes %llu, refused %llu",
+                         store->name,
                          store->used_count, VMO_STORE_VMOS_MAX,
                          (unsigned long long)store->counters.reads,
                          (unsigned long long)store->counters.writes,

@@ -8,8 +8,8 @@
 
 #include "kernel/vmo_store.h"
 
-/* Shows an initialised store on the console until it is withdrawn, which is before vmo_store_fini. The store is
- * named by its name. */
+/* Shows an initialised store on the console until it is withdrawn, which is before vmo_store_fini.
+ * The store is named by its name. */
 void vmo_store_publish(struct vmo_store *store);
 void vmo_store_withdraw(struct vmo_store *store);
 

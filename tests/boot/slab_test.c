@@ -28,7 +28,8 @@ TEST(slab, objects_are_zeroed_aligned_and_apart)
                 size_t bytes = sizes[s];
                 make_bed(t, bytes);
                 uint64_t before = pmm_count_free_pages(&pmm);
-                unsigned per_page = (unsigned)(SLAB_OBJECT_BYTES_MAX / round_up(bytes, SLAB_ALIGNMENT));
+                uint64_t rounded = round_up(bytes, SLAB_ALIGNMENT);
+                unsigned per_page = (unsigned)(SLAB_OBJECT_BYTES_MAX / rounded);
                 unsigned count = per_page + 1;
                 for (unsigned i = 0; i < count; i++) {
                         uint8_t *object = objects[i] = slab_alloc(&slab);
@@ -59,7 +60,8 @@ TEST(slab, refuses_sizes_that_do_not_fit)
 {
         make_bed(t, 16);
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, slab_init(&slab, "bed", &pmm, 0));
-        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, slab_init(&slab, "bed", &pmm, SLAB_OBJECT_BYTES_MAX + 1));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, slab_init(&slab, "bed", &pmm,
+                                                     SLAB_OBJECT_BYTES_MAX + 1));
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, slab_init(&slab, "bed", NULL, 16));
 }
 

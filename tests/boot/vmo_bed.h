@@ -5,16 +5,16 @@
  *   SWEPT_TEST(vmo, write_makes_pages)
  *   {
  *           struct vmo *vmo;
- *           TRY(bed_vmo(PAGE_BYTES, 0, &vmo));          // belongs to the bed: put when the body has ended
- *           TRY(vmo_write(vmo, "x", 0, 1));
+ *           TRY(bed_vmo(PAGE_BYTES, 0, &vmo));          // belongs to the bed: put when the body
+ *           has ended TRY(vmo_write(vmo, "x", 0, 1));
  *           EXPECT_EQ(vmo_committed_pages(vmo), 1);
  *           return ZX_OK;
  *   }
  *
- * The body runs once with memory enough, and then once for each n with only n pages free, until one passes:
- * so every page allocation in it is refused once. TRY ends the body when memory is short. After each run,
- * short or not: all VMOs are valid, the pmm's counts of pages fit what the VMOs say, and after the bed has
- * taken everything back every page is free again. */
+ * The body runs once with memory enough, and then once for each n with only n pages free, until one
+ * passes: so every page allocation in it is refused once. TRY ends the body when memory is short.
+ * After each run, short or not: all VMOs are valid, the pmm's counts of pages fit what the VMOs
+ * say, and after the bed has taken everything back every page is free again. */
 #ifndef TESTS_BOOT_VMO_BED_H
 #define TESTS_BOOT_VMO_BED_H
 
@@ -41,7 +41,8 @@ struct vmo_bed {
                 uint64_t offset, bytes;
         } pins[BED_PINS_MAX];
         unsigned pin_count;
-        void (*clean_up)(void); /* what a body has beyond that; set by it, before anything can fail */
+        /* what a body has beyond that; set by it, before anything can fail */
+        void (*clean_up)(void);
 };
 static struct vmo_bed bed;
 
@@ -109,7 +110,8 @@ static inline void bed_expect_valid(struct test *t)
         EXPECT_TRUE(pmm_valid(&bed.pmm));
 }
 
-static inline void bed_run_once(struct test *t, zx_status_t (*body)(struct test *t), zx_status_t *status)
+static inline void bed_run_once(struct test *t, zx_status_t (*body)(struct test *t),
+                                zx_status_t *status)
 {
         bed.vmo_count = bed.pin_count = 0;
         bed.clean_up = NULL;
@@ -141,7 +143,8 @@ static inline void bed_run(struct test *t, zx_status_t (*body)(struct test *t))
                 return;
         bed.sweeping = true;
         for (uint64_t n = 0; n < bed.free_pages && !test_has_failed(t); n++) {
-                REQUIRE_OK(pmm_alloc_pages(&bed.pmm, bed.free_pages - n, PMM_ALLOC_ANY, &bed.taken));
+                REQUIRE_OK(pmm_alloc_pages(&bed.pmm, bed.free_pages - n, PMM_ALLOC_ANY,
+                                           &bed.taken));
                 bed_run_once(t, body, &status);
                 if (status == ZX_OK)
                         break;

@@ -47,7 +47,10 @@ static zx_status_t two_in_a_store(struct test *t)
 TEST(vmo_store_boot, what_the_console_word_says)
 {
         bed_run(t, two_in_a_store);
-        EXPECT_TRUE(strstr(said, "# vmostore: selftest: 2 of 32 ids, reads 0, writes 1, refused 0\n") != NULL);
+        EXPECT_TRUE(strstr(said,
+                           "# vmostore: selftest: 2 of 32 ids, reads 0, writes 1, refused 0\n") !=
+                                   NULL);
         EXPECT_TRUE(strstr(said, "# vmostore:   id 7: paged, 12 KiB, 3 pages there\n") != NULL);
-        EXPECT_TRUE(strstr(said, "# vmostore:   id 8: paged, 12 KiB, 3 pages there, pinned\n") != NULL);
+        EXPECT_TRUE(strstr(said, "# vmostore:   id 8: paged, 12 KiB, 3 pages there, pinned\n") !=
+                    NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The store of VMOs and its buffers, the compact set that runs on every boot; every edge and error is in
- * tests/host/vmo_store_edges_test.c. */
+/* The store of VMOs and its buffers, the compact set that runs on every boot; every edge and error
+ * is in tests/host/vmo_store_edges_test.c. */
 #include "tests/boot/vmo_bed.h"
 
 #include "kernel/vmo_buffer.h"
@@ -33,7 +33,8 @@ SWEPT_TEST(vmo_store, bytes_by_id_offset_and_length)
                            (struct vmo_region){31, PAGE_BYTES - 1, 0})); /* over itself, upwards */
         TRY(vmo_store_read(&store, (struct vmo_region){31, PAGE_BYTES - 3, 8}, back));
         EXPECT_BYTES_EQ(back, "acacross", 8);
-        EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmo_store_read(&store, (struct vmo_region){30, 0, 1}, back));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmo_store_read(&store, (struct vmo_region){30, 0, 1},
+                                                       back));
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE,
                       vmo_store_read(&store, (struct vmo_region){31, 2, UINT64_MAX}, back));
         EXPECT_TRUE(vmo_store_valid(&store));
@@ -45,7 +46,8 @@ SWEPT_TEST(vmo_store, bytes_by_id_offset_and_length)
 SWEPT_TEST(vmo_store, frames_in_parts)
 {
         static const struct vmo_region regions[] = {{1, 10, 5}, {2, 0, 0}, {2, PAGE_BYTES - 2, 7}};
-        const struct tx_request request = {.id = 77, .regions = regions, .region_count = 3, .flags = 9};
+        const struct tx_request request = {.id = 77, .regions = regions, .region_count = 3,
+                                           .flags = 9};
         struct tx_buffer tx;
         struct rx_buffer rx;
         struct tx_metadata metadata;
@@ -87,7 +89,8 @@ SWEPT_TEST(vmo_store, devices_get_physical_memory)
         EXPECT_OK(vmo_store_register(&store, 0, vmo));
         struct vmo_region region = {0, PAGE_BYTES - 4, 8};
         EXPECT_STATUS(ZX_ERR_BAD_STATE,
-                      vmo_store_pinned_spans(&store, region, (struct vmo_span_list){spans, 2}, &count));
+                      vmo_store_pinned_spans(&store, region, (struct vmo_span_list){spans, 2},
+                                             &count));
         TRY(vmo_store_pin(&store, 0));
         EXPECT_STATUS(ZX_ERR_ALREADY_BOUND, vmo_store_pin(&store, 0));
         TRY(vmo_store_write(&store, region, "devmem!?"));

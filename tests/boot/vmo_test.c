@@ -116,7 +116,8 @@ SWEPT_TEST(vmo, mappings_hear_of_pages_that_leave)
         struct test_mapping mapping = {
                 .link = {.ops = &note_ops, .vmo_offset = 3 * PAGE_BYTES, .bytes = 20 * PAGE_BYTES}};
         vmo_add_mapping(vmo, &mapping.link);
-        EXPECT_OK(vmo_op_range(vmo, VMO_OP_DECOMMIT, 6 * PAGE_BYTES, 2 * PAGE_BYTES)); /* no page there */
+        /* no page there */
+        EXPECT_OK(vmo_op_range(vmo, VMO_OP_DECOMMIT, 6 * PAGE_BYTES, 2 * PAGE_BYTES));
         EXPECT_EQ(mapping.calls, 0);
         EXPECT_OK(vmo_op_range(vmo, VMO_OP_DECOMMIT, PAGE_BYTES, 2 * PAGE_BYTES)); /* before it */
         EXPECT_EQ(mapping.calls, 0);

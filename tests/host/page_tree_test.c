@@ -71,7 +71,8 @@ TEST(page_tree, agrees_with_a_list)
                 uint32_t i = world_random_below(t, MODEL_MAX);
                 uint64_t number = some_number(t);
                 /* Now more, now fewer, so that it is empty at times. */
-                if (round / 2000 % 2 == 0 ? world_random_below(t, 3) != 0 : world_random_below(t, 8) == 0) {
+                bool more = round / 2000 % 2 == 0;
+                if (world_random_below(t, 8) < (more ? 5 : 1)) {
                         if (numbers[i] == NONE && model_find(number) == MODEL_MAX) {
                                 REQUIRE_OK(page_tree_insert(&tree, &nodes, number, &pages[i]));
                                 numbers[i] = number;
@@ -82,7 +83,8 @@ TEST(page_tree, agrees_with_a_list)
                         numbers[i] = NONE;
                 }
                 unsigned there = model_find(number);
-                EXPECT_PTR_EQ(page_tree_find(&tree, number), there < MODEL_MAX ? &pages[there] : NULL);
+                EXPECT_PTR_EQ(page_tree_find(&tree, number),
+                              there < MODEL_MAX ? &pages[there] : NULL);
                 if (there == MODEL_MAX)
                         EXPECT_TRUE(page_tree_remove(&tree, &nodes, number) == NULL);
                 expect_next(t, number, PAGE_TREE_NUMBER_END);
@@ -119,7 +121,8 @@ TEST(page_tree, small_trees_have_few_nodes)
 TEST(page_tree, no_node_changes_nothing)
 {
         static const uint64_t first[] = {NONE, 0, 1, 5000, 1ull << 40};
-        static const uint64_t second[] = {0, 2, 64, 5001, 9999, 1ull << 30, (1ull << 40) + 1, (1ull << 51) + 3};
+        static const uint64_t second[] = {0, 2, 64, 5001, 9999, 1ull << 30, (1ull << 40) + 1,
+                                          (1ull << 51) + 3};
         static struct list_node taken;
         unsigned refused = 0;
         make_bed(t);
@@ -129,19 +132,23 @@ TEST(page_tree, no_node_changes_nothing)
                         if (first[a] == second[b])
                                 continue;
                         for (uint64_t n = 0; status != ZX_OK && n < 20; n++) {
-                                /* `n` nodes more: leave one object slot at a time by filling the slab. */
+                                /* `n` nodes more: leave one object slot at a time by filling the
+                                 * slab. */
                                 static void *filler[16 * 7];
                                 unsigned filled = 0;
                                 page_tree_init(&tree);
                                 if (first[a] != NONE)
-                                        REQUIRE_OK(page_tree_insert(&tree, &nodes, first[a], &pages[0]));
+                                        REQUIRE_OK(page_tree_insert(&tree, &nodes, first[a],
+                                                                    &pages[0]));
                                 list_init(&taken);
                                 uint64_t held = slab_counts(&nodes).objects;
                                 while ((held + filled + n) % nodes.objects_per_page != 0)
                                         filler[filled++] = slab_alloc(&nodes);
-                                uint64_t spare_pages = (held + filled + n) / nodes.objects_per_page -
+                                uint64_t spare_pages =
+                                        (held + filled + n) / nodes.objects_per_page -
                                                        slab_counts(&nodes).pages;
-                                REQUIRE_OK(pmm_alloc_pages(&pmm, pmm_count_free_pages(&pmm) - spare_pages,
+                                REQUIRE_OK(pmm_alloc_pages(&pmm,
+                                                           pmm_count_free_pages(&pmm) - spare_pages,
                                                            PMM_ALLOC_ANY, &taken));
                                 uint32_t height = tree.height;
                                 void *root = tree.root;
@@ -154,10 +161,12 @@ TEST(page_tree, no_node_changes_nothing)
                                         EXPECT_EQ(slab_counts(&nodes).objects, held + filled);
                                         EXPECT_TRUE(page_tree_find(&tree, second[b]) == NULL);
                                 } else {
-                                        EXPECT_PTR_EQ(page_tree_remove(&tree, &nodes, second[b]), &pages[1]);
+                                        EXPECT_PTR_EQ(page_tree_remove(&tree, &nodes, second[b]),
+                                                      &pages[1]);
                                 }
                                 if (first[a] != NONE)
-                                        EXPECT_PTR_EQ(page_tree_remove(&tree, &nodes, first[a]), &pages[0]);
+                                        EXPECT_PTR_EQ(page_tree_remove(&tree, &nodes, first[a]),
+                                                      &pages[0]);
                                 while (filled > 0)
                                         slab_free(&nodes, filler[--filled]);
                                 pmm_free(&pmm, &taken);

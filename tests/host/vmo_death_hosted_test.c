@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The bugs of others that slab, memory objects and their store must end: freeing twice, unpinning what is not
- * pinned, dropping what is in use. Every expected text is one of an ASSERT, which is in release builds too. */
+/* The bugs of others that slab, memory objects and their store must end: freeing twice, unpinning
+ * what is not pinned, dropping what is in use. Every expected text is one of an ASSERT, which is in
+ * release builds too. */
 #include "tests/host/death.h"
 
 #include "base/bytes.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Memory objects: every error, and every edge that the specification names. Each test runs once more for
- * each page that can be refused to it (tests/boot/vmo_bed.h). */
+/* Memory objects: every error, and every edge that the specification names. Each test runs once
+ * more for each page that can be refused to it (tests/boot/vmo_bed.h). */
 #include "tests/boot/vmo_bed.h"
 
 #define P PAGE_BYTES
@@ -30,7 +30,8 @@ SWEPT_TEST(vmo_edges, create_refuses_options_and_sizes)
         struct vmo *vmo = NULL;
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_create(&bed.pool, P, 1, &vmo));
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_create(&bed.pool, P, VMO_RESIZABLE | 8, &vmo));
-        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_create(&bed.pool, P, VMO_DISCARDABLE | 1u << 31, &vmo));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_create(&bed.pool, P, VMO_DISCARDABLE | 1u << 31,
+                                                      &vmo));
         EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, vmo_create(&bed.pool, P, VMO_DISCARDABLE, &vmo));
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_create(&bed.pool, VMO_BYTES_MAX + 1, 0, &vmo));
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_create(&bed.pool, UINT64_MAX, 0, &vmo));
@@ -254,7 +255,8 @@ SWEPT_TEST(vmo_edges, no_memory_has_written_nothing)
         TRY(vmo_write(vmo, bytes, P, P));
         uint64_t free_pages = bed_free();
         list_init(&taken);
-        TRY(free_pages >= 3 ? pmm_alloc_pages(&bed.pmm, free_pages - 3, 0, &taken) : ZX_ERR_NO_MEMORY);
+        TRY(free_pages < 3 ? ZX_ERR_NO_MEMORY
+                           : pmm_alloc_pages(&bed.pmm, free_pages - 3, 0, &taken));
         EXPECT_STATUS(ZX_ERR_NO_MEMORY, vmo_write(vmo, bytes + 7, 0, 6 * P));
         EXPECT_STATUS(ZX_ERR_NO_MEMORY, vmo_op_range(vmo, VMO_OP_COMMIT, 0, 6 * P));
         EXPECT_STATUS(ZX_ERR_NO_MEMORY, vmo_pin(vmo, 0, 6 * P));
@@ -266,7 +268,8 @@ SWEPT_TEST(vmo_edges, no_memory_has_written_nothing)
         expect_all(t, back, 0, P);
         EXPECT_BYTES_EQ(back + P, bytes, P);
         expect_all(t, back + 2 * P, 0, 4 * P);
-        zx_status_t status = vmo_write(vmo, bytes + 7, 0, 4 * P); /* what there is suffices for this */
+        /* what there is suffices for this */
+        zx_status_t status = vmo_write(vmo, bytes + 7, 0, 4 * P);
         pmm_free(&bed.pmm, &taken);
         TRY(status);
         EXPECT_EQ(vmo_committed_pages(vmo), 4);
@@ -343,7 +346,8 @@ SWEPT_TEST(vmo_edges, sinks_and_sources_that_fail)
         return ZX_OK;
 }
 
-/* The page under the copy leaves the VMO: the copy ends well, nothing is lost, nothing is used after. */
+/* The page under the copy leaves the VMO: the copy ends well, nothing is lost, nothing is used
+ * after. */
 SWEPT_TEST(vmo_edges, pages_that_leave_while_they_are_copied)
 {
         struct vmo *vmo;
@@ -425,14 +429,17 @@ SWEPT_TEST(vmo_edges, copy_between_two)
         struct vmo_place source = {from, 100}, target = {to, 1000};
 
         /* Source first, then destination; nothing is made for a copy that is refused. */
-        EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, vmo_copy(target, (struct vmo_place){physical, 0}, 5 * P));
-        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_copy((struct vmo_place){physical, 0}, source, 4 * P));
+        EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, vmo_copy(target, (struct vmo_place){physical, 0},
+                                                     5 * P));
+        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_copy((struct vmo_place){physical, 0}, source,
+                                                    4 * P));
         EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, vmo_copy((struct vmo_place){physical, 0}, source, 1));
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_copy(target, source, 4 * P - 999));
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_copy(target, source, SIZE_MAX));
         EXPECT_EQ(vmo_committed_pages(to), 0);
         EXPECT_OK(vmo_copy((struct vmo_place){to, 4 * P}, (struct vmo_place){from, 4 * P}, 0));
-        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_copy(target, (struct vmo_place){from, 4 * P + 1}, 0));
+        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_copy(target, (struct vmo_place){from, 4 * P + 1},
+                                                    0));
 
         TRY(vmo_write(from, bytes, 0, P));
         TRY(vmo_write(from, bytes + 2 * P, 2 * P, P)); /* page 1 is not there */

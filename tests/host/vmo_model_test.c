@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Random work on three memory objects of three kinds, compared call by call with an obvious model: an array
- * of bytes, and for each page whether it is there and how often it is pinned. Memory is short at times, so
- * that a part of the calls fails and must have changed nothing. */
+/* Random work on three memory objects of three kinds, compared call by call with an obvious model:
+ * an array of bytes, and for each page whether it is there and how often it is pinned. Memory is
+ * short at times, so that a part of the calls fails and must have changed nothing. */
 #include "tests/expect.h"
 
 #include "base/bytes.h"
@@ -168,7 +168,8 @@ static void do_read(struct test *t, struct model *m)
 static void do_copy(struct test *t, struct model *m)
 {
         struct model *from = &models[world_random_below(t, VMOS)];
-        uint64_t offset = some_offset(t, m), from_offset = some_offset(t, from), bytes = some_length(t);
+        uint64_t offset = some_offset(t, m), bytes = some_length(t);
+        uint64_t from_offset = some_offset(t, from);
         zx_status_t status = vmo_copy((struct vmo_place){m->vmo, offset},
                                       (struct vmo_place){from->vmo, from_offset}, bytes);
         if (!in_range(from, from_offset, bytes) || !in_range(m, offset, bytes)) {
@@ -287,10 +288,13 @@ static void do_spans(struct test *t, struct model *m)
                 pinned = m->pins[page] != 0;
         zx_status_t status = vmo_pinned_spans(m->vmo, offset, bytes,
                                               (struct vmo_span_list){spans, PAGES_MAX}, &count);
-        EXPECT_STATUS(pinned ? ZX_OK : in_range(m, offset, bytes) ? ZX_ERR_BAD_STATE : ZX_ERR_OUT_OF_RANGE,
+        EXPECT_STATUS(pinned                        ? ZX_OK
+                      : in_range(m, offset, bytes) ? ZX_ERR_BAD_STATE
+                                                    : ZX_ERR_OUT_OF_RANGE,
                       status);
         for (size_t i = 0; status == ZX_OK && i < count; i++) {
-                EXPECT_BYTES_EQ(pmm_pa_to_va(&pmm, spans[i].pa), m->bytes + offset + at, spans[i].bytes);
+                EXPECT_BYTES_EQ(pmm_pa_to_va(&pmm, spans[i].pa), m->bytes + offset + at,
+                                spans[i].bytes);
                 EXPECT_OK(vmo_get_page(m->vmo, offset + at, 0, &pa));
                 EXPECT_EQ(spans[i].pa, pa + (offset + at) % PAGE_BYTES);
                 at += spans[i].bytes;
@@ -355,7 +359,8 @@ static void make_world(struct test *t)
         for (unsigned i = 0; i < VMOS; i++) {
                 models[i].content = models[i].size;
                 mappings[i] = (struct test_mapping){
-                        .link = {.ops = &forget_ops, .bytes = 64 * PAGE_BYTES}, .model = &models[i]};
+                        .link = {.ops = &forget_ops, .bytes = 64 * PAGE_BYTES},
+                        .model = &models[i]};
                 vmo_add_mapping(models[i].vmo, &mappings[i].link);
         }
 }
@@ -409,6 +414,7 @@ TEST(vmo_model, random_work_agrees)
         }
         pmm_free(&pmm, &taken);
         vmo_pool_fini(&pool);
-        EXPECT_EQ(pmm_count_free_pages(&pmm), ARENA_PAGES - pmm_structure_bytes(ARENA_PAGES) / PAGE_BYTES);
+        EXPECT_EQ(pmm_count_free_pages(&pmm),
+                  ARENA_PAGES - pmm_structure_bytes(ARENA_PAGES) / PAGE_BYTES);
         EXPECT_TRUE(pmm_check_all(&pmm));
 }

@@ -142,7 +142,8 @@ SWEPT_TEST(vmo_range_edges, operations_and_their_errors)
         static const uint32_t hints[] = {VMO_OP_DONT_NEED, VMO_OP_ALWAYS_NEED};
         static const uint32_t caches[] = {VMO_OP_CACHE_SYNC, VMO_OP_CACHE_CLEAN,
                                           VMO_OP_CACHE_CLEAN_INVALIDATE, VMO_OP_CACHE_INVALIDATE};
-        static const uint32_t ranged[] = {VMO_OP_COMMIT, VMO_OP_DECOMMIT, VMO_OP_ZERO, VMO_OP_DONT_NEED,
+        static const uint32_t ranged[] = {VMO_OP_COMMIT, VMO_OP_DECOMMIT, VMO_OP_ZERO,
+                                          VMO_OP_DONT_NEED,
                                           VMO_OP_CACHE_SYNC, VMO_OP_CACHE_INVALIDATE};
         struct vmo *vmo;
         bed.pool.clean_cache = count_cleaned;
@@ -240,7 +241,8 @@ SWEPT_TEST(vmo_range_edges, pins)
         for (unsigned i = 0; i < VM_PAGE_PIN_COUNT_MAX; i++)
                 TRY(bed_pin(vmo, 2 * P, P));
         EXPECT_STATUS(ZX_ERR_UNAVAILABLE, vmo_pin(vmo, 0, 4 * P)); /* because of one of them */
-        EXPECT_OK(vmo_op_range(vmo, VMO_OP_DECOMMIT, 0, 2 * P));   /* so the others are not pinned */
+        /* so the others are not pinned */
+        EXPECT_OK(vmo_op_range(vmo, VMO_OP_DECOMMIT, 0, 2 * P));
         EXPECT_STATUS(ZX_ERR_BAD_STATE, vmo_op_range(vmo, VMO_OP_DECOMMIT, 0, 4 * P));
         EXPECT_EQ(vmo_committed_pages(vmo), 2);
 
@@ -295,10 +297,12 @@ SWEPT_TEST(vmo_range_edges, spans)
                 for (uint64_t length = 1; offset + length <= 6 * P; length += 1234) {
                         TRY(vmo_pinned_spans(vmo, offset, length, list, &count));
                         uint64_t at = offset;
-                        for (size_t i = 0; i < count; i++) { /* byte for byte the right place, merged */
+                        /* byte for byte the right place, merged */
+                        for (size_t i = 0; i < count; i++) {
                                 EXPECT_NE(spans[i].bytes, 0);
                                 if (i > 0)
-                                        EXPECT_NE(spans[i - 1].pa + spans[i - 1].bytes, spans[i].pa);
+                                        EXPECT_NE(spans[i - 1].pa + spans[i - 1].bytes,
+                                                  spans[i].pa);
                                 for (uint64_t b = 0; b < spans[i].bytes; b++, at++) {
                                         if (spans[i].pa + b != pa[at / P] + at % P)
                                                 EXPECT_TRUE(false);
@@ -357,7 +361,8 @@ SWEPT_TEST(vmo_range_edges, visiting_pages)
         struct test_visitor v = {.visitor = {visit}, .stop_at = 8, .vmo = vmo};
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmo_with_page(vmo, P, 0, &v.visitor));
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_with_page(vmo, 5 * P, VMO_PAGE_COMMIT, &v.visitor));
-        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_with_page(vmo, UINT64_MAX, VMO_PAGE_WRITE, &v.visitor));
+        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_with_page(vmo, UINT64_MAX, VMO_PAGE_WRITE,
+                                                         &v.visitor));
         EXPECT_EQ(v.calls, 0);
         TRY(vmo_with_page(vmo, 3 * P + 9, VMO_PAGE_WRITE, &v.visitor));
         EXPECT_EQ(v.calls, 1);
@@ -370,7 +375,8 @@ SWEPT_TEST(vmo_range_edges, visiting_pages)
 
         v.calls = 0;
         v.stop_at = 8;
-        EXPECT_OK(vmo_with_pages(vmo, 0, 100 * P, 0, &v.visitor)); /* what is there, within the size */
+        /* what is there, within the size */
+        EXPECT_OK(vmo_with_pages(vmo, 0, 100 * P, 0, &v.visitor));
         EXPECT_EQ(v.calls, 2);
         EXPECT_EQ(v.offsets[0], P);
         EXPECT_EQ(v.offsets[1], 3 * P);
@@ -417,7 +423,8 @@ SWEPT_TEST(vmo_range_edges, every_mapping_over_the_range_is_told)
         TRY(vmo_op_range(vmo, VMO_OP_COMMIT, 0, 8 * P));
         for (unsigned i = 0; i < 3; i++) {
                 mappings[i] = (struct test_mapping){
-                        .link = {.ops = &note_ops, .vmo_offset = windows[i][0], .bytes = windows[i][1]},
+                        .link = {.ops = &note_ops, .vmo_offset = windows[i][0],
+                                 .bytes = windows[i][1]},
                         .vmo = vmo};
                 vmo_add_mapping(vmo, &mappings[i].link);
         }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The store of VMOs, TxBuffer and RxBuffer: every error and every edge that the specification names. Each
- * test runs once more for each page that can be refused to it (tests/boot/vmo_bed.h). */
+/* The store of VMOs, TxBuffer and RxBuffer: every error and every edge that the specification
+ * names. Each test runs once more for each page that can be refused to it (tests/boot/vmo_bed.h).
+ * */
 #include "tests/boot/vmo_bed.h"
 
 #include "kernel/vmo_buffer.h"
@@ -68,7 +69,8 @@ SWEPT_TEST(vmo_store_edges, register_checks_in_order)
         EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, vmo_store_register(&store, 3, physical));
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_store_register(&store, 3, empty));
         EXPECT_STATUS(ZX_ERR_BAD_STATE, vmo_store_register(&store, 3, uncached));
-        EXPECT_OK(vmo_set_cache_policy(uncached, VMO_CACHE_CACHED)); /* refused: counts as no mapping */
+        /* refused: counts as no mapping */
+        EXPECT_OK(vmo_set_cache_policy(uncached, VMO_CACHE_CACHED));
         EXPECT_EQ(store.used_count, 0);
         EXPECT_TRUE(vmo_store_valid(&store));
         EXPECT_OK(vmo_store_register(&store, 3, vmo));
@@ -158,7 +160,8 @@ SWEPT_TEST(vmo_store_edges, bounds_do_not_wrap)
                 EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_store_write(&store, bad[i], bytes));
                 EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_store_check_read(&store, bad[i]));
                 EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_store_prepare_write(&store, bad[i]));
-                EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_store_copy(&store, bad[i], &other, region(5, 0, 0)));
+                EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_store_copy(&store, bad[i], &other,
+                                                                  region(5, 0, 0)));
                 EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE,
                               vmo_store_copy(&other, region(5, 0, bad[i].length), &store, bad[i]));
         }
@@ -187,7 +190,8 @@ SWEPT_TEST(vmo_store_edges, copy_checks_ids_then_ranges)
         /* The destination's id comes before the source's range. */
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmo_store_copy(&store, region(1, 9 * P, 8), &other, good));
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_store_copy(&store, region(1, 9 * P, 8), &other, to));
-        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_store_copy(&store, good, &other, region(2, 2 * P - 7, 0)));
+        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_store_copy(&store, good, &other,
+                                                          region(2, 2 * P - 7, 0)));
         EXPECT_EQ(pmm_count_state(&bed.pmm, VM_PAGE_OBJECT), 0);
         TRY(vmo_store_write(&store, good, bytes));
         TRY(vmo_store_copy(&store, good, &other, to));
@@ -209,8 +213,9 @@ SWEPT_TEST(vmo_store_edges, copy_over_itself)
         for (int shift = -5000; shift <= 5000; shift += 1250) {
                 uint64_t from = 5000, to = (uint64_t)(5000 + shift);
                 TRY(vmo_store_write(&store, region(1, 0, 3 * P), bytes));
-                TRY(vmo_store_copy(&store, region(1, from, 2000), shift % 500 != 0 ? &other : &store,
-                                   region(shift % 500 != 0 ? 1 : 2, to, 0)));
+                bool far = shift % 500 != 0;
+                TRY(vmo_store_copy(&store, region(1, from, 2000), far ? &other : &store,
+                                   region(far ? 1 : 2, to, 0)));
                 TRY(vmo_store_read(&store, region(1, to, 2000), back));
                 EXPECT_BYTES_EQ(back, bytes + from, 2000);
         }
@@ -231,9 +236,12 @@ SWEPT_TEST(vmo_store_edges, pins)
         EXPECT_OK(vmo_store_register(&store, 2, run));
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmo_store_pin(&store, 0));
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmo_store_pin(&store, 32));
-        EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmo_store_pinned_spans(&store, region(0, 0, 1), list, &count));
-        EXPECT_STATUS(ZX_ERR_BAD_STATE, vmo_store_pinned_spans(&store, region(1, 0, 1), list, &count));
-        EXPECT_STATUS(ZX_ERR_BAD_STATE, vmo_store_pinned_spans(&store, region(1, 9 * P, 1), list, &count));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmo_store_pinned_spans(&store, region(0, 0, 1), list,
+                                                               &count));
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, vmo_store_pinned_spans(&store, region(1, 0, 1), list,
+                                                               &count));
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, vmo_store_pinned_spans(&store, region(1, 9 * P, 1), list,
+                                                               &count));
         EXPECT_EQ(count, 42);
         TRY(vmo_store_pin(&store, 1));
         TRY(vmo_store_pin(&store, 2));
@@ -257,7 +265,8 @@ SWEPT_TEST(vmo_store_edges, pins)
         EXPECT_TRUE(vmo_store_valid(&store));
         EXPECT_OK(vmo_op_range(vmo, VMO_OP_DECOMMIT, 0, 3 * P));
         EXPECT_OK(vmo_store_register(&store, 1, vmo)); /* a new life, not pinned */
-        EXPECT_STATUS(ZX_ERR_BAD_STATE, vmo_store_pinned_spans(&store, region(1, 0, 1), list, &count));
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, vmo_store_pinned_spans(&store, region(1, 0, 1), list,
+                                                               &count));
         return ZX_OK;
 }
 
@@ -270,7 +279,8 @@ SWEPT_TEST(vmo_store_edges, a_fifth_part_is_an_error)
         struct rx_buffer rx;
         make_stores();
         for (unsigned i = 0; i < 5; i++)
-                regions[i] = region((uint8_t)(200 + i), UINT64_MAX - i, i + 1); /* not looked at yet */
+                /* not looked at yet */
+                regions[i] = region((uint8_t)(200 + i), UINT64_MAX - i, i + 1);
         struct tx_request request = {.id = 3, .regions = regions, .region_count = 5, .port_id = 4,
                                      .frame_type = 6};
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_store_make_tx_buffer(&store, &request, false, &tx));
@@ -289,15 +299,17 @@ SWEPT_TEST(vmo_store_edges, a_fifth_part_is_an_error)
         EXPECT_EQ(vmo_buffer_length(&rx.buffer), 0);
         for (uint32_t i = 0; i < 4; i++)
                 EXPECT_OK(rx_buffer_push_space(&rx, &(struct rx_space){i, regions[i]}));
-        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, rx_buffer_push_space(&rx, &(struct rx_space){4, regions[4]}));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, rx_buffer_push_space(&rx,
+                                                                &(struct rx_space){4, regions[4]}));
         EXPECT_EQ(rx.buffer.part_count, 4);
         EXPECT_EQ(vmo_buffer_length(&rx.buffer), 10);
         EXPECT_TRUE(vmo_buffer_valid(&rx.buffer));
 
-        vmo_store_make_rx_space_buffer(&store, &(struct rx_space){1, region(0, 0, UINT64_MAX)}, &rx);
+        vmo_store_make_rx_space_buffer(&store, &(struct rx_space){1, region(0, 0, UINT64_MAX)},
+                                       &rx);
         EXPECT_EQ(vmo_buffer_length(&rx.buffer), UINT64_MAX);
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS,
-                      rx_buffer_push_space(&rx, &(struct rx_space){2, region(0, 0, 1)})); /* wraps */
+                      rx_buffer_push_space(&rx, &(struct rx_space){2, region(0, 0, 1)}));
         EXPECT_OK(rx_buffer_push_space(&rx, &(struct rx_space){2, region(0, 0, 0)}));
         EXPECT_TRUE(vmo_buffer_valid(&rx.buffer));
         regions[1].length = UINT64_MAX;
@@ -323,7 +335,8 @@ TEST(vmo_store_edges, metadata_is_taken_once)
 }
 
 /* A buffer of these parts. */
-static void make_buffer(struct test *t, struct rx_buffer *rx, const struct vmo_region *regions, size_t count)
+static void make_buffer(struct test *t, struct rx_buffer *rx, const struct vmo_region *regions,
+                        size_t count)
 {
         vmo_store_make_empty_rx_buffer(&store, rx);
         for (size_t i = 0; i < count; i++)
@@ -345,11 +358,13 @@ SWEPT_TEST(vmo_store_edges, write_checks_all_before_it_copies)
         TRY(stored_vmo(&store, 1, P, &one));
         TRY(stored_vmo(&store, 2, 2 * P, &two));
         for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-                const struct vmo_region parts[] = {{1, 0, 10}, {2, P - 5, 10}, {1, 7, 0}, cases[i].last};
+                const struct vmo_region parts[] = {{1, 0, 10}, {2, P - 5, 10}, {1, 7, 0},
+                                                   cases[i].last};
                 make_buffer(t, &rx, parts, 4);
                 EXPECT_STATUS(cases[i].status, vmo_buffer_write(&rx.buffer, bytes, 21));
                 EXPECT_EQ(vmo_committed_pages(one) + vmo_committed_pages(two), 0);
-                EXPECT_STATUS(cases[i].status, vmo_buffer_read(&rx.buffer, back, sizeof(back), &got));
+                EXPECT_STATUS(cases[i].status, vmo_buffer_read(&rx.buffer, back, sizeof(back),
+                                                               &got));
                 expect_untouched(t);
                 EXPECT_EQ(got, 42);
         }
@@ -376,7 +391,8 @@ SWEPT_TEST(vmo_store_edges, write_checks_all_before_it_copies)
 
 SWEPT_TEST(vmo_store_edges, read_appends_the_parts)
 {
-        static const struct vmo_region parts[] = {{1, 100, 3}, {2, 0, 0}, {2, PAGE_BYTES - 1, 5}, {1, 0, 1}};
+        static const struct vmo_region parts[] = {{1, 100, 3}, {2, 0, 0}, {2, PAGE_BYTES - 1, 5},
+                                                  {1, 0, 1}};
         struct vmo *one, *two;
         struct rx_buffer rx;
         size_t got = 42;
@@ -471,7 +487,8 @@ SWEPT_TEST(vmo_store_edges, copy_from_checks_all_before_it_copies)
         return ZX_OK;
 }
 
-/* Between two stores, and with no page for the second part: nothing is written to the first either. */
+/* Between two stores, and with no page for the second part: nothing is written to the first either.
+ * */
 SWEPT_TEST(vmo_store_edges, no_memory_has_written_nothing)
 {
         struct vmo *one, *two, *three;
