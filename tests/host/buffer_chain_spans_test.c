@@ -109,7 +109,8 @@ TEST(buffer_chain_spans, skipped_bytes_and_full_buffers)
         EXPECT_TRUE(buffer_chain_spans_next(&spans, &span));
         EXPECT_EQ(span.bytes, FIRST - 100);
         EXPECT_BYTES_EQ(span.va, pattern, FIRST - 100);
-        REQUIRE_OK(buffer_chain_spans_begin(&spans, chain, FIRST, 0)); /* behind a full last buffer */
+        /* behind a full last buffer */
+        REQUIRE_OK(buffer_chain_spans_begin(&spans, chain, FIRST, 0));
         EXPECT_FALSE(buffer_chain_spans_next(&spans, &span));
         buffer_chain_free(chain);
         EXPECT_EQ(pmm_count_free_pages(&pmm), FREE_PAGES);

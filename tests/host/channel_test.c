@@ -181,7 +181,8 @@ TEST(channel, only_the_owner_may_use_an_end)
         make_bed(t);
         packet = mine = message(t, "text", 4);
         write_ok(t, right, message(t, "here", 4));
-        static const uint64_t others[] = {OWNER + 1, CHANNEL_OWNER_NONE, OWNER | 1ull << 32, UINT64_MAX};
+        static const uint64_t others[] = {OWNER + 1, CHANNEL_OWNER_NONE, OWNER | 1ull << 32,
+                                          UINT64_MAX};
         for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
                 EXPECT_STATUS(ZX_ERR_BAD_HANDLE, channel_write(left, others[i], &packet));
                 EXPECT_STATUS(ZX_ERR_BAD_HANDLE, channel_read(left, others[i], &limits, &none));
@@ -232,7 +233,8 @@ TEST(channel, message_beyond_the_limits_says_its_sizes_and_stays)
         make_bed(t);
         for (unsigned discard = 0; discard < 2; discard++) {
                 for (size_t i = 0; i < ARRAY_COUNT(small); i++) {
-                        struct channel_read_limits limits = {small[i].bytes, small[i].handles, discard};
+                        struct channel_read_limits limits = {small[i].bytes, small[i].handles,
+                                                             discard};
                         if (channel_pending(right, NULL) == 0) {
                                 EXPECT_OK(message_packet_create_kernel(&cache, "0123456789", 10, 3,
                                                                        &packet));
@@ -303,7 +305,7 @@ TEST(channel, ends_in_messages_in_ends_die_without_recursion)
 {
         enum { DEPTH = 15 };
         make_bed(t);
-        /* left -> message in right's queue with a channel's end, in whose queue is a message with ... */
+        /* An end, in whose queue is a message with an end, in whose queue is a message with ... */
         struct channel_end *end = right;
         for (unsigned i = 0; i < DEPTH; i++) {
                 struct channel_end *near, *far;
@@ -345,7 +347,8 @@ TEST(channel, warning_at_1750_and_limit_at_3500)
 
         packet = mine = message_with_txid(t, 3501);
         warned_end = NULL;
-        EXPECT_STATUS(ZX_ERR_NO_RESOURCES, channel_write(left, OWNER, &packet)); /* the hook's word */
+        /* the hook's word */
+        EXPECT_STATUS(ZX_ERR_NO_RESOURCES, channel_write(left, OWNER, &packet));
         EXPECT_PTR_EQ(packet, mine);
         EXPECT_PTR_EQ(warned_end, right);
         EXPECT_EQ(limit_pending, 3501);
@@ -445,7 +448,8 @@ TEST(channel, call_needs_room_for_an_id)
         for (size_t bytes = 0; bytes < 4; bytes++) {
                 struct message_packet *packet = message(t, "abc", bytes), *mine = packet;
                 /* Before the owner is looked at. */
-                EXPECT_STATUS(ZX_ERR_INVALID_ARGS, channel_call(left, OWNER + 1, &packet, 0, &mine));
+                EXPECT_STATUS(ZX_ERR_INVALID_ARGS,
+                              channel_call(left, OWNER + 1, &packet, 0, &mine));
                 EXPECT_PTR_EQ(packet, mine);
                 message_packet_free(packet);
         }

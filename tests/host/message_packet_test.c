@@ -79,7 +79,8 @@ static zx_status_t read_pattern(struct buffer_chain_source *base, void *destinat
 TEST(message_packet, bytes_come_back_for_every_size_near_an_edge)
 {
         static const size_t handle_counts[] = {0, 1, HANDLES_MAX};
-        static const size_t edges[] = {2, 4024 - 48, 4024 - 48 - 8, 4024 - 48 - 8 * 64, 8104, BYTES_MAX - 2};
+        static const size_t edges[] = {2, 4024 - 48, 4024 - 48 - 8, 4024 - 48 - 8 * 64, 8104,
+                                       BYTES_MAX - 2};
         make_bed(t);
         for (size_t h = 0; h < ARRAY_COUNT(handle_counts); h++) {
                 for (size_t i = 0; i < ARRAY_COUNT(edges); i++) {
@@ -230,10 +231,12 @@ static void cut(struct test *t, uint32_t count, uint32_t total)
 {
         uint32_t at = 0;
         for (uint32_t i = 0; i < count; i++) {
-                uint32_t bytes = i + 1 == count ? total - at
-                                                : world_random_below(t, 2 * (total - at) / (count - i) + 2);
-                if (bytes > total - at || i % 7 == 3)
-                        bytes = i + 1 == count ? total - at : 0;
+                uint32_t left = total - at;
+                uint32_t bytes = world_random_below(t, 2 * left / (count - i) + 2);
+                if (i + 1 == count)
+                        bytes = left;
+                else if (bytes > left || i % 7 == 3)
+                        bytes = 0;
                 iovecs[i] = (struct message_packet_iovec){at, bytes, 0};
                 at += bytes;
         }
@@ -291,13 +294,16 @@ TEST(message_packet, iovecs_beyond_a_limit_are_out_of_range)
         source = all_good();
         cut(t, IOVECS_MAX + 1, 10);
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE,
-                      message_packet_create_iovecs(&cache, &source.base, IOVECS_MAX + 1, 0, &packet));
+                      message_packet_create_iovecs(&cache, &source.base, IOVECS_MAX + 1, 0,
+                                                   &packet));
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE,
                       message_packet_create_iovecs(&cache, &source.base, UINT32_MAX, 0, &packet));
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE,
-                      message_packet_create_iovecs(&cache, &source.base, 1, HANDLES_MAX + 1, &packet));
+                      message_packet_create_iovecs(&cache, &source.base, 1, HANDLES_MAX + 1,
+                                                   &packet));
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE,
-                      message_packet_create_iovecs(&cache, &source.base, 17, HANDLES_MAX + 1, &packet));
+                      message_packet_create_iovecs(&cache, &source.base, 17, HANDLES_MAX + 1,
+                                                   &packet));
         EXPECT_EQ(source.calls, 0);
         EXPECT_PTR_EQ(packet, NULL);
         expect_no_leak(t);
@@ -360,7 +366,8 @@ TEST(message_packet, iovecs_are_read_once)
                 struct message_packet *packet;
                 cut(t, counts[i], 5000);
                 source.change_after_read = true;
-                REQUIRE_OK(message_packet_create_iovecs(&cache, &source.base, counts[i], 0, &packet));
+                REQUIRE_OK(message_packet_create_iovecs(&cache, &source.base, counts[i], 0,
+                                                        &packet));
                 expect_packet(t, packet, 0, 5000);
         }
 }
@@ -374,7 +381,8 @@ TEST(message_packet, transaction_id_is_the_first_four_bytes)
                 struct message_packet *packet;
                 uint32_t first;
                 __builtin_memcpy(&first, pattern, sizeof(first));
-                REQUIRE_OK(message_packet_create_kernel(&cache, pattern, bytes, HANDLES_MAX, &packet));
+                REQUIRE_OK(message_packet_create_kernel(&cache, pattern, bytes, HANDLES_MAX,
+                                                        &packet));
                 EXPECT_EQ(message_packet_txid(packet), bytes < 4 ? 0 : first);
                 message_packet_set_txid(packet, 0x89abcdef);
                 EXPECT_EQ(message_packet_txid(packet), bytes < 4 ? 0 : 0x89abcdef);
@@ -434,7 +442,8 @@ TEST(message_packet, handles_are_closed_only_if_they_are_owned)
         struct message_packet *packet;
         make_bed(t);
         for (unsigned round = 0; round < 3; round++) {
-                REQUIRE_OK(message_packet_create_kernel(&cache, pattern, 9000, HANDLES_MAX, &packet));
+                REQUIRE_OK(message_packet_create_kernel(&cache, pattern, 9000, HANDLES_MAX,
+                                                        &packet));
                 for (uintptr_t i = 0; i < HANDLES_MAX; i++)
                         message_packet_handles(packet)[i] = i == 5 ? NULL : (void *)(i + 1);
                 closed_count = 0;
@@ -446,7 +455,8 @@ TEST(message_packet, handles_are_closed_only_if_they_are_owned)
                 expect_packet(t, packet, 0, 9000); /* filling slots writes no data; frees */
                 EXPECT_EQ(closed_count, round == 1 ? HANDLES_MAX - 1 : 0);
                 for (unsigned i = 0; i < closed_count; i++)
-                        EXPECT_EQ(closed[i], i + 1 + (i >= 5)); /* in order, the empty slot left out */
+                        /* in order, the empty slot left out */
+                        EXPECT_EQ(closed[i], i + 1 + (i >= 5));
         }
 }
 
@@ -506,7 +516,8 @@ static zx_status_t create_one(unsigned kind, struct message_packet **packet)
         struct test_iovecs gather = all_good();
         switch (kind) {
         case 0:
-                return message_packet_create_kernel(&cache, pattern, BYTES_MAX, HANDLES_MAX, packet);
+                return message_packet_create_kernel(&cache, pattern, BYTES_MAX, HANDLES_MAX,
+                                                    packet);
         case 1:
                 return message_packet_create(&cache, &source.base, 9000, 2, packet);
         case 2:
