@@ -123,7 +123,7 @@ KERNEL_FLAGS := $(COMMON_FLAGS) -m64 -mcmodel=kernel -mno-red-zone -mgeneral-reg
   -fno-pic -fno-pie -fno-omit-frame-pointer -fno-stack-protector \
   -fno-asynchronous-unwind-tables -fno-unwind-tables -ffunction-sections -fdata-sections \
   -fcf-protection=none
-KERNEL_FLAGS += $(if $(filter debug,$(FLAVOUR)),-Og -DPARAVANE_DEBUG=1,-O2 -DPARAVANE_DEBUG=0)
+KERNEL_FLAGS += -DPARAVANE_DEBUG=$(if $(filter debug,$(FLAVOUR)),1,0)
 KERNEL_FLAGS += -DPARAVANE_FLAVOUR='"$(notdir $(B))"'
 
 # The compiler's own freestanding headers, and nothing of the host's C library.
@@ -135,7 +135,11 @@ row_flags = -I$(INC)/$(1) $(call freestanding,$(CC)) \
   $(if $(filter lib-% pure,$(1)),$(STRICT_WARNINGS)) \
   $(if $(filter kernel driver-% boot-test,$(1)),$(PICOLIBC_FLAGS)) \
   $(if $(filter boot-test host-test,$(1)),-Wno-sign-compare) \
-  $(if $(filter boot-test,$(1)),-Os)
+  $(call row_optimise,$(1))
+# Data paths for speed; everything that runs once, and the tests, which are half of the image, for size.
+row_optimise = $(if $(filter debug,$(FLAVOUR)),-Og,\
+  $(if $(filter lib-% pure driver-virtio driver-netdev,$(1)),-O2,\
+  $(if $(filter boot-test,$(1)),-Oz,-Os)))
 
 # ---- image --------------------------------------------------------------------------------------
 

@@ -280,9 +280,9 @@ static void pmm_print(void)
                         log_line("pmm: %-12s %llu pages", vm_page_state_name(state),
                                  (unsigned long long)pmm_count_state(&kernel_pmm, state));
         }
-        log_line("pmm: %llu allocation failures, longest contiguous search %llu runs",
+        log_line("pmm: %llu allocation failures, longest contiguous search %llu groups of 64 pages",
                  (unsigned long long)kernel_pmm.statistics.allocation_failures,
-                 (unsigned long long)kernel_pmm.statistics.runs_examined_max);
+                 (unsigned long long)kernel_pmm.statistics.groups_examined_max);
         for (size_t i = 0; i < map.count; i++)
                 log_line("memory: range 0x%llx..0x%llx type %u", (unsigned long long)map.ranges[i].pa,
                          (unsigned long long)(map.ranges[i].pa + map.ranges[i].bytes),
