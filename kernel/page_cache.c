@@ -9,13 +9,16 @@
 #include "base/bytes.h"
 #include "kernel/pmm_internal.h"
 
-static struct page_cache_entry *current_entry(const struct page_cache *cache)
+static NOINLINE struct page_cache_entry *entry_of_this_cpu(const struct page_cache *cache)
 {
-        if (cache->current_cpu == NULL)
-                return &cache->entries[0];
         uint32_t cpu = cache->current_cpu();
         ASSERT(cpu < cache->cpu_count);
         return &cache->entries[cpu];
+}
+
+static inline struct page_cache_entry *current_entry(const struct page_cache *cache)
+{
+        return LIKELY(cache->current_cpu == NULL) ? cache->entries : entry_of_this_cpu(cache);
 }
 
 zx_status_t page_cache_init(struct page_cache *cache, const struct page_cache_config *config)
@@ -111,35 +114,41 @@ zx_status_t page_cache_alloc(struct page_cache *cache, size_t count, uint32_t fl
         if (UNLIKELY(count > entry->count))
                 return alloc_from_pmm(cache, entry, count, flags, list);
         move_pages(cache->pmm, &entry->pages, list, count, VM_PAGE_CACHE, VM_PAGE_ALLOC);
-        entry->count -= count;
-        entry->counters.hit += count;
+        pmm_count_add(&entry->count, -count);
+        pmm_count_add(&entry->counters.hit, count);
         return ZX_OK;
+}
+
+static NOINLINE zx_status_t alloc_page_from_pmm(struct page_cache *cache, struct page_cache_entry *entry,
+                                                uint32_t flags, struct vm_page **page)
+{
+        struct list_node list;
+        list_init(&list);
+        zx_status_t status = alloc_from_pmm(cache, entry, 1, flags, &list);
+        if (status == ZX_OK)
+                *page = vm_page_from_node(list_remove_head(&list));
+        return status;
 }
 
 zx_status_t page_cache_alloc_page(struct page_cache *cache, uint32_t flags, struct vm_page **page)
 {
         struct page_cache_entry *entry = current_entry(cache);
         ASSERT((flags & ~(uint32_t)PMM_ALLOC_CAN_WAIT) == 0);
-        if (UNLIKELY(entry->count == 0)) {
-                struct list_node list;
-                list_init(&list);
-                zx_status_t status = alloc_from_pmm(cache, entry, 1, flags, &list);
-                if (status == ZX_OK)
-                        *page = vm_page_from_node(list_remove_head(&list));
-                return status;
-        }
-        *page = vm_page_from_node(entry->pages.next);
-        pmm_move_state(cache->pmm, *page, VM_PAGE_CACHE, VM_PAGE_ALLOC);
-        list_remove(&(*page)->list);
-        entry->count--;
-        entry->counters.hit++;
+        if (UNLIKELY(entry->count == 0))
+                return alloc_page_from_pmm(cache, entry, flags, page);
+        struct vm_page *hot = vm_page_from_node(entry->pages.next);
+        pmm_move_state(cache->pmm, hot, VM_PAGE_CACHE, VM_PAGE_ALLOC);
+        list_remove(&hot->list);
+        pmm_count_add(&entry->count, -1ull);
+        pmm_count_add(&entry->counters.hit, 1);
+        *page = hot;
         return ZX_OK;
 }
 
 /* ---- giving back ---- */
 
 /* A page that is freed here for the second time is in state CACHE or FREE and ends in this assertion. */
-static void park(struct page_cache *cache, struct vm_page *page)
+static inline void park(struct page_cache *cache, struct vm_page *page)
 {
         enum vm_page_state state = vm_page_state(page);
         ASSERT(state == VM_PAGE_ALLOC || state == VM_PAGE_IPC);
@@ -167,8 +176,8 @@ void page_cache_free(struct page_cache *cache, struct list_node *list)
                 list->prev = last;
         }
         list_splice_head(&entry->pages, list);
-        entry->count += kept;
-        entry->counters.returned += kept;
+        pmm_count_add(&entry->count, kept);
+        pmm_count_add(&entry->counters.returned, kept);
         if (UNLIKELY(!list_is_empty(&surplus))) {
                 entry->counters.freed += list_count(&surplus);
                 pmm_free(cache->pmm, &surplus);
@@ -186,8 +195,8 @@ void page_cache_free_page(struct page_cache *cache, struct vm_page *page)
         }
         park(cache, page);
         list_add_head(&entry->pages, &page->list);
-        entry->count++;
-        entry->counters.returned++;
+        pmm_count_add(&entry->count, 1);
+        pmm_count_add(&entry->counters.returned, 1);
 }
 
 uint64_t page_cache_drain(struct page_cache *cache, uint32_t cpu)

@@ -186,7 +186,7 @@ struct pmm_failure {
 struct pmm_statistics {
         uint64_t allocation_failures;
         uint64_t delayed_allocations; /* SHOULD_WAIT answers */
-        uint64_t runs_examined_max;   /* by one contiguous allocation */
+        uint64_t groups_examined_max; /* by one contiguous allocation */
 };
 
 struct pmm {

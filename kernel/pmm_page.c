@@ -44,7 +44,7 @@ static struct vm_page *take_head(struct pmm *pmm, enum pmm_zone zone)
         struct pmm_arena *arena = pmm_arena_of_page(pmm, page, &number);
 
         pmm_move_state(pmm, page, VM_PAGE_FREE, VM_PAGE_ALLOC);
-        pmm->free_in_zone[zone]--;
+        pmm_count_add(&pmm->free_in_zone[zone], -1ull);
         arena->free_words[number / PMM_GROUP_PAGES] &= ~BIT_MASK(number % PMM_GROUP_PAGES);
         list_remove(&page->list);
         if (UNLIKELY(pmm->checker.armed))
@@ -129,7 +129,7 @@ static void give_back(struct pmm *pmm, struct vm_page *page)
         if (UNLIKELY(pmm->checker.enabled))
                 pmm_checker_fill(pmm, page);
         pmm_move_state(pmm, page, state, VM_PAGE_FREE);
-        pmm->free_in_zone[arena->zone]++;
+        pmm_count_add(&pmm->free_in_zone[arena->zone], 1);
         arena->free_words[number / PMM_GROUP_PAGES] |= BIT_MASK(number % PMM_GROUP_PAGES);
         list_add_head(&pmm->free_list[arena->zone], &page->list);
 }

@@ -22,18 +22,6 @@ uint64_t pmm_run_last_not_free(const struct pmm_arena *arena, uint64_t first, ui
         return PMM_RUN_ALL_FREE;
 }
 
-/* The lowest free page number >= `from`, or page_count. */
-static uint64_t next_free(const struct pmm_arena *arena, uint64_t from)
-{
-        for (uint64_t group = from / PMM_GROUP_PAGES; group < pmm_arena_groups(arena); group++) {
-                uint64_t bits = pmm_group_free_bits(arena, group) &
-                                pmm_group_bits(group, from, arena->page_count);
-                if (bits != 0)
-                        return group * PMM_GROUP_PAGES + (uint64_t)__builtin_ctzll(bits);
-        }
-        return arena->page_count;
-}
-
 /* Makes the pages [first, first + count), all FREE, leave the pmm in the given state. They are appended
  * to `list`, or left on no list if it is NULL. */
 static void take_run(struct pmm *pmm, struct pmm_arena *arena, uint64_t first, uint64_t count,
@@ -46,7 +34,7 @@ static void take_run(struct pmm *pmm, struct pmm_arena *arena, uint64_t first, u
                 struct vm_page *page = &arena->pages[number];
                 list_remove(&page->list);
                 arena->free_words[group] &= ~BIT_MASK(number % PMM_GROUP_PAGES);
-                pmm->free_in_zone[arena->zone]--;
+                pmm_count_add(&pmm->free_in_zone[arena->zone], -1ull);
                 if (UNLIKELY(pmm->checker.armed))
                         (void)pmm_checker_verify(pmm, page);
                 if (list != NULL) {
@@ -106,36 +94,68 @@ zx_status_t pmm_wire_range(struct pmm *pmm, uint64_t pa, size_t count)
 
 /* ---- any run ---- */
 
-/* The lowest page number >= `number` whose physical address has the alignment; false: beyond the arena. */
-static bool next_aligned(const struct pmm_arena *arena, uint32_t align_log2, uint64_t *number)
-{
-        uint64_t mask = BIT_MASK(align_log2) - 1, address;
-        if (add_overflows(arena->pa + *number * PAGE_BYTES, mask, &address))
-                return false;
-        *number = ((address & ~mask) - arena->pa) / PAGE_BYTES;
-        return *number < arena->page_count;
-}
-
 struct run_request {
         uint64_t count;
-        uint32_t align_log2; /* at least PAGE_BYTES_LOG2 */
-        uint64_t *examined;  /* counts candidates */
+        uint64_t align_pages; /* of the physical address, a power of two */
+        uint64_t align_comb;  /* every align_pages-th bit, from bit 0 on */
+        uint64_t *examined;   /* counts the groups looked at */
 };
 
-/* Searches for candidates in [from, limit). Returns whether there is a run, and where. */
+static uint64_t align_comb(uint64_t align_pages)
+{
+        return align_pages >= PMM_GROUP_PAGES ? 1 : UINT64_MAX / (BIT_MASK(align_pages) - 1);
+}
+
+/* Bit i: page i of the group has the alignment. */
+static uint64_t aligned_bits(const struct pmm_arena *arena, uint64_t group,
+                             const struct run_request *request)
+{
+        uint64_t frame = arena->pa / PAGE_BYTES + group * PMM_GROUP_PAGES;
+        uint64_t first = -frame & (request->align_pages - 1);
+        return first < PMM_GROUP_PAGES ? request->align_comb << first : 0;
+}
+
+/* Bit i: a run of `count` free pages, or of 64 if it is more, starts at page i of the group. Such a run lies
+ * in this group and the next, so two words say it. The words are folded onto themselves:
+ *     after folding by 1, a bit says "two in a row"; by 2, "four in a row"; by 4, "eight in a row" ... */
+static uint64_t run_start_bits(const struct pmm_arena *arena, uint64_t group, uint64_t count)
+{
+        uint64_t low = pmm_group_free_bits(arena, group), high = 0;
+        uint64_t wanted = min_u64(count, PMM_GROUP_PAGES), in_a_row = 1;
+        if (wanted > 1 && group + 1 < pmm_arena_groups(arena))
+                high = pmm_group_free_bits(arena, group + 1);
+        while (in_a_row < wanted && low != 0) {
+                uint64_t fold = min_u64(in_a_row, wanted - in_a_row);
+                low &= low >> fold | high << (PMM_GROUP_PAGES - fold);
+                high &= high >> fold;
+                in_a_row += fold;
+        }
+        return low;
+}
+
+/* The lowest start of a run in [from, limit); false: there is none. */
 static bool find_run_between(const struct pmm_arena *arena, uint64_t from, uint64_t limit,
                              const struct run_request *request, uint64_t *first)
 {
-        uint64_t candidate = from;
-        while (next_aligned(arena, request->align_log2, &candidate) && candidate < limit &&
-               candidate <= arena->page_count - request->count) {
+        limit = min_u64(limit, arena->page_count - request->count + 1);
+        while (from < limit) {
+                uint64_t group = from / PMM_GROUP_PAGES;
+                uint64_t starts = run_start_bits(arena, group, request->count);
+                if (starts != 0)
+                        starts &= aligned_bits(arena, group, request) &
+                                  pmm_group_bits(group, from, limit);
                 ++*request->examined;
-                uint64_t bad = pmm_run_last_not_free(arena, candidate, request->count);
+                if (starts == 0) {
+                        from = (group + 1) * PMM_GROUP_PAGES;
+                        continue;
+                }
+                uint64_t start = group * PMM_GROUP_PAGES + (uint64_t)__builtin_ctzll(starts);
+                uint64_t bad = pmm_run_last_not_free(arena, start, request->count);
                 if (bad == PMM_RUN_ALL_FREE) {
-                        *first = candidate;
+                        *first = start;
                         return true;
                 }
-                candidate = next_free(arena, bad + 1); /* no run starts at a page that is not free */
+                from = bad + 1;
         }
         return false;
 }
@@ -169,9 +189,11 @@ zx_status_t pmm_alloc_contiguous(struct pmm *pmm, size_t count, uint32_t flags, 
         }
 
         uint64_t examined = 0, first;
+        uint64_t align_pages = BIT_MASK(max_u64(align_log2, PAGE_BYTES_LOG2) - PAGE_BYTES_LOG2);
         struct run_request request = {
                 .count = count,
-                .align_log2 = align_log2 > PAGE_BYTES_LOG2 ? align_log2 : PAGE_BYTES_LOG2,
+                .align_pages = align_pages,
+                .align_comb = align_comb(align_pages),
                 .examined = &examined,
         };
         zx_status_t status = ZX_ERR_NOT_FOUND;
@@ -187,7 +209,8 @@ zx_status_t pmm_alloc_contiguous(struct pmm *pmm, size_t count, uint32_t flags, 
                         *pa_out = arena->pa + first * PAGE_BYTES;
                 status = ZX_OK;
         }
-        pmm->statistics.runs_examined_max = max_u64(pmm->statistics.runs_examined_max, examined);
+        pmm->statistics.groups_examined_max =
+                max_u64(pmm->statistics.groups_examined_max, examined);
         if (status == ZX_OK)
                 pmm_signal_after_alloc(pmm);
         return status;

@@ -191,7 +191,7 @@ TEST(pmm_run, contiguous_between_pages_that_are_taken)
         EXPECT_EQ(pa, BED_PA + 129 * PAGE_BYTES);
         EXPECT_OK(pmm_alloc_contiguous(&pmm, 63, PMM_ALLOC_ANY, 0, &pa, &list));
         EXPECT_EQ(pa, BED_PA);
-        EXPECT_GE(pmm.statistics.runs_examined_max, 2);
+        EXPECT_GE(pmm.statistics.groups_examined_max, 2);
         EXPECT_EQ(pmm_count_free_pages(&pmm), 0);
         EXPECT_TRUE(pmm_check_all(&pmm));
 }
