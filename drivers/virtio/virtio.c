@@ -31,6 +31,13 @@ static zx_status_t start_card(const struct pci_device *pci)
         struct virtio_pci *transport = &cards[card_count].transport;
         struct virtio_net *net = &cards[card_count].net;
         zx_status_t status = virtio_pci_open(transport, pci);
+        if (status == ZX_ERR_NOT_SUPPORTED)
+                log_line("virtio: %02x:%02x.%x is a legacy device: it lacks the registers of Virtio 1.0 and "
+                         "later, and cannot be driven here (QEMU: disable-modern=off)",
+                         pci->bus, pci->device, pci->function);
+        else if (status != ZX_OK)
+                log_line("virtio: %02x:%02x.%x has registers that cannot be used: %s", pci->bus,
+                         pci->device, pci->function, zx_status_name(status));
         if (status != ZX_OK)
                 return status;
         status = virtio_net_start(net, &transport->transport);

@@ -6,7 +6,6 @@
 
 #include "base/bytes.h"
 #include "drivers/virtio/virtio_pci_registers.h"
-#include "kernel/log.h"
 
 #define VENDOR_VIRTIO 0x1af4
 #define DEVICE_MODERN_FIRST 0x1041
@@ -107,7 +106,8 @@ static zx_status_t map_registers(struct virtio_pci *virtio)
         const struct pci_device *pci = virtio->pci;
         struct region common, notify, config;
         if (!find_region(pci, TYPE_COMMON, &common))
-                return ZX_ERR_NOT_SUPPORTED;
+                return pci->device_id == DEVICE_TRANSITIONAL_NET ? ZX_ERR_NOT_SUPPORTED :
+                                                                   ZX_ERR_IO_DATA_INTEGRITY;
         if (!find_region(pci, TYPE_NOTIFY, &notify) || common.bytes < COMMON_BYTES ||
             !is_aligned(common.start, sizeof(uint32_t)))
                 return ZX_ERR_IO_DATA_INTEGRITY;
@@ -132,13 +132,6 @@ zx_status_t virtio_pci_open(struct virtio_pci *virtio, const struct pci_device *
                 .pci = pci,
         };
         zx_status_t status = map_registers(virtio);
-        if (status == ZX_ERR_NOT_SUPPORTED)
-                log_line("virtio: %02x:%02x.%x (%04x) is a legacy device: it has no registers of "
-                         "Virtio 1.0 or later (QEMU: disable-modern=off)",
-                         pci->bus, pci->device, pci->function, pci->device_id);
-        else if (status != ZX_OK)
-                log_line("virtio: %02x:%02x.%x (%04x) has registers that cannot be used: %s", pci->bus,
-                         pci->device, pci->function, pci->device_id, zx_status_name(status));
         if (status == ZX_OK)
                 pci_enable(pci, PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER);
         return status;

@@ -53,8 +53,8 @@ struct virtio_pci {
 uint16_t virtio_pci_device_type(const struct pci_device *pci);
 
 /* Finds and maps the registers; turns memory decoding and bus mastering on. Touches no virtio register.
- *   returns  ZX_OK; ZX_ERR_NOT_SUPPORTED: a legacy-only device; ZX_ERR_IO_DATA_INTEGRITY: capabilities that
- *            contradict each other; or what mapping them returned. The reason is logged. */
+ *   returns  ZX_OK; ZX_ERR_NOT_SUPPORTED: a legacy-only device; ZX_ERR_IO_DATA_INTEGRITY: a modern one whose
+ *            capabilities lead nowhere or contradict each other; or what mapping registers returned */
 zx_status_t MUST_CHECK virtio_pci_open(struct virtio_pci *virtio, const struct pci_device *pci);
 
 #endif

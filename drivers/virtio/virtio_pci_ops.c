@@ -8,7 +8,6 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "drivers/virtio/virtio_pci_registers.h"
-#include "kernel/log.h"
 #include "kernel/time.h"
 
 #define POLL_PAUSE_NS (10 * NS_PER_US)
