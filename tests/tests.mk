@@ -60,14 +60,19 @@ TEST_ENV    := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u FLAVOUR -u CC -u TESTS
 # As many jobs as there are processors, unless the caller has said something about jobs.
 sub_make     = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$$(nproc))
 
+# A step before the tests that fails is one failed test.
+or_fail      = || { echo 'make test: $(1)'; echo '0 passed, 1 failed'; exit 1; }
+
 test:
-	@tests/harness/setup.sh --need image,run,test
-	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=1 image
-	+@$(sub_make) FLAVOUR=debug CC=gcc TESTS=1 image
-	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=0 image
+	@tests/harness/setup.sh --need image,run,test $(call or_fail,tools are missing)
+	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=1 image $(call or_fail,the image does not build)
+	+@$(sub_make) FLAVOUR=debug CC=gcc TESTS=1 image $(call or_fail,the debug image does not build)
+	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=0 image \
+	  $(call or_fail,the image without tests does not build)
 	+@command -v clang > /dev/null || { echo 'no clang here: its image is not tested'; exit 0; }; \
-	  $(sub_make) FLAVOUR=release CC=clang TESTS=1 image
-	+@$(sub_make) FLAVOUR=release CC=gcc build/host-asan/host-tests
+	  $(sub_make) FLAVOUR=release CC=clang TESTS=1 image $(call or_fail,clang does not build the image)
+	+@$(sub_make) FLAVOUR=release CC=gcc build/host-asan/host-tests \
+	  $(call or_fail,the host tests do not build)
 	@rm -rf build/test && mkdir -p build/test
 	@status=0; $(TEST_ENV) $(PYTHON) -B -m pytest tests/harness -p no:cacheprovider -q -rfEs \
 	  -n $(TEST_JOBS) --dist loadgroup --junitxml=build/test/junit.xml \

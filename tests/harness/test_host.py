@@ -12,16 +12,19 @@ PROGRAM = boot.BUILD / "host-asan/host-tests"
 LIMIT_S = 600  # a hang detector
 
 
+def listing():
+    return subprocess.run([PROGRAM, "--list"], check=False, capture_output=True, text=True)
+
+
 def list_tests():
-    if not PROGRAM.exists():
-        return []
-    listing = subprocess.run([PROGRAM, "--list"], check=True, capture_output=True, text=True)
-    return listing.stdout.split()
+    return listing().stdout.split() if PROGRAM.exists() else []
 
 
 def test_there_are_host_tests():
     assert PROGRAM.exists(), "build/host-asan/host-tests is not built: make test builds it"
-    names = list_tests()
+    result = listing()
+    assert result.returncode == 0, result.stderr
+    names = result.stdout.split()
     assert names and len(names) == len(set(names))
 
 

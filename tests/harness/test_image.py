@@ -77,7 +77,7 @@ def test_the_esp_holds_the_application(image, tmp_path):
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     """A copy of the tree in a folder of another length, built there from nothing (picolibc too)."""
-    path = tmp_path_factory.mktemp("a folder elsewhere") / "tree"
+    path = tmp_path_factory.mktemp("a-folder-with-a-longer-name") / "tree"
     images.copy_tree(path)
     result = images.make(path, "image")
     assert result.returncode == 0, result.stdout[-4000:]
