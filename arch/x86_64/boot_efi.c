@@ -112,9 +112,10 @@ static EFI_STATUS check_machine(struct efi_firmware *firmware)
         if (EFI_ERROR(status))
                 return efi_report(firmware, "loaded image protocol", NULL, status);
         /* Four-level tables cannot be loaded into CR3 of a CPU that walks five, and leaving that mode takes
-         * a detour without paging. */
+         * a detour without paging. Some releases of OVMF enter it where the CPU can; later ones do so
+         * only for guests that need it (edk2, pull request 5829). */
         if ((cpu_read_cr4() & BIT_MASK(CPU_CR4_LA57_BIT)) != 0)
-                return efi_report(firmware, "page tables", "the firmware uses five levels (LA57)",
+                return efi_report(firmware, "page tables", "the firmware uses five levels: turn the CPU's la57 off",
                                   EFI_UNSUPPORTED);
         return EFI_SUCCESS;
 }
