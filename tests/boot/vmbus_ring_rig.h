@@ -29,8 +29,8 @@ static inline bool open_at(struct test *t, struct rig *rig, uint32_t data_pages,
         rig->memory.control->out = index;
         vmbus_sender_init(&rig->sender, &rig->memory);
         vmbus_receiver_init(&rig->receiver, &rig->memory);
-        return EXPECT_EQ(vmbus_sender_position(&rig->sender, &rig->to), VMBUS_OK) &&
-               EXPECT_EQ(vmbus_receiver_position(&rig->receiver, &rig->from), VMBUS_OK);
+        return EXPECT_TRUE(vmbus_sender_position(&rig->sender, &rig->to) == VMBUS_OK) &&
+               EXPECT_TRUE(vmbus_receiver_position(&rig->receiver, &rig->from) == VMBUS_OK);
 }
 
 #define OPEN(rig, data_pages, index) REQUIRE_TRUE(open_at(t, &(rig), (data_pages), (index)))

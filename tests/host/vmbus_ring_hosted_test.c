@@ -163,8 +163,8 @@ TEST_WITH(vmbus_ring, two_threads_lose_no_signal, 0, 120000)
         EXPECT_TRUE(both.sender_failure == NULL);
         EXPECT_TRUE(both.receiver_failure == NULL);
         EXPECT_EQ(both.received_sum, both.sent_sum);
-        EXPECT_GT(both.sender_sleeps, 0);
-        EXPECT_GT(both.receiver_sleeps, 0);
+        EXPECT_GT(both.sender_sleeps, 0u);
+        EXPECT_GT(both.receiver_sleeps, 0u);
         sem_destroy(&both.sender_signal);
         sem_destroy(&both.receiver_signal);
 }
