@@ -6,7 +6,9 @@
 # All output goes under build/. An image is built in one flavour, in a folder of its own:
 #   FLAVOUR=release (default) | debug        optimised | -Og with DEBUG_ASSERT
 #   CC=gcc (default) | clang                 clang's output goes to build/<flavour>-clang
-#   TESTS=1 (default) | 0                    without self-tests: build/<flavour>-notests
+#   TESTS=1 (default) | 0 | all              0: no self-tests, build/<flavour>-notests; all: also those of
+#                                            portable parts that usually run on the host only,
+#                                            build/<flavour>-alltests
 
 FLAVOUR ?= release
 TESTS   ?= 1
@@ -24,12 +26,12 @@ say = @$(if $(filter 0,$(V)),printf '  %-8s%s\n' '$(1)' '$(2)',:)
 ifeq ($(filter $(FLAVOUR),release debug),)
 $(error FLAVOUR=$(FLAVOUR): expected release or debug)
 endif
-ifeq ($(filter $(TESTS),0 1),)
-$(error TESTS=$(TESTS): expected 0 or 1)
+ifeq ($(filter $(TESTS),0 1 all),)
+$(error TESTS=$(TESTS): expected 0, 1 or all)
 endif
 
 COMPILER := $(if $(findstring clang,$(notdir $(CC))),clang,gcc)
-B := build/$(FLAVOUR)$(if $(filter clang,$(COMPILER)),-clang)$(if $(filter 0,$(TESTS)),-notests)
+B := build/$(FLAVOUR)$(if $(filter clang,$(COMPILER)),-clang)$(if $(filter 0,$(TESTS)),-notests)$(if $(filter all,$(TESTS)),-alltests)
 PICOLIBC := build/picolibc
 
 .DEFAULT_GOAL := image
@@ -48,14 +50,16 @@ MAKEFLAGS += --no-builtin-rules
 LIB_PARTS   := base vmbus_ring virtqueue
 # Files of kernel/ that know no CPU and also build on the host (the starred ones of the design).
 PURE_NAMES  := memory_map pmm pmm_page pmm_run pmm_signal pmm_checker pmm_internal page_cache \
-               buffer_chain
+               buffer_chain acpi_tables
 PURE_SOURCES := $(wildcard $(PURE_NAMES:%=kernel/%.c))
 
 LIB_SOURCES    := $(wildcard $(LIB_PARTS:%=lib/%/*.c))
 ARCH_SOURCES   := $(filter-out arch/x86_64/boot_efi%,$(wildcard arch/x86_64/*.c arch/x86_64/*.S))
 KERNEL_SOURCES := $(filter-out $(PURE_SOURCES),$(wildcard kernel/*.c))
 DRIVER_SOURCES := $(wildcard drivers/*/*.c)
-TEST_SOURCES   := $(if $(filter 1,$(TESTS)),tests/expect.c $(wildcard tests/boot/*.c))
+TEST_SOURCES   := $(if $(filter-out 0,$(TESTS)),tests/expect.c $(wildcard tests/boot/*.c)) \
+  $(if $(filter all,$(TESTS)),$(filter-out %_hosted_test.c %_model_test.c %/boot_efi_test.c,\
+  $(wildcard tests/host/*_test.c)))
 IMAGE_SOURCES  := $(LIB_SOURCES) $(ARCH_SOURCES) $(PURE_SOURCES) $(KERNEL_SOURCES) \
                   $(DRIVER_SOURCES) $(TEST_SOURCES)
 
@@ -139,7 +143,7 @@ row_flags = -I$(INC)/$(1) $(call freestanding,$(CC)) \
 # Data paths for speed; everything that runs once, and the tests, which are half of the image, for size.
 row_optimise = $(if $(filter debug,$(FLAVOUR)),-Og,\
   $(if $(filter lib-% pure driver-virtio driver-netdev,$(1)),-O2,\
-  $(if $(filter boot-test,$(1)),-Oz,-Os)))
+  $(if $(filter boot-test host-test,$(1)),-Oz,-Os)))
 
 # ---- image --------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of kernel/buffer_chain: every size of spec/zircon-objects.md, 4.2, every method of 4.3, every rule
- * of 4.4, and what the header promises beyond them. */
+/* Tests of kernel/buffer_chain: every size of spec/zircon-objects.md, 4.2, every method of 4.3,
+ * every rule of 4.4, and what the header promises beyond them. */
 #include "tests/expect.h"
 
 #include "base/bytes.h"
@@ -350,7 +350,8 @@ TEST(buffer_chain, free_unused_buffers_gives_back_what_is_reserved)
         expect_no_leak(t);
 }
 
-/* The n-th page refused, for every n and every fill of the stock: an error, no leak, nothing changed. */
+/* The n-th page refused, for every n and every fill of the stock: an error, no leak, nothing
+ * changed. */
 TEST(buffer_chain, no_page_is_lost_when_memory_runs_out)
 {
         enum { PAGES_MAX = 17 };

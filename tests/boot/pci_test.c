@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of drivers/pci: the functions of this machine as they are, and made-up ones that are wrong. */
+/* Tests of drivers/pci: the functions of this machine as they are, and made-up ones that are wrong.
+ * */
 #include "tests/expect.h"
 
 #include <string.h>
@@ -52,7 +53,8 @@ TEST(pci, sizing_leaves_no_trace)
                 for (uint16_t bar = 0; bar < PCI_BARS_MAX; bar++)
                         EXPECT_EQ(pci_read32(device, 0x10 + 4 * bar), before[bar]);
                 EXPECT_BYTES_EQ(again.bars, device->bars, sizeof(again.bars));
-                EXPECT_BYTES_EQ(again.capabilities, device->capabilities, sizeof(again.capabilities));
+                EXPECT_BYTES_EQ(again.capabilities, device->capabilities,
+                                sizeof(again.capabilities));
         }
 }
 
@@ -81,7 +83,8 @@ static uint32_t fake_read(const struct pci_device *device, uint16_t offset, uint
         return value;
 }
 
-static void fake_write(const struct pci_device *device, uint16_t offset, uint8_t bytes, uint32_t value)
+static void fake_write(const struct pci_device *device, uint16_t offset, uint8_t bytes,
+                       uint32_t value)
 {
         if (offset >= BAR(0) && offset < BAR(PCI_BARS_MAX)) {
                 uint32_t mask = fake.bar_masks[(offset - BAR(0)) / 4];
@@ -92,7 +95,8 @@ static void fake_write(const struct pci_device *device, uint16_t offset, uint8_t
         memcpy(fake.space + offset, &value, bytes);
 }
 
-static const struct pci_config_ops fake_ops = {.read = fake_read, .write = fake_write, .name = "fake"};
+static const struct pci_config_ops fake_ops = {
+        .read = fake_read, .write = fake_write, .name = "fake"};
 
 static void put16(uint8_t offset, uint16_t value)
 {
@@ -161,7 +165,8 @@ TEST(pci, bars_that_are_none)
 {
         fake_init();
         fake_bar(0, 0xfe000000, 0xfffff0f0); /* a size with a hole in it */
-        fake_bar(1, 0xfe001000, 0xffffc000); /* not aligned to its size: 0x1000 cannot be written away */
+        fake_bar(1, 0xfe001000,
+                 0xffffc000); /* not aligned to its size: 0x1000 cannot be written away */
         fake_bar(2, 0xfe000006, 0xfffff000); /* reserved type */
         fake_bar(5, 0xfe00000c, 0xfffff000); /* 64-bit, and no slot behind it */
         REQUIRE_OK(pci_probe(&fake.device));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of drivers/virtio/virtio_device and virtio_features against a scripted device: each step of the
- * handshake in order, and each way in which a device can refuse or misbehave. */
+/* Tests of drivers/virtio/virtio_device and virtio_features against a scripted device: each step of
+ * the handshake in order, and each way in which a device can refuse or misbehave. */
 #include "tests/expect.h"
 
 #include <stdio.h>
@@ -96,7 +96,8 @@ static uint8_t script_generation(struct virtio_transport *transport)
 }
 
 /* A changing configuration: every byte of the next generation is one more than in the last. */
-static uint32_t script_config_read(struct virtio_transport *transport, uint32_t offset, uint8_t bytes)
+static uint32_t script_config_read(struct virtio_transport *transport, uint32_t offset,
+                                   uint8_t bytes)
 {
         uint32_t value = 0;
         (void)transport;
@@ -271,7 +272,8 @@ TEST(virtio_device, features_without_what_they_need)
         uint64_t tunnel = BIT_MASK(VIRTIO_NET_F_HASH_TUNNEL);
         EXPECT_EQ(negotiate(t, VERSION_1 | tso4 | ecn, &greedy), VERSION_1);
         EXPECT_EQ(negotiate(t, VERSION_1 | csum | ecn, &greedy), VERSION_1 | csum);
-        EXPECT_EQ(negotiate(t, VERSION_1 | csum | tso4 | ecn, &greedy), VERSION_1 | csum | tso4 | ecn);
+        EXPECT_EQ(negotiate(t, VERSION_1 | csum | tso4 | ecn, &greedy),
+                  VERSION_1 | csum | tso4 | ecn);
         EXPECT_EQ(negotiate(t, VERSION_1 | mq | rss | tunnel, &greedy), VERSION_1);
         EXPECT_EQ(negotiate(t, VERSION_1 | control | tunnel, &greedy), VERSION_1 | control);
         EXPECT_EQ(negotiate(t, VERSION_1 | control | rss | tunnel, &greedy),
@@ -294,14 +296,16 @@ TEST(virtio_device, feature_table_is_whole)
 {
         for (size_t i = 0; i < VIRTIO_NET_FEATURE_RULES; i++) {
                 EXPECT_NE(virtio_net_feature_rules[i].any_of, 0);
-                EXPECT_FALSE(virtio_net_feature_rules[i].any_of & BIT_MASK(virtio_net_feature_rules[i].bit));
+                EXPECT_FALSE(virtio_net_feature_rules[i].any_of &
+                             BIT_MASK(virtio_net_feature_rules[i].bit));
         }
 }
 
 TEST(virtio_device, feature_names)
 {
         char text[VIRTIO_FEATURES_TEXT_BYTES], small[12];
-        virtio_features_describe(VERSION_1 | BIT_MASK(VIRTIO_NET_F_MAC) | BIT_MASK(4), 1, text, sizeof(text));
+        virtio_features_describe(VERSION_1 | BIT_MASK(VIRTIO_NET_F_MAC) | BIT_MASK(4), 1, text,
+                                 sizeof(text));
         EXPECT_STR_EQ(text, "4 mac version-1");
         virtio_features_describe(VERSION_1 | BIT_MASK(VIRTIO_NET_F_MAC), 2, text, sizeof(text));
         EXPECT_STR_EQ(text, "5 version-1");
@@ -357,7 +361,8 @@ TEST(virtio_device, configuration_that_never_rests)
         uint8_t fields[6];
         script_init();
         script.config_changes = NEVER;
-        EXPECT_STATUS(ZX_ERR_TIMED_OUT, virtio_device_config_read(&device, 0, fields, sizeof(fields), 1));
+        EXPECT_STATUS(ZX_ERR_TIMED_OUT,
+                      virtio_device_config_read(&device, 0, fields, sizeof(fields), 1));
 }
 
 TEST(virtio_device, configuration_too_short)
@@ -365,7 +370,8 @@ TEST(virtio_device, configuration_too_short)
         uint32_t field;
         script_init();
         EXPECT_OK(virtio_device_config_read(&device, CONFIG_BYTES - 4, &field, 4, 4));
-        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, virtio_device_config_read(&device, CONFIG_BYTES, &field, 4, 4));
+        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE,
+                      virtio_device_config_read(&device, CONFIG_BYTES, &field, 4, 4));
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE,
                       virtio_device_config_read(&device, UINT32_MAX - 3, &field, 4, 4));
         script.transport.config_bytes = 0;

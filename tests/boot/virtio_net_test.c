@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The virtio network card of this machine, in conversation with whoever is at its other end: by default
- * QEMU's user network, which answers DHCP, ARP and ICMP echo as 10.0.2.2. Nothing here is simulated. */
+/* The virtio network card of this machine, in conversation with whoever is at its other end: by
+ * default QEMU's user network, which answers DHCP, ARP and ICMP echo as 10.0.2.2. Nothing here is
+ * simulated. */
 #include "tests/expect.h"
 
 #include <string.h>
@@ -14,7 +15,8 @@
 #include "tests/boot/net_frames.h"
 
 static char peer[16] = "user";
-CMDLINE_STRING(peer, "net.peer", "who is at the other end of the network card: user (QEMU's) or none");
+CMDLINE_STRING(peer, "net.peer",
+               "who is at the other end of the network card: user (QEMU's) or none");
 
 #define ANSWER_LIMIT_NS (3 * NS_PER_SECOND)
 #define BURST_LIMIT_NS (20 * NS_PER_SECOND)
@@ -75,7 +77,8 @@ static const char *net_open(struct test *t, void (*receive)(const struct net_fra
                 return "this machine has no network card";
         net.netdev = netdev_at(0);
         net.receive = receive;
-        net.buffers = world_pages(t, SEND_BUFFERS * SEND_BUFFER_BYTES / PAGE_BYTES, &net.buffers_dev);
+        net.buffers =
+                world_pages(t, SEND_BUFFERS * SEND_BUFFER_BYTES / PAGE_BYTES, &net.buffers_dev);
         for (uint32_t i = 0; i < SEND_BUFFERS; i++)
                 net.free[net.free_count++] = i;
         EXPECT_TRUE(net.netdev->running);
@@ -164,7 +167,8 @@ TEST(virtio_net, dhcp_offer)
         net_build_dhcp_discover(&frame, net.netdev->mac, dhcp_id);
         EXPECT_TRUE(net_send(&frame));
         const struct net_frame *answer = net_await(is_dhcp_offer);
-        if (EXPECT_TRUE(answer != NULL) && net_parse_ip(answer, &ip) && net_parse_dhcp(&ip, &offer)) {
+        if (EXPECT_TRUE(answer != NULL) && net_parse_ip(answer, &ip) &&
+            net_parse_dhcp(&ip, &offer)) {
                 EXPECT_EQ(offer.operation, 2);
                 EXPECT_BYTES_EQ(offer.client_mac, net.netdev->mac, NET_MAC_BYTES);
                 EXPECT_EQ(ip.from, offer.server_ip);
@@ -289,8 +293,8 @@ static void count_answer(const struct net_frame *frame)
                 }
 }
 
-/* `count` requests, each from an address of its own so that each answer says which one it is for, sent as
- * fast as the card takes them; each must be answered exactly once. */
+/* `count` requests, each from an address of its own so that each answer says which one it is for,
+ * sent as fast as the card takes them; each must be answered exactly once. */
 static void run_burst(struct test *t, uint32_t count)
 {
         struct net_frame frame;
@@ -300,7 +304,8 @@ static void run_burst(struct test *t, uint32_t count)
         burst_answered = 0;
         while (burst_answered < count && !time_passed(deadline) && !test_has_failed(t)) {
                 while (asked < count) {
-                        net_build_arp_request(&frame, net.netdev->mac, BURST_IP(asked), SLIRP_ROUTER);
+                        net_build_arp_request(&frame, net.netdev->mac, BURST_IP(asked),
+                                              SLIRP_ROUTER);
                         if (!net_send(&frame))
                                 break;
                         asked++;
@@ -341,7 +346,8 @@ TEST(virtio_net, burst_of_300_wraps_the_rings)
 
 /* ---- interrupts ---- */
 
-/* An answer is noticed without a single poll: only the interrupt handler can have made it pending. */
+/* An answer is noticed without a single poll: only the interrupt handler can have made it pending.
+ * */
 TEST(virtio_net, interrupts_announce_frames)
 {
         struct net_frame frame;
@@ -350,7 +356,8 @@ TEST(virtio_net, interrupts_announce_frames)
                 SKIP(why);
         const struct virtio_net *card = virtio_net_from(net.netdev);
         uint64_t deadline = time_deadline_after(ANSWER_LIMIT_NS);
-        while ((netdev_poll(net.netdev, POLL_BUDGET) != 0 || net.netdev->ops->pending(net.netdev)) &&
+        while ((netdev_poll(net.netdev, POLL_BUDGET) != 0 ||
+                net.netdev->ops->pending(net.netdev)) &&
                EXPECT_TRUE(!time_passed(deadline)))
                 ;
         if (net.netdev->polled) {
@@ -361,7 +368,8 @@ TEST(virtio_net, interrupts_announce_frames)
         uint64_t before = netdev_counters(net.netdev)->interrupts;
         net_build_arp_request(&frame, net.netdev->mac, BURST_IP(0), SLIRP_ROUTER);
         EXPECT_TRUE(net_send(&frame));
-        while (!(card->sources & VIRTIO_SOURCE_QUEUE(VIRTIO_NET_RECEIVE_QUEUE)) && !time_passed(deadline))
+        while (!(card->sources & VIRTIO_SOURCE_QUEUE(VIRTIO_NET_RECEIVE_QUEUE)) &&
+               !time_passed(deadline))
                 time_wait_interrupt(deadline);
         EXPECT_TRUE(card->sources & VIRTIO_SOURCE_QUEUE(VIRTIO_NET_RECEIVE_QUEUE));
         EXPECT_GT(netdev_counters(net.netdev)->interrupts, before);
@@ -386,7 +394,8 @@ TEST(virtio_net, refused_frames_change_nothing)
                 struct netdev_frame frame = {.va = net.buffers, .dev = net.buffers_dev,
                                              .bytes = lengths[i]};
                 uint32_t accepted;
-                EXPECT_STATUS(ZX_ERR_INVALID_ARGS, netdev_transmit(net.netdev, &frame, 1, &accepted));
+                EXPECT_STATUS(ZX_ERR_INVALID_ARGS,
+                              netdev_transmit(net.netdev, &frame, 1, &accepted));
                 EXPECT_EQ(accepted, 0);
         }
         EXPECT_EQ(card->transmit.ring.added, added);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of drivers/virtio/virtio_pci: capabilities of made-up functions, right and wrong. What is mapped
- * here is never accessed. */
+/* Tests of drivers/virtio/virtio_pci: capabilities of made-up functions, right and wrong. What is
+ * mapped here is never accessed. */
 #include "tests/expect.h"
 
 #include <string.h>
@@ -32,25 +32,30 @@ static uint32_t fake_read(const struct pci_device *device, uint16_t offset, uint
         return value;
 }
 
-static void fake_write(const struct pci_device *device, uint16_t offset, uint8_t bytes, uint32_t value)
+static void fake_write(const struct pci_device *device, uint16_t offset, uint8_t bytes,
+                       uint32_t value)
 {
         (void)device;
         memcpy(fake.space + offset, &value, bytes);
 }
 
-static const struct pci_config_ops fake_ops = {.read = fake_read, .write = fake_write, .name = "fake"};
+static const struct pci_config_ops fake_ops = {
+        .read = fake_read, .write = fake_write, .name = "fake"};
 
 static void fake_init(void)
 {
         memset(&fake, 0, sizeof(fake));
         fake.next = 0x40;
-        fake.device = (struct pci_device){.config = &fake_ops, .vendor_id = 0x1af4, .device_id = 0x1041};
-        fake.device.bars[BAR_PORT] = (struct pci_bar){.kind = PCI_BAR_PORT, .address = 0xc000, .bytes = 32};
+        fake.device =
+                (struct pci_device){.config = &fake_ops, .vendor_id = 0x1af4, .device_id = 0x1041};
+        fake.device.bars[BAR_PORT] =
+                (struct pci_bar){.kind = PCI_BAR_PORT, .address = 0xc000, .bytes = 32};
         fake.device.bars[BAR_MEMORY] = (struct pci_bar){
                 .kind = PCI_BAR_MEMORY, .wide = true, .address = BAR_ADDRESS, .bytes = BAR_BYTES};
 }
 
-/* Adds a vendor capability of 20 bytes, the notify multiplier in the last four; returns its place. */
+/* Adds a vendor capability of 20 bytes, the notify multiplier in the last four; returns its place.
+ * */
 static uint8_t *add(uint8_t type, uint8_t bar, uint32_t offset, uint32_t bytes)
 {
         static const uint32_t multiplier = 4;
@@ -73,7 +78,7 @@ TEST(virtio_pci, device_types)
         static const struct {
                 uint16_t vendor, device, type;
         } ids[] = {
-                {0x1af4, 0x1041, 1}, {0x1af4, 0x1000, 1},  {0x1af4, 0x1042, 2}, {0x1af4, 0x107f, 63},
+                {0x1af4, 0x1041, 1}, {0x1af4, 0x1000, 1}, {0x1af4, 0x1042, 2}, {0x1af4, 0x107f, 63},
                 {0x1af4, 0x1040, 0}, {0x1af4, 0x1080, 0}, {0x1af4, 0x1110, 0}, {0x8086, 0x1041, 0},
         };
         fake_init();

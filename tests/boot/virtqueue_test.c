@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of lib/virtqueue, driver's end: the split ring against a device written from the standard, and
- * against a device that breaks each rule in turn. */
+/* Tests of lib/virtqueue, driver's end: the split ring against a device written from the standard,
+ * and against a device that breaks each rule in turn. */
 #include "tests/boot/virtqueue_test_device.h"
 
 #define BUDGET 64
@@ -40,8 +40,8 @@ TEST(virtqueue, event_predicate_vectors)
                         break;
 }
 
-/* The packed ring's mode 2: q = 8, now at offset 1 on the lap after advancing 3 slots from 6; an event
- * of the lap before is taken less q. */
+/* The packed ring's mode 2: q = 8, now at offset 1 on the lap after advancing 3 slots from 6; an
+ * event of the lap before is taken less q. */
 TEST(virtqueue, event_predicate_vectors_packed)
 {
         EXPECT_TRUE(virtqueue_event_reached((uint16_t)(6 - 8), 1, 3));
@@ -103,7 +103,8 @@ static void example(struct virtqueue_driver *queue_, uint64_t buffer_dev, void *
 {
 #define queue (*queue_)
         struct virtqueue_element element = {.dev = buffer_dev, .bytes = 1536};
-        struct virtqueue_chain chain = {.elements = &element, .writable_count = 1, .cookie = buffer};
+        struct virtqueue_chain chain = {
+                .elements = &element, .writable_count = 1, .cookie = buffer};
         struct virtqueue_completion done[16];
         uint32_t count;
         if (virtqueue_driver_add(&queue, &chain) == ZX_OK)      // as often as there is room
@@ -166,7 +167,7 @@ TEST(virtqueue, refused_chains_change_nothing)
         struct virtqueue_chain four_gib = {.elements = elements, .readable_count = 2,
                                            .writable_count = 2};
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, virtqueue_driver_add(&ring.queue, &four_gib));
-        elements[1].bytes = 0;
+        elements[1] = (struct virtqueue_element){.dev = 0, .bytes = 0};
         struct virtqueue_chain empty = {.elements = elements, .writable_count = 2};
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, virtqueue_driver_add(&ring.queue, &empty));
         elements[0].dev = UINT64_MAX - 100;
@@ -422,8 +423,8 @@ TEST(virtqueue, muted_past_the_index_wrap)
 
 /* ---- a device that breaks the rules ---- */
 
-/* A ring of 8 with two chains of 1 + 1 in flight (cookies 1, 2; heads as popped), one that was given back
- * (cookie 0) and one that was added but not published (cookie 3). */
+/* A ring of 8 with two chains of 1 + 1 in flight (cookies 1, 2; heads as popped), one that was
+ * given back (cookie 0) and one that was added but not published (cookie 3). */
 struct hostile {
         struct test_ring ring;
         struct test_request given_back, first, second;
@@ -448,10 +449,10 @@ static bool hostile_init(struct test *t, struct hostile *hostile)
         return good;
 }
 
-/* The fault must be `reason` with `value`; everything must say so from now on, nothing may change what the
- * device sees, and all chains that are still out must come back once by take_unused(). */
-static void expect_broken(struct test *t, struct hostile *hostile, enum virtqueue_fault_reason reason,
-                          uint32_t value)
+/* The fault must be `reason` with `value`; everything must say so from now on, nothing may change
+ * what the device sees, and all chains that are still out must come back once by take_unused(). */
+static void expect_broken(struct test *t, struct hostile *hostile,
+                          enum virtqueue_fault_reason reason, uint32_t value)
 {
         struct virtqueue_driver *queue = &hostile->ring.queue;
         struct virtqueue_completion done[4];
@@ -542,12 +543,23 @@ TEST(virtqueue, hostile_id_outside)
         }
 }
 
-/* 65536 plus a good head: a check on 16 bits of the id would let it pass. */
-TEST(virtqueue, hostile_id_truncated)
+/* Behind our slots lies memory that looks like the slot of a chain in flight, at size itself and
+ * where a check on 16 bits of the id would end up: an id must be refused before its slot is looked
+ * at. */
+TEST(virtqueue, hostile_id_of_a_tempting_slot)
 {
-        struct hostile hostile;
-        REQUIRE_TRUE(hostile_init(t, &hostile));
-        expect_used_breaks(t, &hostile, 0x10000u + hostile.first.head, 0, VIRTQUEUE_FAULT_ID_RANGE);
+        static const uint32_t behind[] = {16, 0x10000};
+        for (size_t i = 0; i < ARRAY_COUNT(behind); i++) {
+                struct hostile hostile;
+                REQUIRE_TRUE(hostile_init(t, &hostile));
+                uint32_t id = behind[i] + (behind[i] == 16 ? 0 : hostile.first.head);
+                struct virtqueue_slot *slots =
+                        world_pages(t, div_round_up((id + 1) * sizeof(*slots), PAGE_BYTES), NULL);
+                memcpy(slots, hostile.ring.queue.slots, 16 * sizeof(*slots));
+                slots[id] = slots[hostile.first.head];
+                hostile.ring.queue.slots = slots;
+                expect_used_breaks(t, &hostile, id, 0, VIRTQUEUE_FAULT_ID_RANGE);
+        }
 }
 
 TEST(virtqueue, hostile_id_twice)
@@ -602,8 +614,8 @@ TEST(virtqueue, hostile_length)
         expect_used_breaks(t, &hostile, hostile.second.head, UINT32_MAX, VIRTQUEUE_FAULT_LENGTH);
 }
 
-/* Nothing in the ring's memory is believed: a device that overwrites all of it but what it may write
- * changes nothing for us. */
+/* Nothing in the ring's memory is believed: a device that overwrites all of it but what it may
+ * write changes nothing for us. */
 TEST(virtqueue, hostile_scribble)
 {
         struct hostile hostile;
