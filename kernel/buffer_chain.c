@@ -50,13 +50,15 @@ static struct buffer_chain_buffer *make_buffer(struct pmm *pmm, struct vm_page *
 
 /* ---- a chain's life ---- */
 
-void buffer_chain_initialize_page_cache(struct page_cache *cache, const struct page_cache_config *config)
+void buffer_chain_initialize_page_cache(struct page_cache *cache,
+                                        const struct page_cache_config *config)
 {
         zx_status_t status = page_cache_init(cache, config);
         ASSERT(status == ZX_OK);
 }
 
-zx_status_t buffer_chain_alloc(struct page_cache *cache, uint64_t bytes, struct buffer_chain **chain_out)
+zx_status_t buffer_chain_alloc(struct page_cache *cache, uint64_t bytes,
+                               struct buffer_chain **chain_out)
 {
         struct list_node pages;
         struct vm_page *page;
@@ -76,7 +78,8 @@ zx_status_t buffer_chain_alloc(struct page_cache *cache, uint64_t bytes, struct 
         if (status != ZX_OK)
                 return status;
 
-        struct buffer_chain_buffer *buffer = make_buffer(cache->pmm, page, BUFFER_CHAIN_CHAIN_BYTES);
+        struct buffer_chain_buffer *buffer =
+                make_buffer(cache->pmm, page, BUFFER_CHAIN_CHAIN_BYTES);
         struct buffer_chain *chain = (struct buffer_chain *)(void *)buffer->raw_data;
         chain->first = buffer;
         chain->tail = buffer;
@@ -142,7 +145,8 @@ static bool grow(struct buffer_chain *chain)
         struct list_node *node = list_remove_head(&chain->unused_pages);
         if (node == NULL)
                 return false;
-        struct buffer_chain_buffer *buffer = make_buffer(cache_of(chain)->pmm, vm_page_from_node(node), 0);
+        struct buffer_chain_buffer *buffer =
+                make_buffer(cache_of(chain)->pmm, vm_page_from_node(node), 0);
         list_add_tail(&chain->used_pages, node);
         chain->tail->next = buffer;
         chain->tail = buffer;
@@ -201,7 +205,8 @@ zx_status_t buffer_chain_append_kernel(struct buffer_chain *chain, const void *s
                                        size_t *copied_out)
 {
         struct buffer_chain_buffer *first = buffer_of_chain(chain);
-        if (UNLIKELY(chain->tail != first || bytes > BUFFER_CHAIN_CONTIG_BYTES - chain->write_offset))
+        if (UNLIKELY(chain->tail != first ||
+                     bytes > BUFFER_CHAIN_CONTIG_BYTES - chain->write_offset))
                 return append(chain, NULL, source, bytes, copied_out);
         /* The usual message fits its first buffer. */
         memcpy((char *)(chain + 1) + chain->write_offset, source, bytes);
@@ -230,7 +235,8 @@ static zx_status_t copy_out(const struct buffer_chain *chain, struct buffer_chai
 
         struct buffer_chain_buffer *buffer = chain->first;
         while (bytes > 0) {
-                size_t size = buffer_chain_size(checked(buffer)); /* ends: the length is in buffers [B3] */
+                /* Ends: all of the length is in buffers [B3]. */
+                size_t size = buffer_chain_size(checked(buffer));
                 if (offset >= size) {
                         offset -= size;
                         buffer = buffer->next;

@@ -38,9 +38,9 @@ zx_status_t page_cache_init(struct page_cache *cache, const struct page_cache_co
         cache->entries = config->entries;
         if (cache->entries == NULL) {
                 uint64_t bytes = config->cpu_count * sizeof(cache->entries[0]);
-                zx_status_t status = pmm_alloc_contiguous(cache->pmm, div_round_up(bytes, PAGE_BYTES),
-                                                          PMM_ALLOC_ANY, PAGE_BYTES_LOG2, &entries_pa,
-                                                          &cache->own_pages);
+                zx_status_t status = pmm_alloc_contiguous(
+                        cache->pmm, div_round_up(bytes, PAGE_BYTES), PMM_ALLOC_ANY, PAGE_BYTES_LOG2,
+                        &entries_pa, &cache->own_pages);
                 if (status != ZX_OK)
                         return ZX_ERR_NO_MEMORY;
                 cache->entries = pmm_pa_to_va(cache->pmm, entries_pa);
@@ -60,10 +60,10 @@ void page_cache_fini(struct page_cache *cache)
 
 /* ---- the stock ---- */
 
-/* Moves the first `count` nodes of `from`, which has that many, to the tail of `to`; every page changes
- * from state `old_state` to `new_state`. */
-static void move_pages(struct pmm *pmm, struct list_node *from, struct list_node *to, uint64_t count,
-                       enum vm_page_state old_state, enum vm_page_state new_state)
+/* Moves the first `count` nodes of `from`, which has that many, to the tail of `to`; every page
+ * changes from state `old_state` to `new_state`. */
+static void move_pages(struct pmm *pmm, struct list_node *from, struct list_node *to,
+                       uint64_t count, enum vm_page_state old_state, enum vm_page_state new_state)
 {
         struct list_node *first = from->next, *last = from;
         if (count == 0)
@@ -81,10 +81,10 @@ static void move_pages(struct pmm *pmm, struct list_node *from, struct list_node
         to->prev = last;
 }
 
-/* Hands out the whole stock and what is missing from the pmm, which also fills the stock up as far as it
- * can. Asking for no more than it has keeps a request that can be served from failing. */
-static zx_status_t alloc_from_pmm(struct page_cache *cache, struct page_cache_entry *entry, uint64_t count,
-                                  uint32_t flags, struct list_node *list)
+/* Hands out the whole stock and what is missing from the pmm, which also fills the stock up as far
+ * as it can. Asking for no more than it has keeps a request that can be served from failing. */
+static zx_status_t alloc_from_pmm(struct page_cache *cache, struct page_cache_entry *entry,
+                                  uint64_t count, uint32_t flags, struct list_node *list)
 {
         uint64_t missing = count - entry->count;
         uint64_t wanted = min_u64(missing + cache->reserve_pages, pmm_count_free_pages(cache->pmm));
@@ -100,7 +100,8 @@ static zx_status_t alloc_from_pmm(struct page_cache *cache, struct page_cache_en
         entry->counters.refilled += wanted - missing;
         move_pages(cache->pmm, &entry->pages, list, entry->count, VM_PAGE_CACHE, VM_PAGE_ALLOC);
         move_pages(cache->pmm, &fresh, list, missing, VM_PAGE_ALLOC, VM_PAGE_ALLOC);
-        move_pages(cache->pmm, &fresh, &entry->pages, wanted - missing, VM_PAGE_ALLOC, VM_PAGE_CACHE);
+        move_pages(cache->pmm, &fresh, &entry->pages, wanted - missing, VM_PAGE_ALLOC,
+                   VM_PAGE_CACHE);
         entry->count = wanted - missing;
         return ZX_OK;
 }
@@ -119,8 +120,9 @@ zx_status_t page_cache_alloc(struct page_cache *cache, size_t count, uint32_t fl
         return ZX_OK;
 }
 
-static NOINLINE zx_status_t alloc_page_from_pmm(struct page_cache *cache, struct page_cache_entry *entry,
-                                                uint32_t flags, struct vm_page **page)
+static NOINLINE zx_status_t alloc_page_from_pmm(struct page_cache *cache,
+                                                struct page_cache_entry *entry, uint32_t flags,
+                                                struct vm_page **page)
 {
         struct list_node list;
         list_init(&list);
@@ -147,7 +149,8 @@ zx_status_t page_cache_alloc_page(struct page_cache *cache, uint32_t flags, stru
 
 /* ---- giving back ---- */
 
-/* A page that is freed here for the second time is in state CACHE or FREE and ends in this assertion. */
+/* A page that is freed here for the second time is in state CACHE or FREE and ends in this
+ * assertion. */
 static inline void park(struct page_cache *cache, struct vm_page *page)
 {
         enum vm_page_state state = vm_page_state(page);
@@ -249,7 +252,8 @@ bool page_cache_valid(const struct page_cache *cache)
                 const struct page_cache_counters *c = &entry->counters;
                 const struct list_node *node = entry->pages.next;
                 for (uint64_t i = 0; i < entry->count; i++, node = node->next) {
-                        const struct vm_page *page = vm_page_from_node((struct list_node *)(uintptr_t)node);
+                        const struct vm_page *page =
+                                vm_page_from_node((struct list_node *)(uintptr_t)node);
                         if (node == &entry->pages || node->next->prev != node ||
                             vm_page_state(page) != VM_PAGE_CACHE)
                                 return false;

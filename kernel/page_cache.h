@@ -5,18 +5,18 @@
  *   page_cache_alloc:  stock (last in, first out) -> pmm, which also fills the stock up
  *   page_cache_free:   stock, up to the reserve   -> pmm
  *
- * A request fails only when the CPU's stock and the pmm together have too few pages. The stock is empty
- * until the first request. Pages in it are in state CACHE: for the pmm they are not free; page_cache_drain
- * gives them back.
+ * A request fails only when the CPU's stock and the pmm together have too few pages. The stock is
+ * empty until the first request. Pages in it are in state CACHE: for the pmm they are not free;
+ * page_cache_drain gives them back.
  *
- * Owner       struct page_cache is the caller's and must not move; its entries are the caller's or, if none
- *             are handed in, pages of the pmm
+ * Owner       struct page_cache is the caller's and must not move; its entries are the caller's or,
+ *             if none are handed in, pages of the pmm
  * Context     as the pmm below it: no lock. Each CPU uses its own entry with preemption off
  * Invariants  [C1] entry->count is the length of its list and at most the reserve
  *             [C2] hit + missed is the number of pages handed out;
  *                  refilled + returned - hit - drained is the number of pages in the stock
- * Facts       spec/zircon-objects.md, 3. Unlike there: last in first out, stock and pmm are combined, and
- *             the stock is used before new pages */
+ * Facts       spec/zircon-objects.md, 3. Unlike there: last in first out, stock and pmm are
+ *             combined, and the stock is used before new pages */
 #ifndef KERNEL_PAGE_CACHE_H
 #define KERNEL_PAGE_CACHE_H
 
@@ -67,8 +67,10 @@ struct page_cache_config {
 };
 
 /* Makes an empty cache.
- *   returns  ZX_OK; ZX_ERR_NO_MEMORY: no pages for the entries; ZX_ERR_INVALID_ARGS: a bound of the config */
-zx_status_t MUST_CHECK page_cache_init(struct page_cache *cache, const struct page_cache_config *config);
+ *   returns  ZX_OK; ZX_ERR_NO_MEMORY: no pages for the entries; ZX_ERR_INVALID_ARGS: a bound of the
+ *            config */
+zx_status_t MUST_CHECK page_cache_init(struct page_cache *cache,
+                                       const struct page_cache_config *config);
 /* Drains every CPU and gives the entries back. */
 void page_cache_fini(struct page_cache *cache);
 
@@ -79,9 +81,9 @@ void page_cache_fini(struct page_cache *cache);
  *   cost     no call of the pmm while the stock suffices */
 zx_status_t MUST_CHECK page_cache_alloc(struct page_cache *cache, size_t count, uint32_t flags,
                                         struct list_node *list);
-/* Takes every page on `list`, which becomes empty; they are in state ALLOC or IPC. As many as fit go in
- * front of the stock and keep their order, the others go to the pmm. The first on `list` is the next to be
- * handed out. */
+/* Takes every page on `list`, which becomes empty; they are in state ALLOC or IPC. As many as fit
+ * go in front of the stock and keep their order, the others go to the pmm. The first on `list` is
+ * the next to be handed out. */
 void page_cache_free(struct page_cache *cache, struct list_node *list);
 
 /* One page, without a list. */

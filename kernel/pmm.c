@@ -2,8 +2,8 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* pmm — arenas and their page structures, addresses and indices, counts, validity.
  *
- * Single pages are in pmm_page.c, ranges and runs in pmm_run.c, low-memory signals in pmm_signal.c, the
- * free-page checker in pmm_checker.c. Facts: spec/zircon-objects.md, 2.1 to 2.3. */
+ * Single pages are in pmm_page.c, ranges and runs in pmm_run.c, low-memory signals in pmm_signal.c,
+ * the free-page checker in pmm_checker.c. Facts: spec/zircon-objects.md, 2.1 to 2.3. */
 #include "kernel/pmm.h"
 
 #include "kernel/pmm_internal.h"
@@ -11,10 +11,12 @@
 const char *vm_page_state_name(enum vm_page_state state)
 {
         static const char *const names[VM_PAGE_STATE_COUNT] = {
-                [VM_PAGE_FREE] = "free",   [VM_PAGE_ALLOC] = "alloc", [VM_PAGE_OBJECT] = "object",
-                [VM_PAGE_WIRED] = "wired", [VM_PAGE_HEAP] = "heap",   [VM_PAGE_MMU] = "mmu",
-                [VM_PAGE_IOMMU] = "iommu", [VM_PAGE_IPC] = "ipc",     [VM_PAGE_CACHE] = "cache",
-                [VM_PAGE_SLAB] = "slab",   [VM_PAGE_ZRAM] = "zram",   [VM_PAGE_FREE_LOANED] = "loaned",
+                [VM_PAGE_FREE] = "free",     [VM_PAGE_ALLOC] = "alloc",
+                [VM_PAGE_OBJECT] = "object", [VM_PAGE_WIRED] = "wired",
+                [VM_PAGE_HEAP] = "heap",     [VM_PAGE_MMU] = "mmu",
+                [VM_PAGE_IOMMU] = "iommu",   [VM_PAGE_IPC] = "ipc",
+                [VM_PAGE_CACHE] = "cache",   [VM_PAGE_SLAB] = "slab",
+                [VM_PAGE_ZRAM] = "zram",     [VM_PAGE_FREE_LOANED] = "loaned",
         };
         return (unsigned)state < VM_PAGE_STATE_COUNT ? names[state] : "?";
 }
@@ -110,7 +112,8 @@ zx_status_t pmm_add_arena_at(struct pmm *pmm, const struct pmm_arena_config *con
         arena->set_up_words = (uint64_t *)(void *)(structures + layout.set_up_words);
         arena->own_first = (config->structures_pa - config->pa) / PAGE_BYTES;
         arena->own_end = arena->own_first + own_count;
-        arena->zone = config->pa + config->bytes <= PMM_LO_MEM_END_PA ? PMM_ZONE_LOW : PMM_ZONE_HIGH;
+        arena->zone =
+                config->pa + config->bytes <= PMM_LO_MEM_END_PA ? PMM_ZONE_LOW : PMM_ZONE_HIGH;
         for (size_t i = 0; i < PMM_ARENA_NAME_BYTES - 1 && config->name[i] != '\0'; i++)
                 arena->name[i] = config->name[i];
 
@@ -127,7 +130,8 @@ zx_status_t pmm_add_arena_at(struct pmm *pmm, const struct pmm_arena_config *con
 
 zx_status_t pmm_add_arena(struct pmm *pmm, const char *name, uint64_t pa, uint64_t bytes)
 {
-        struct pmm_arena_config config = {.name = name, .pa = pa, .bytes = bytes, .structures_pa = pa};
+        struct pmm_arena_config config = {
+                .name = name, .pa = pa, .bytes = bytes, .structures_pa = pa};
         uint64_t page_count = bytes / PAGE_BYTES;
         if (page_count <= PMM_ARENA_PAGES_MAX && pmm_structure_bytes(page_count) <= bytes)
                 config.structures_pa = pa + bytes - pmm_structure_bytes(page_count);
@@ -217,8 +221,10 @@ void pmm_set_up_next_group(struct pmm *pmm, enum pmm_zone zone)
 
 /* ---- addresses and indices ---- */
 
-/* Setting up a group shows to nobody, so a pmm that is const for the caller stays the same for him. */
-static struct vm_page *page_by_number(const struct pmm *pmm, struct pmm_arena *arena, uint64_t number)
+/* Setting up a group shows to nobody, so a pmm that is const for the caller stays the same for
+ * him. */
+static struct vm_page *page_by_number(const struct pmm *pmm, struct pmm_arena *arena,
+                                      uint64_t number)
 {
         uint64_t group = number / PMM_GROUP_PAGES;
         if (UNLIKELY(!pmm_group_is_set_up(arena, group)))
@@ -249,7 +255,8 @@ uint32_t pmm_page_to_index(const struct pmm *pmm, const struct vm_page *page)
         return (uint32_t)((number + 1) << INDEX_PAGE_SHIFT | arena_number << INDEX_ARENA_SHIFT);
 }
 
-static bool split_index(const struct pmm *pmm, uint32_t index, uint32_t *arena_number, uint64_t *number)
+static bool split_index(const struct pmm *pmm, uint32_t index, uint32_t *arena_number,
+                        uint64_t *number)
 {
         *arena_number = index >> INDEX_ARENA_SHIFT & (PMM_ARENA_COUNT_MAX - 1);
         *number = (uint64_t)(index >> INDEX_PAGE_SHIFT) - 1;
@@ -262,7 +269,8 @@ struct vm_page *pmm_index_to_page(const struct pmm *pmm, uint32_t index)
         uint64_t number;
         if (!split_index(pmm, index, &arena_number, &number))
                 return NULL;
-        return page_by_number(pmm, (struct pmm_arena *)(uintptr_t)&pmm->arenas[arena_number], number);
+        return page_by_number(pmm, (struct pmm_arena *)(uintptr_t)&pmm->arenas[arena_number],
+                              number);
 }
 
 uint64_t pmm_index_to_pa(const struct pmm *pmm, uint32_t index)
@@ -311,7 +319,8 @@ static bool census_group(const struct pmm_arena *arena, uint64_t group, struct c
                 const struct vm_page *page = &arena->pages[number];
                 bool is_free = (free_bits & BIT_MASK(number - first)) != 0;
                 bool is_own = number >= arena->own_first && number < arena->own_end;
-                if (page->pa != arena->pa + number * PAGE_BYTES || page->state >= VM_PAGE_STATE_COUNT ||
+                if (page->pa != arena->pa + number * PAGE_BYTES ||
+                    page->state >= VM_PAGE_STATE_COUNT ||
                     is_free != (page->state == VM_PAGE_FREE) ||
                     (is_own && page->state != VM_PAGE_WIRED))
                         return false;
@@ -353,5 +362,6 @@ bool pmm_check_all(const struct pmm *pmm)
                     !free_list_valid(pmm, (enum pmm_zone)zone, census.listable[zone]))
                         return false;
         }
-        return memcmp(census.states, pmm->state_count, sizeof(census.states)) == 0 && pmm_valid(pmm);
+        return memcmp(census.states, pmm->state_count, sizeof(census.states)) == 0 &&
+               pmm_valid(pmm);
 }

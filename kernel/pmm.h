@@ -6,18 +6,19 @@
  *              \-- arena 1    + free words                   a bit for each page: FREE
  *               ...           + set-up words                 a bit for each group of 64 pages
  *
- * Page structures are set up lazily, a group of 64 pages at a time, when a page of the group is first
- * needed: adding an arena costs a bit for 64 pages and nothing else. Pages of a group that is not set up
- * are FREE (or the arena's own, WIRED) and are counted as such; nobody outside can tell the difference.
+ * Page structures are set up lazily, a group of 64 pages at a time, when a page of the group is
+ * first needed: adding an arena costs a bit for 64 pages and nothing else. Pages of a group that is
+ * not set up are FREE (or the arena's own, WIRED) and are counted as such; nobody outside can tell
+ * the difference.
  *
  *   alloc takes from    the head of the zone's free list, then the lowest group not set up
  *   free puts back to   the head (the page that is in the CPU's cache goes out first)
  *   zones               high before low, so that low memory lasts; PMM_ALLOC_LO_MEM takes low only
  *
- * Owner       struct pmm is the caller's and must not move; page structures belong to the pmm, a page to
- *             whoever it was handed to, until it comes back
- * Context     one CPU at a time, not from interrupt handlers: there is no lock, the caller holds one if
- *             needed
+ * Owner       struct pmm is the caller's and must not move; page structures belong to the pmm, a
+ *             page to whoever it was handed to, until it comes back
+ * Context     one CPU at a time, not from interrupt handlers: there is no lock, the caller holds
+ *             one if needed
  * Invariants  [P1] the counts of all states add up to total_pages
  *             [P2] state FREE <=> on a free list <=> free bit set, for every page that is set up
  *             [P3] free_in_zone adds up to the count of FREE; it includes pages not set up
@@ -69,8 +70,8 @@ const char *vm_page_state_name(enum vm_page_state state);
 #define VM_PAGE_ALWAYS_NEED_BIT 5
 #define VM_PAGE_DIRTY_SHIFT 6
 
-/* One for each page of an arena. `list` and `use` are for whoever holds the page; `use` means nothing
- * after the page has changed hands. A page that is on no list has list.next == NULL. */
+/* One for each page of an arena. `list` and `use` are for whoever holds the page; `use` means
+ * nothing after the page has changed hands. A page that is on no list has list.next == NULL. */
 struct vm_page {
         struct list_node list;
         uint64_t pa; /* constant */
@@ -122,15 +123,15 @@ enum pmm_alloc_flags {
         PMM_ALLOC_CAN_WAIT = 1 << 1, /* the caller can retry: SHOULD_WAIT instead of NO_MEMORY */
 };
 
-/* An arena is low when all of it is below PMM_LO_MEM_END_PA. One that crosses it counts as high, so it is
- * better added as two. */
+/* An arena is low when all of it is below PMM_LO_MEM_END_PA. One that crosses it counts as high, so
+ * it is better added as two. */
 enum pmm_zone { PMM_ZONE_LOW = 0, PMM_ZONE_HIGH = 1, PMM_ZONE_COUNT = 2 };
 
 struct pmm_arena {
         uint64_t pa;
         uint64_t page_count;
         struct vm_page *pages;
-        uint64_t *free_words;   /* bit i of word g: page 64 g + i is FREE; only if the group is set up */
+        uint64_t *free_words;   /* bit i of word g: page 64 g + i is FREE; if set up */
         uint64_t *set_up_words; /* bit g: group g is set up */
         uint64_t own_first;     /* page numbers of its structures: [own_first, own_end) */
         uint64_t own_end;
@@ -140,7 +141,8 @@ struct pmm_arena {
         char name[PMM_ARENA_NAME_BYTES];
 };
 
-/* What the checker does about a free page that somebody wrote to. `report` is called once a page. */
+/* What the checker does about a free page that somebody wrote to. `report` is called once a
+ * page. */
 struct pmm_checker_report {
         const struct vm_page *page;
         const void *va;        /* the page's bytes, for a dump */
@@ -160,7 +162,8 @@ struct pmm_checker {
         uint64_t failure_count;
 };
 
-/* What is told when free memory leaves a corridor (2.7). Called inside the pmm: it must not call it. */
+/* What is told when free memory leaves a corridor (2.7). Called inside the pmm: it must not call
+ * it. */
 typedef void (*pmm_signal_fn)(void *context);
 
 enum pmm_wait_state {
@@ -198,7 +201,8 @@ struct pmm {
         uint32_t arena_count;
         enum pmm_wait_state wait_state;
         uint64_t delay_level_pages;
-        /* The free count outside of which something has to be done about signals; see pmm_signal.c. */
+        /* The free count outside of which something has to be done about signals; see
+         * pmm_signal.c. */
         uint64_t watch_lower_pages;
         uint64_t watch_upper_pages;
         struct pmm_free_memory_signal memory_signal;
@@ -217,21 +221,23 @@ struct pmm_arena_config {
         const char *name;       /* copied, cut to PMM_ARENA_NAME_BYTES - 1 */
         uint64_t pa;            /* page aligned */
         uint64_t bytes;         /* whole pages */
-        uint64_t structures_pa; /* page aligned; where the pmm_structure_bytes lie, inside the arena */
+        uint64_t structures_pa; /* page aligned; pmm_structure_bytes inside the arena */
 };
 
 /* Bytes, in whole pages, of the structures for an arena of `page_count` pages. */
 uint64_t pmm_structure_bytes(uint64_t page_count);
 
-/* Adds an arena whose structures lie at its end. All pages are FREE, those of the structures WIRED. The
- * memory must be mapped at the physmap and is not read. Page indices change when an arena is added below
- * another one: add all arenas before using them.
+/* Adds an arena whose structures lie at its end. All pages are FREE, those of the structures WIRED.
+ * The memory must be mapped at the physmap and is not read. Page indices change when an arena is
+ * added below another one: add all arenas before using them.
  *   returns  ZX_OK; ZX_ERR_INVALID_ARGS: misaligned, empty or wrapping, or structures not inside;
  *            ZX_ERR_NO_MEMORY: too small for its own structures and one more page;
  *            ZX_ERR_ALREADY_EXISTS: overlaps an arena;
- *            ZX_ERR_NOT_SUPPORTED: more than PMM_ARENA_COUNT_MAX arenas or PMM_ARENA_PAGES_MAX pages
+ *            ZX_ERR_NOT_SUPPORTED: more than PMM_ARENA_COUNT_MAX arenas or PMM_ARENA_PAGES_MAX
+ *            pages
  *   cost     a bit for each PMM_GROUP_PAGES pages is cleared */
-zx_status_t MUST_CHECK pmm_add_arena(struct pmm *pmm, const char *name, uint64_t pa, uint64_t bytes);
+zx_status_t MUST_CHECK pmm_add_arena(struct pmm *pmm, const char *name, uint64_t pa,
+                                     uint64_t bytes);
 /* The same with a place for the structures that the caller has chosen. */
 zx_status_t MUST_CHECK pmm_add_arena_at(struct pmm *pmm, const struct pmm_arena_config *config);
 
@@ -253,8 +259,8 @@ zx_status_t MUST_CHECK pmm_alloc_range(struct pmm *pmm, uint64_t pa, size_t coun
 /* `count` pages in a row, ascending, appended to `list`. Never with CAN_WAIT.
  *   align_log2  of the physical address of the first; less than a page means a page; at most 63
  *   pa_out      (may be NULL) the address of the first page
- *   returns     ZX_OK; ZX_ERR_NOT_FOUND: no such run, nothing changed; count 0: ZX_OK, pa_out untouched;
- *               ZX_ERR_NO_MEMORY in the case of one page without alignment
+ *   returns     ZX_OK; ZX_ERR_NOT_FOUND: no such run, nothing changed; count 0: ZX_OK, pa_out
+ *               untouched; ZX_ERR_NO_MEMORY in the case of one page without alignment
  *   cost        a free bitmap is searched 64 pages at a time; worst case all of it */
 zx_status_t MUST_CHECK pmm_alloc_contiguous(struct pmm *pmm, size_t count, uint32_t flags,
                                             uint32_t align_log2, uint64_t *pa_out,
@@ -262,7 +268,8 @@ zx_status_t MUST_CHECK pmm_alloc_contiguous(struct pmm *pmm, size_t count, uint3
 
 /* Gives back a page that is on no list. Its state may be any but FREE, FREE_LOANED and WIRED. */
 void pmm_free_page(struct pmm *pmm, struct vm_page *page);
-/* Gives back every page on `list`, which becomes empty; the first of them is the next to be allocated. */
+/* Gives back every page on `list`, which becomes empty; the first of them is the next to be
+ * allocated. */
 void pmm_free(struct pmm *pmm, struct list_node *list);
 
 /* ---- states ---- */
@@ -339,7 +346,7 @@ zx_status_t MUST_CHECK pmm_arena_info(const struct pmm *pmm, size_t count, size_
 struct pmm_signal_config {
         uint64_t lower_pages;       /* signalled when an allocation leaves fewer */
         uint64_t upper_pages;       /* signalled when a free leaves more */
-        uint64_t delay_level_pages; /* CAN_WAIT waits below it: <= lower_pages or PMM_DELAY_AT_ONCE */
+        uint64_t delay_level_pages; /* CAN_WAIT waits below: <= lower or PMM_DELAY_AT_ONCE */
         pmm_signal_fn signal;
         void *context;
 };
@@ -361,7 +368,7 @@ static inline enum pmm_wait_state pmm_wait_state(const struct pmm *pmm)
 bool pmm_checker_fill_bytes_valid(uint64_t fill_bytes);
 
 struct pmm_checker_config {
-        uint32_t fill_bytes; /* an invalid value is our bug: ask pmm_checker_fill_bytes_valid first */
+        uint32_t fill_bytes; /* checked: pmm_checker_fill_bytes_valid */
         bool panic;          /* handed on to `report` */
         pmm_checker_report_fn report;
         void *context;
@@ -369,8 +376,8 @@ struct pmm_checker_config {
 /* Pages are filled with the pattern when they are freed, from now on and for ever.
  *   returns  false: it was enabled already, nothing changed */
 bool pmm_checker_enable(struct pmm *pmm, const struct pmm_checker_config *config);
-/* Fills every free page (this writes fill_bytes in each, and sets up all page structures), then pages are
- * verified when they are allocated. Must be enabled. */
+/* Fills every free page (this writes fill_bytes in each, and sets up all page structures), then
+ * pages are verified when they are allocated. Must be enabled. */
 void pmm_checker_arm(struct pmm *pmm);
 /* Verifies every free page and calls `report` for each bad one; not armed: nothing.
  *   returns  the number of bad pages. Asserts that the lists and the counts agree. */

@@ -11,7 +11,8 @@
 
 bool pmm_checker_fill_bytes_valid(uint64_t fill_bytes)
 {
-        return fill_bytes >= WORD_BYTES && fill_bytes <= PAGE_BYTES && is_aligned(fill_bytes, WORD_BYTES);
+        return fill_bytes >= WORD_BYTES && fill_bytes <= PAGE_BYTES &&
+               is_aligned(fill_bytes, WORD_BYTES);
 }
 
 bool pmm_checker_enable(struct pmm *pmm, const struct pmm_checker_config *config)
@@ -84,7 +85,8 @@ uint64_t pmm_checker_check_all(struct pmm *pmm)
                 {
                         bad_count += !pmm_checker_verify(pmm, vm_page_from_node(node));
                         free_count++;
-                        ASSERT(free_count <= pmm_count_free_pages(pmm)); /* ends also if it is a ring */
+                        /* Ends also if the list is a ring that never comes back to its head. */
+                        ASSERT(free_count <= pmm_count_free_pages(pmm));
                 }
         }
         bool all_set_up = true;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* pmm_internal — what the files of the pmm share, and page_cache's short way to change a page's state.
+/* pmm_internal — what the files of the pmm share, and page_cache's short way to change a page's
+ * state.
  *
- * A page is named here by its arena and its number in it; a group is PMM_GROUP_PAGES pages, one word of
- * the free bitmap. */
+ * A page is named here by its arena and its number in it; a group is PMM_GROUP_PAGES pages, one
+ * word of the free bitmap. */
 #ifndef KERNEL_PMM_INTERNAL_H
 #define KERNEL_PMM_INTERNAL_H
 
@@ -11,9 +12,9 @@
 
 _Static_assert(PMM_GROUP_PAGES == 64, "a group is one word of bits");
 
-/* Counters are changed by their owner only and may be read by anybody at any time: one whole store each.
- * (It also keeps the compiler from pairing neighbours into one wide load, which stalls behind the narrow
- * stores of the call before.) */
+/* Counters are changed by their owner only and may be read by anybody at any time: one whole store
+ * each. (It also keeps the compiler from pairing neighbours into one wide load, which stalls behind
+ * the narrow stores of the call before.) */
 static inline void pmm_count_add(uint64_t *counter, uint64_t addend)
 {
         __atomic_store_n(counter, *counter + addend, __ATOMIC_RELAXED);
@@ -59,7 +60,8 @@ static inline uint64_t pmm_group_free_bits(const struct pmm_arena *arena, uint64
                ~pmm_group_bits(group, arena->own_first, arena->own_end);
 }
 
-/* The arena of a page and its number there; a pointer that is no page structure of ours is our bug. */
+/* The arena of a page and its number there; a pointer that is no page structure of ours is our
+ * bug. */
 static inline struct pmm_arena *pmm_arena_of_page(const struct pmm *pmm, const struct vm_page *page,
                                                   uint64_t *number)
 {
@@ -96,7 +98,8 @@ void pmm_set_up_next_group(struct pmm *pmm, enum pmm_zone zone);
 
 /* ---- pmm_run.c ---- */
 
-/* The highest page number in [first, first + count), count > 0, that is not FREE; PMM_RUN_ALL_FREE: none. */
+/* The highest page number in [first, first + count), count > 0, that is not FREE; PMM_RUN_ALL_FREE:
+ * none. */
 #define PMM_RUN_ALL_FREE UINT64_MAX
 uint64_t pmm_run_last_not_free(const struct pmm_arena *arena, uint64_t first, uint64_t count);
 

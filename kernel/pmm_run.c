@@ -2,8 +2,8 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* pmm_run — pages in a row: a given range, or any run of a length and alignment.
  *
- * Runs are searched in the free bitmap, 64 pages a word; find_run is the only function that knows how, so
- * that another structure can take its place. Facts: spec/zircon-objects.md, 2.5, 2.6. */
+ * Runs are searched in the free bitmap, 64 pages a word; find_run is the only function that knows
+ * how, so that another structure can take its place. Facts: spec/zircon-objects.md, 2.5, 2.6. */
 #include "kernel/pmm.h"
 #include "kernel/pmm_internal.h"
 
@@ -22,8 +22,8 @@ uint64_t pmm_run_last_not_free(const struct pmm_arena *arena, uint64_t first, ui
         return PMM_RUN_ALL_FREE;
 }
 
-/* Makes the pages [first, first + count), all FREE, leave the pmm in the given state. They are appended
- * to `list`, or left on no list if it is NULL. */
+/* Takes the pages [first, first + count), all FREE: ALLOC and appended to `list`, or, if that is
+ * NULL, WIRED and on no list. */
 static void take_run(struct pmm *pmm, struct pmm_arena *arena, uint64_t first, uint64_t count,
                      struct list_node *list)
 {
@@ -48,8 +48,8 @@ static void take_run(struct pmm *pmm, struct pmm_arena *arena, uint64_t first, u
 
 /* ---- a given range ---- */
 
-/* Walks the pieces of [pa, pa + count pages) that lie in one arena each. With `take` false it checks that
- * every page is there and FREE, and changes nothing. */
+/* Walks the pieces of [pa, pa + count pages) that lie in one arena each. With `take` false it
+ * checks that every page is there and FREE, and changes nothing. */
 static zx_status_t walk_range(struct pmm *pmm, uint64_t pa, uint64_t count, bool take,
                               struct list_node *list)
 {
@@ -115,9 +115,9 @@ static uint64_t aligned_bits(const struct pmm_arena *arena, uint64_t group,
         return first < PMM_GROUP_PAGES ? request->align_comb << first : 0;
 }
 
-/* Bit i: a run of `count` free pages, or of 64 if it is more, starts at page i of the group. Such a run lies
- * in this group and the next, so two words say it. The words are folded onto themselves:
- *     after folding by 1, a bit says "two in a row"; by 2, "four in a row"; by 4, "eight in a row" ... */
+/* Bit i: a run of `count` free pages, or of 64 if it is more, starts at page i of the group. Such a
+ * run lies in this group and the next, so two words say it. The words are folded onto themselves:
+ *     after folding by 1, a bit says "two in a row"; by 2, "four in a row"; by 4, "eight" ... */
 static uint64_t run_start_bits(const struct pmm_arena *arena, uint64_t group, uint64_t count)
 {
         uint64_t low = pmm_group_free_bits(arena, group), high = 0;

@@ -6,17 +6,18 @@
  *             below: CAN_WAIT     below: signalled      above: signalled
  *             waits until reset   once                  once
  *
- * The fast paths of the pmm compare the free count with watch_lower_pages and watch_upper_pages only; this
- * file keeps those two so that they are left exactly when something here has to be done.
- * Waiting itself (a thread that sleeps until pages come) is not here: there are no threads below this.
- * Facts: spec/zircon-objects.md, 2.7. */
+ * The fast paths of the pmm compare the free count with watch_lower_pages and watch_upper_pages
+ * only; this file keeps those two so that they are left exactly when something here has to be done.
+ * Waiting itself (a thread that sleeps until pages come) is not here: there are no threads below
+ * this. Facts: spec/zircon-objects.md, 2.7. */
 #include "kernel/pmm.h"
 #include "kernel/pmm_internal.h"
 
 static void update_watch(struct pmm *pmm)
 {
         pmm->watch_lower_pages = pmm->memory_signal.armed ? pmm->memory_signal.lower_pages : 0;
-        pmm->watch_upper_pages = pmm->memory_signal.armed ? pmm->memory_signal.upper_pages : UINT64_MAX;
+        pmm->watch_upper_pages =
+                pmm->memory_signal.armed ? pmm->memory_signal.upper_pages : UINT64_MAX;
         if (pmm->wait_state == PMM_WAIT_ONCE_LEVEL_TRIPPED)
                 pmm->watch_lower_pages = max_u64(pmm->watch_lower_pages, pmm->delay_level_pages);
 }

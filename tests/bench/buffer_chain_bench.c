@@ -2,8 +2,9 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* buffer_chain_bench — the life of one message: alloc, append, copy out, free.
  *
- * The yardstick copies the same bytes in and out of one flat buffer, which is what any store of messages has
- * to do at least. ".empty_cache" has no reserve, so that every page comes from the pmm and goes back to it. */
+ * The yardstick copies the same bytes in and out of one flat buffer, which is what any store of
+ * messages has to do at least. ".empty_cache" has no reserve, so that every page comes from the pmm
+ * and goes back to it. */
 #include "kernel/buffer_chain.h"
 #include "tests/bench/bench.h"
 
@@ -62,11 +63,12 @@ static const struct bench benches[] = {CYCLE("64B", 0), CYCLE("4KiB", 1), CYCLE(
 
 void buffer_chain_bench_register(void)
 {
-        const struct page_cache_config config = {&pmm, BUFFER_CHAIN_RESERVE_PAGES_DEFAULT, 1, &entries[0],
-                                                 NULL};
+        const struct page_cache_config config = {&pmm, BUFFER_CHAIN_RESERVE_PAGES_DEFAULT, 1,
+                                                 &entries[0], NULL};
         const struct page_cache_config no_reserve = {&pmm, 0, 1, &entries[1], NULL};
         bench_require(pmm_init(&pmm, (uint64_t)(uintptr_t)memory - ARENA_PA) == ZX_OK, "pmm_init");
-        bench_require(pmm_add_arena(&pmm, "bench", ARENA_PA, sizeof(memory)) == ZX_OK, "pmm_add_arena");
+        bench_require(pmm_add_arena(&pmm, "bench", ARENA_PA, sizeof(memory)) == ZX_OK,
+                      "pmm_add_arena");
         buffer_chain_initialize_page_cache(&cache, &config);
         buffer_chain_initialize_page_cache(&empty_cache, &no_reserve);
         for (size_t i = 0; i < ARRAY_COUNT(benches); i++)

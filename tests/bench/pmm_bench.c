@@ -2,9 +2,10 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* pmm_bench — what a page costs, and what a run of pages costs when memory is in pieces.
  *
- * The machine has 1 GiB of which only the page structures exist: the pmm never looks into a page. In
- * pmm.contiguous64.fragmented every other page is taken, but for one run of 64 pages that is found, freed and
- * searched again: each search starts behind the run and has to go once round the whole arena. */
+ * The machine has 1 GiB of which only the page structures exist: the pmm never looks into a page.
+ * In pmm.contiguous64.fragmented every other page is taken, but for one run of 64 pages that is
+ * found, freed and searched again: each search starts behind the run and has to go once round the
+ * whole arena. */
 #include "kernel/page_cache.h"
 #include "tests/bench/bench.h"
 
@@ -21,7 +22,8 @@ static struct page_cache_entry entry;
 
 static void make_machine(struct pmm *pmm, char *memory)
 {
-        const struct pmm_arena_config config = {"bench", ARENA_PA, ARENA_PAGES * PAGE_BYTES, ARENA_PA};
+        const struct pmm_arena_config config = {"bench", ARENA_PA, ARENA_PAGES * PAGE_BYTES,
+                                                ARENA_PA};
         bench_require(pmm_structure_bytes(ARENA_PAGES) <= STRUCTURE_BYTES, "STRUCTURE_BYTES");
         bench_require(pmm_init(pmm, (uint64_t)(uintptr_t)memory - ARENA_PA) == ZX_OK, "pmm_init");
         bench_require(pmm_add_arena_at(pmm, &config) == ZX_OK, "pmm_add_arena_at");
@@ -34,7 +36,8 @@ static void make_fragmented(void)
         for (uint64_t i = pmm_structure_bytes(ARENA_PAGES) / PAGE_BYTES; i < ARENA_PAGES; i += 2) {
                 if (i >= middle && i < middle + RUN_PAGES)
                         continue;
-                bench_require(pmm_wire_range(&fragmented, ARENA_PA + i * PAGE_BYTES, 1) == ZX_OK, "wire");
+                bench_require(pmm_wire_range(&fragmented, ARENA_PA + i * PAGE_BYTES, 1) == ZX_OK,
+                              "wire");
         }
 }
 
@@ -62,7 +65,8 @@ static void run_contiguous(void *context, uint64_t iterations)
         struct list_node list;
         list_init(&list);
         for (uint64_t i = 0; i < iterations; i++) {
-                zx_status_t status = pmm_alloc_contiguous(context, RUN_PAGES, PMM_ALLOC_ANY, 0, NULL, &list);
+                zx_status_t status =
+                        pmm_alloc_contiguous(context, RUN_PAGES, PMM_ALLOC_ANY, 0, NULL, &list);
                 bench_require(status == ZX_OK, "alloc_contiguous");
                 pmm_free(context, &list);
         }
@@ -96,9 +100,15 @@ static void run_cache_hit(void *context, uint64_t iterations)
 
 static const struct bench benches[] = {
         {.name = "pmm.page", .unit = "page", .run = run_page, .context = &whole},
-        {.name = "pmm.add_arena.1GiB", .unit = "arena", .run = run_add_arena, .context = structures[0]},
-        {.name = "pmm.contiguous64.fragmented", .unit = "run", .run = run_contiguous,
-         .yardstick = scan_bitmap, .yardstick_name = "one look at each bitmap word",
+        {.name = "pmm.add_arena.1GiB",
+         .unit = "arena",
+         .run = run_add_arena,
+         .context = structures[0]},
+        {.name = "pmm.contiguous64.fragmented",
+         .unit = "run",
+         .run = run_contiguous,
+         .yardstick = scan_bitmap,
+         .yardstick_name = "one look at each bitmap word",
          .context = &fragmented},
         {.name = "page_cache.hit", .unit = "page", .run = run_cache_hit, .context = &cache},
 };
