@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* From PCI capabilities to mapped registers: the birth of a virtio_pci. Its life is in virtio_pci_ops.c.
- * Facts: Virtio 1.3, 4.1.2, 4.1.4. */
+/* From PCI capabilities to mapped registers: the birth of a virtio_pci. Its life is in
+ * virtio_pci_ops.c. Facts: Virtio 1.3, 4.1.2, 4.1.4. */
 #include "drivers/virtio/virtio_pci.h"
 
 #include "base/bytes.h"
@@ -79,8 +79,8 @@ static bool find_region(const struct pci_device *pci, uint8_t type, struct regio
         return false;
 }
 
-static zx_status_t map_region(const struct pci_device *pci, const struct region *region, uint32_t bytes,
-                              uint8_t **va_out)
+static zx_status_t map_region(const struct pci_device *pci, const struct region *region,
+                              uint32_t bytes, uint8_t **va_out)
 {
         void *va;
         zx_status_t status = pci_map(pci, region->bar, region->start, bytes, &va);
@@ -92,7 +92,8 @@ static zx_status_t map_region(const struct pci_device *pci, const struct region 
 /* Notify registers are mapped a queue at a time, when the queue's place in the window is known. */
 static zx_status_t take_notify_window(struct virtio_pci *virtio, const struct region *region)
 {
-        if (region->length < CAPABILITY_NOTIFY_BYTES_MIN || !is_aligned(region->start, NOTIFY_BYTES))
+        if (region->length < CAPABILITY_NOTIFY_BYTES_MIN ||
+            !is_aligned(region->start, NOTIFY_BYTES))
                 return ZX_ERR_IO_DATA_INTEGRITY;
         virtio->notify_window = (struct virtio_pci_window){
                 .bar = region->bar, .offset = region->start, .bytes = region->bytes};

@@ -31,11 +31,13 @@
 #pragma weak vmbus_ring_bench_register
 #pragma weak buffer_chain_bench_register
 #pragma weak pmm_bench_register
+#pragma weak virtqueue_bench_register
 
 static void (*const parts[])(void) = {
         vmbus_ring_bench_register,
         buffer_chain_bench_register,
         pmm_bench_register,
+        virtqueue_bench_register,
 };
 
 struct result {

@@ -31,6 +31,7 @@ void bench_register(const struct bench *bench);
 void vmbus_ring_bench_register(void);
 void buffer_chain_bench_register(void);
 void pmm_bench_register(void);
+void virtqueue_bench_register(void);
 
 /* Keeps the compiler from leaving out work whose result nobody uses, or from moving it out of the
  * loop. */

@@ -263,8 +263,8 @@ static inline void net_build_dhcp_discover(struct net_frame *frame, const uint8_
         net_put16(frame, 8 + NET_DHCP_BYTES_MIN);
         net_put16(frame, 0); /* no checksum */
         uint32_t start = frame->bytes;
-        net_put32(frame, 1u << 24 | 1u << 16 |
-                                 NET_MAC_BYTES << 8); /* request, Ethernet, 6 bytes, 0 hops */
+        net_put16(frame, 1 << 8 | 1);          /* request, Ethernet */
+        net_put16(frame, NET_MAC_BYTES << 8);  /* 0 hops */
         net_put32(frame, id);
         net_put32(frame, 0x8000); /* no seconds; answer by broadcast: we have no address */
         net_pad(frame, start + 28);

@@ -19,7 +19,7 @@ CMDLINE_STRING(peer, "net.peer",
                "who is at the other end of the network card: user (QEMU's) or none");
 
 #define ANSWER_LIMIT_NS (3 * NS_PER_SECOND)
-#define BURST_LIMIT_NS (20 * NS_PER_SECOND)
+#define BURST_LIMIT_NS (6 * NS_PER_SECOND)
 #define POLL_BUDGET 64
 #define SEND_BUFFERS 64
 #define SEND_BUFFER_BYTES 2048

@@ -99,12 +99,11 @@ static void consume(const struct virtqueue_completion *done, uint32_t count)
 }
 
 /* The ten lines from the top of virtqueue_driver.h. */
-static void example(struct virtqueue_driver *queue_, uint64_t buffer_dev, void *buffer)
+static void example(struct virtqueue_driver *queue_, uint64_t page_dev, void *page)
 {
 #define queue (*queue_)
-        struct virtqueue_element element = {.dev = buffer_dev, .bytes = 1536};
-        struct virtqueue_chain chain = {
-                .elements = &element, .writable_count = 1, .cookie = buffer};
+        struct virtqueue_element element = {.dev = page_dev, .bytes = 1536};
+        struct virtqueue_chain chain = {.elements = &element, .writable_count = 1, .cookie = page};
         struct virtqueue_completion done[16];
         uint32_t count;
         if (virtqueue_driver_add(&queue, &chain) == ZX_OK)      // as often as there is room
@@ -579,6 +578,8 @@ TEST(virtqueue, hostile_id_twice)
         EXPECT_EQ((uintptr_t)done[0].cookie, 1);
         EXPECT_EQ(hostile.ring.queue.fault.reason, VIRTQUEUE_FAULT_ID_TWICE);
         EXPECT_EQ(hostile.ring.queue.fault.value, hostile.first.head);
+        EXPECT_EQ(hostile.ring.queue.fault.used_index, 2); /* where the bad one stands */
+        EXPECT_EQ(virtqueue_driver_in_flight(&hostile.ring.queue), 1);
 }
 
 TEST(virtqueue, hostile_id_never_given)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* virtqueue_test_device — a device's end of a split ring for tests, written from the standard and
- * not from our driver: it shares no code with lib/virtqueue but the event predicate's vectors,
- * reads the ring through device addresses only, and can be told to break every rule.
+ * not from our driver: it shares no code with lib/virtqueue, reads the ring through device
+ * addresses only, and can be told to break every rule.
  *
  * Facts: Virtio 1.3, 2.7. Relies on world_pages(): a device address is not a pointer. */
 #ifndef TESTS_BOOT_VIRTQUEUE_TEST_DEVICE_H
