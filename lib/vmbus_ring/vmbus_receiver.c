@@ -125,8 +125,11 @@ NOINLINE bool vmbus_receiver_frees_enough_(struct vmbus_receiver *receiver,
 {
         const struct vmbus_memory *memory = &receiver->memory;
         uint32_t in = shared_load_seq_cst_u32(&memory->control->in); /* c.5, 5 */
-        if (vmbus_receiver_check_in_(receiver, in, before.committed_out, before.cached_in) !=
-            VMBUS_OK)
+        /* next_out is published, and the producer may have filled what we just gave back: it is
+         * from there that `in` must not have turned back. If it did fill it, it had seen next_out
+         * before it went to sleep, and waits for more than is free now: the second comparison
+         * says no. */
+        if (vmbus_receiver_check_in_(receiver, in, before.next_out, before.cached_in) != VMBUS_OK)
                 return false;
         return vmbus_memory_free(memory, in, before.committed_out) < pending &&
                pending <= vmbus_memory_free(memory, in, before.next_out);

@@ -139,7 +139,7 @@ static void *receiver_thread(void *argument)
                 if (next_random(&random) % 3 == 0 && give_back(rig))
                         sem_post(&both->sender_signal);
         }
-        if (give_back(rig))
+        if (both->receiver_failure == NULL && give_back(rig)) /* else it may be asleep */
                 sem_post(&both->sender_signal);
         return NULL;
 }

@@ -114,6 +114,27 @@ TEST(vmbus_ring, writer_and_reader_end_with_their_range)
         EXPECT_EQ(vmbus_reader_spans(&reader, read_spans), 0);
 }
 
+/* Found by two_threads_lose_no_signal: between our store of `out` and our load of `in` the producer
+ * may go beyond where `out` stood before. That breaks no rule. */
+TEST(vmbus_ring, producer_may_fill_what_is_just_given_back)
+{
+        struct vmbus_incoming packet;
+        struct rig rig;
+        OPEN(rig, 1, 0);
+        REQUIRE_EQ(put_total(&rig, 4000), VMBUS_OK);
+        commit(&rig);
+        REQUIRE_EQ(get(&rig, &packet), VMBUS_OK);
+        rig.memory.control->out = rig.from.next_out; /* what give_back is about to store */
+        REQUIRE_EQ(put_total(&rig, 1000), VMBUS_OK);
+        commit(&rig);
+        EXPECT_EQ(rig.memory.control->in, 904);
+        REQUIRE_EQ(vmbus_sender_prepare_to_sleep(&rig.sender, &rig.to, 3200, 0), VMBUS_FULL);
+        EXPECT_FALSE(give_back(&rig));
+        REQUIRE_EQ(get(&rig, &packet), VMBUS_OK);
+        EXPECT_TRUE(give_back(&rig));
+        EXPECT_EQ(vmbus_sender_woken(&rig.sender), VMBUS_OK);
+}
+
 /* ---- a ring as a list of packets ---- */
 
 #define MODEL_PACKETS 512u /* more than the ring below holds: 12280 / 24 */
