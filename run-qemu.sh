@@ -424,8 +424,10 @@ ask_where() {
         printf '%s\n' '{"execute":"human-monitor-command","arguments":{"command-line":"info registers -a"}}' \
                 >&"$ask"
         while IFS= read -r -t 2 -u "$answers" answer; do
-                [[ $answer == *RIP=* ]] || continue
-                grep -o 'RIP=[0-9a-f]*' <<<"$answer" | sed 's/RIP=/#   at 0x/'
+                [[ $answer == *IP=* ]] || continue
+                # EIP outside long mode, eight digits.
+                grep -oE '[ER]IP=[0-9a-f]+' <<<"$answer" |
+                        sed -E 's/EIP=/&00000000/; s/[ER]IP=/#   at 0x/'
                 return
         done
 }
