@@ -155,6 +155,8 @@ TEST(irq, line_that_no_controller_has)
 /* ---- a real line: an HPET timer, where one can reach an I/O APIC line that is free ---- */
 
 #define HPET_COUNTER_PERIOD 0x004
+#define HPET_CONFIGURATION 0x010
+#define HPET_ENABLE 1u
 #define HPET_COUNTER 0x0f0
 #define HPET_TIMER_CONFIGURATION 0x140 /* timer 2 */
 #define HPET_TIMER_LINES 0x144
@@ -176,6 +178,8 @@ TEST(irq, line_of_a_device)
         uint32_t gsi = 31 - (uint32_t)__builtin_clz(lines);
         uint32_t counts = NS_PER_MS * FEMTOSECONDS_PER_NS / shared_load_u32(hpet + HPET_COUNTER_PERIOD);
 
+        uint32_t configuration = shared_load_u32(hpet + HPET_CONFIGURATION);
+        shared_store_u32(hpet + HPET_CONFIGURATION, configuration | HPET_ENABLE);
         shared_store_u32(&raised, 0);
         REQUIRE_OK(arch_irq_connect_gsi(gsi, false, false, "test", count_irq, &raised));
         EXPECT_STATUS(ZX_ERR_ALREADY_BOUND,
@@ -185,5 +189,6 @@ TEST(irq, line_of_a_device)
         shared_store_u32(hpet + HPET_TIMER_COMPARATOR, shared_load_u32(hpet + HPET_COUNTER) + counts);
         EXPECT_TRUE(wait_for_count(1));
         shared_store_u32(hpet + HPET_TIMER_CONFIGURATION, 0);
+        shared_store_u32(hpet + HPET_CONFIGURATION, configuration);
         arch_irq_disconnect_gsi(gsi);
 }
