@@ -148,15 +148,19 @@ void virtio_net_stop(struct virtio_net *net)
         free_memory(net, status == ZX_OK);
 }
 
-void virtio_net_fault(struct virtio_net *net, const char *what)
+void virtio_net_fault(struct virtio_net *net, const struct virtio_queue *queue)
 {
-        const struct virtqueue_fault *receive = &net->receive.ring.fault;
-        const struct virtqueue_fault *fault =
-                receive->reason != VIRTQUEUE_FAULT_NONE ? receive : &net->transmit.ring.fault;
         net->netdev.counters.faults++;
-        log_line("virtio-net: %s: broken by its %s: %s (%u, limit %u, at index %u); stopped",
-                 net->netdev.name, what, virtqueue_fault_name(fault->reason),
-                 (unsigned)fault->value, (unsigned)fault->limit, fault->used_index);
+        if (queue == NULL)
+                log_line("virtio-net: %s: the device asks for a reset, or is gone; stopped",
+                         net->netdev.name);
+        else
+                log_line("virtio-net: %s: the device broke queue %u: %s (%u, limit %u, at index "
+                         "%u); stopped",
+                         net->netdev.name, queue->index,
+                         virtqueue_fault_name(queue->ring.fault.reason),
+                         (unsigned)queue->ring.fault.value, (unsigned)queue->ring.fault.limit,
+                         queue->ring.fault.used_index);
         virtio_net_stop(net);
 }
 

@@ -84,7 +84,9 @@ void virtio_net_stop(struct virtio_net *net);
 zx_status_t MUST_CHECK virtio_net_restart(struct virtio_net *net);
 
 /* For the data path's own file. */
-void virtio_net_fault(struct virtio_net *net, const char *what);
+/* The device broke a rule of `queue`, or (NULL) asks for a reset: counts it, says so, stops the
+ * card. */
+void virtio_net_fault(struct virtio_net *net, const struct virtio_queue *queue);
 uint32_t virtio_net_poll(struct netdev *netdev, uint32_t budget);
 zx_status_t virtio_net_transmit(struct netdev *netdev, const struct netdev_frame *frames,
                                 uint32_t count, uint32_t *accepted);

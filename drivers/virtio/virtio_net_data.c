@@ -86,7 +86,7 @@ static uint32_t receive_frames(struct virtio_net *net, uint32_t budget)
                 taken += count;
         }
         if (status == ZX_ERR_IO_DATA_INTEGRITY)
-                virtio_net_fault(net, "receive queue");
+                virtio_net_fault(net, &net->receive);
         return taken;
 }
 
@@ -124,7 +124,7 @@ static uint32_t reap_frames(struct virtio_net *net, uint32_t budget)
                 taken += count;
         }
         if (status == ZX_ERR_IO_DATA_INTEGRITY)
-                virtio_net_fault(net, "transmit queue");
+                virtio_net_fault(net, &net->transmit);
         return taken;
 }
 
@@ -151,7 +151,7 @@ static void look_at_status(struct virtio_net *net)
 {
         uint16_t link;
         if (virtio_device_needs_reset(&net->device)) {
-                virtio_net_fault(net, "device (it asks for a reset)");
+                virtio_net_fault(net, NULL);
                 return;
         }
         if (virtio_device_has(&net->device, VIRTIO_NET_F_STATUS) &&
