@@ -9,6 +9,8 @@
  * function of a self-test, whose name stands in the table of tests already. */
 #include "kernel/symbols.h"
 
+#include <stdio.h>
+
 #include "arch/arch.h"
 #include "base/test_case.h"
 #include "kernel/linker_table.h"
@@ -23,13 +25,17 @@ extern const struct symbols_header symbols_table;
 extern const char text_start[]; /* linker.ld */
 LINKER_TABLE_DECLARE(test_table, struct test_case);
 
-/* The name of the self-test whose function starts at `address`. */
+/* "suite.name" of the self-test whose function starts at `address`; overwritten by the next one. */
 static const char *test_name(uint64_t address)
 {
+        static char name[128];
+
         LINKER_TABLE_FOR_EACH(test, test_table, struct test_case)
         {
-                if ((uint64_t)test->run == address)
-                        return test->name;
+                if ((uint64_t)test->run == address) {
+                        snprintf(name, sizeof(name), "%s.%s", test->suite, test->name);
+                        return name;
+                }
         }
         return "?";
 }

@@ -69,12 +69,14 @@ test:
 	+@$(sub_make) FLAVOUR=debug CC=gcc TESTS=1 image $(call or_fail,the debug image does not build)
 	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=0 image \
 	  $(call or_fail,the image without tests does not build)
+	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=all image \
+	  $(call or_fail,the image with all tests does not build)
 	+@command -v clang > /dev/null || { echo 'no clang here: its image is not tested'; exit 0; }; \
 	  $(sub_make) FLAVOUR=release CC=clang TESTS=1 image $(call or_fail,clang does not build the image)
 	+@$(sub_make) FLAVOUR=release CC=gcc build/host-asan/host-tests \
 	  $(call or_fail,the host tests do not build)
 	@rm -rf build/test && mkdir -p build/test
-	@status=0; $(TEST_ENV) $(PYTHON) -B -m pytest tests/harness -p no:cacheprovider -q -rfEs \
+	@status=0; $(TEST_ENV) $(PYTHON) -B -m pytest tests/harness -p no:cacheprovider -q -rfEs --basetemp=build/test/tmp \
 	  -n $(TEST_JOBS) --dist loadgroup --junitxml=build/test/junit.xml \
 	  $(if $(filter 1,$(FULL_MATRIX)),--full-matrix) $(PYTEST_ARGS) || status=$$?; \
 	$(PYTHON) -B tests/harness/summary.py build/test/junit.xml $$status

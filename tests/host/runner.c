@@ -145,6 +145,7 @@ int main(int argc, char **argv)
         bool list = argc > 1 && strcmp(argv[1], "--list") == 0;
         const char *glob = argc > 1 + list ? argv[1 + list] : NULL;
         size_t count = (size_t)(__stop_test_table - __start_test_table), chosen = 0;
+        int status = list ? 0 : 1;
         struct CMUnitTest *tests = calloc(count + 1, sizeof(*tests));
         if (tests == NULL)
                 return 1;
@@ -162,11 +163,12 @@ int main(int argc, char **argv)
                 tests[chosen].test_func = run_one;
                 tests[chosen++].initial_state = (void *)(uintptr_t)test_case;
         }
-        if (list)
-                return 0;
-        if (chosen == 0) {
+        if (chosen == 0 && !list)
                 fprintf(stderr, "no test matches %s\n", glob ? glob : "*");
-                return 1;
-        }
-        return _cmocka_run_group_tests("host", tests, chosen, NULL, NULL);
+        if (chosen != 0)
+                status = _cmocka_run_group_tests("host", tests, chosen, NULL, NULL);
+        for (size_t i = 0; i < chosen; i++)
+                free((void *)(uintptr_t)tests[i].name);
+        free(tests);
+        return status;
 }
