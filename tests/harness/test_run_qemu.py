@@ -63,7 +63,7 @@ LINES = [
                       ("-netdev", "user,id=net0"), ("-serial", "stdio"),
                       ("-device", "isa-debug-exit,iobase=0xf4,iosize=4")]),
     ("machine", ["--machine", "pc"], [("-M", "pc")]),
-    ("microvm", ["--boot", "microvm"], [("-M", "microvm,pcie=on"),
+    ("microvm", ["--boot", "microvm"], [("-M", "microvm"),
                                         ("-global", "virtio-mmio.force-legacy=false")]),
     ("smp", ["--smp", "4"], [("-smp", "4")]),
     ("mem", ["--mem", "4G"], [("-m", "4G")]),
@@ -93,8 +93,9 @@ def test_option_reaches_the_emulator(run_name, options, expected):
         assert value in values_of(line, option)
 
 
-def test_without_a_card(run_name):
-    line = emulator_line(run_name, "--net", "none")
+@pytest.mark.parametrize("options", [["--net", "none"], ["--boot", "microvm"]])
+def test_without_a_card(run_name, options):
+    line = emulator_line(run_name, *options)
     assert "-netdev" not in line
     assert not [device for device in values_of(line, "-device") if "net" in device]
 
@@ -154,6 +155,8 @@ REFUSED = [
     (["--append", "a\nb"], "printable"),
     (["--boot", "microvm", "--machine", "q35"], "machine of its own"),
     (["--accel", "kvm"], "--accel kvm with --boot uefi"),
+    (["--boot", "microvm", "--net", "user"], "--net user with --boot microvm"),
+    (["--boot", "microvm", "--pcap", "x"], "no card to capture"),
     (["--gdb", "--timeout", "5"], "--gdb with --timeout"),
     (["--net", "none", "--pcap", "x"], "no card to capture"),
     (["--image", "x", "--flavour", "debug"], "--image with --flavour"),
