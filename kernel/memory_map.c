@@ -295,6 +295,22 @@ uint64_t memory_map_bytes(const struct memory_map *map, uint32_t type)
         return bytes;
 }
 
+bool memory_map_touches_ram(const struct memory_map *map, uint64_t pa, uint64_t bytes)
+{
+        uint64_t last;
+        if (bytes == 0)
+                return false;
+        if (add_overflows(pa, bytes - 1, &last))
+                last = UINT64_MAX;
+        for (size_t i = first_ending_above(map, pa); i < map->count; i++) {
+                if (map->ranges[i].pa > last)
+                        return false;
+                if (is_managed(map->ranges[i].type))
+                        return true;
+        }
+        return false;
+}
+
 /* ---- arenas ---- */
 
 struct run {

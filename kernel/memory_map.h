@@ -85,6 +85,10 @@ zx_status_t MUST_CHECK memory_map_take(struct memory_map *map, uint64_t page_cou
 /* The bytes of all ranges of one type. */
 uint64_t memory_map_bytes(const struct memory_map *map, uint32_t type);
 
+/* Whether a byte of [pa, pa + bytes) is RAM, LOADER or IN_USE, so that nobody's registers can be there. A
+ * range that wraps is taken up to the end of the address space; one without bytes touches nothing. */
+bool memory_map_touches_ram(const struct memory_map *map, uint64_t pa, uint64_t bytes);
+
 #define MEMORY_LEFT_OUT_MAX 16
 
 /* What the pmm shall manage. Every arena has a config for pmm_add_arena_at. */
