@@ -161,13 +161,17 @@ $(INC)/.stamp: Makefile $(wildcard drivers/*) $(PURE_SOURCES)
 	$(include_rows)
 	$(Q)touch $@
 
-# Rebuild what depends on flags when they change.
-FLAGS_LINE := $(CC) $(KERNEL_FLAGS) $(WARNINGS) $(LINK_FLAGS) $(IMAGE_SOURCES)
+# Rebuild what depends on flags when they change: keep_line writes $(1) to the target if it is not there yet.
+keep_line = $(Q)mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || \
+	  printf '%s\n' '$(subst ','\'',$(1))' > $@
+FLAGS_LINE = $(CC) $(KERNEL_FLAGS) $(WARNINGS) $(STRICT_WARNINGS) $(PICOLIBC_FLAGS) $(LINK_FLAGS) \
+  $(foreach row,$(ROWS),$(row):$(call row_optimise,$(row))) $(EFI_FLAGS) $(EFI_WARNINGS) \
+  $(IMAGE_SOURCES) $(EFI_SOURCES)
 $(B)/flags: FORCE
-	$(Q)mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(FLAGS_LINE))' | cmp -s - $@ || \
-	  printf '%s\n' '$(subst ','\'',$(FLAGS_LINE))' > $@
+	$(call keep_line,$(FLAGS_LINE))
 
-$(B)/obj/%.c.o: %.c $(INC)/.stamp $(B)/flags | $(LIBS)
+# The library's headers are system headers, which the dependency files leave out.
+$(B)/obj/%.c.o: %.c $(INC)/.stamp $(B)/flags $(LIBS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(KERNEL_FLAGS) $(WARNINGS) $(call row_flags,$(call row,$<)) -c $< -o $@
@@ -232,11 +236,17 @@ clean:
 print-%:
 	@echo '$($*)'
 
+# command_of: one entry for source $(1) with the arguments $(2).
+command_of = printf "$$sep"; printf '{"directory":"%s","file":"%s","arguments":["%s"' '$(CURDIR)' '$(1)' '$(CC)'; \
+	  for a in $(2) -c $(1); do \
+	    printf ',"%s"' "$$(printf %s "$$a" | sed 's/["\]/\\&/g')"; done; printf ']}'; sep=',\n';
 compile_commands.json: $(INC)/.stamp
 	$(call say,GEN,$@)
 	$(Q){ printf '[\n'; sep=''; \
-	$(foreach source,$(filter %.c,$(IMAGE_SOURCES)),printf '%s{"directory":"%s","file":"%s","arguments":["%s"' "$$sep" '$(CURDIR)' '$(source)' '$(CC)'; \
-	  for a in $(subst ",\",$(KERNEL_FLAGS)) $(call row_flags,$(call row,$(source))) -c $(source); do printf ',"%s"' "$$(printf %s "$$a" | sed 's/["\\]/\\&/g')"; done; printf ']}'; sep=',\n'; ) \
+	$(foreach source,$(filter %.c,$(IMAGE_SOURCES)),$(call command_of,$(source),$(KERNEL_FLAGS) \
+	  $(call row_flags,$(call row,$(source))))) \
+	$(foreach source,$(filter %.c,$(EFI_SOURCES)),$(call command_of,$(source),$(EFI_FLAGS) $(efi_flags_of))) \
+	$(foreach source,$(HOST_ONLY_SOURCES),$(call command_of,$(source),$(call host_flags_of,$(source)))) \
 	printf '\n]\n'; } > $@
 
 help:

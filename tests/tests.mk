@@ -20,16 +20,19 @@ HOST_WARNINGS := $(WARNINGS) -Wno-stack-usage
 
 # host-program: $(1) folder, $(2) flags, $(3) freestanding sources, $(4) hosted sources, $(5) program, $(6) libraries
 define host_program
+$(1)_FLAGS_LINE := $$(CC) $(2) $$(HOST_WARNINGS) $$(STRICT_WARNINGS) $(3) $(4) $(6)
+$(1)/flags: FORCE
+	$$(call keep_line,$$($(1)_FLAGS_LINE))
 $(1)/$(5): $$(patsubst %,$(1)/obj/%.o,$(3) $(4))
 	$$(call say,LD,$$@)
 	$$(Q)$$(CC) $(2) -o $$@ $$^ $(6)
-$(patsubst %,$(1)/obj/%.o,$(3)): $(1)/obj/%.o: % $$(INC)/.stamp Makefile tests/tests.mk
+$(patsubst %,$(1)/obj/%.o,$(3)): $(1)/obj/%.o: % $$(INC)/.stamp $(1)/flags Makefile tests/tests.mk
 	$$(call say,HOSTCC,$$<)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$$(CC) $(2) $$(HOST_WARNINGS) -I$$(INC)/$$(patsubst boot-test,host-test,$$(call row,$$<)) \
 	  $$(call freestanding,$$(CC)) -Wno-sign-compare \
 	  $$(if $$(filter lib-% pure,$$(call row,$$<)),$$(STRICT_WARNINGS)) -c $$< -o $$@
-$(patsubst %,$(1)/obj/%.o,$(4)): $(1)/obj/%.o: % $$(INC)/.stamp Makefile tests/tests.mk
+$(patsubst %,$(1)/obj/%.o,$(4)): $(1)/obj/%.o: % $$(INC)/.stamp $(1)/flags Makefile tests/tests.mk
 	$$(call say,HOSTCC,$$<)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$$(CC) $(filter-out -ffreestanding,$(2)) $$(HOST_WARNINGS) -I$$(INC)/host-test -c $$< -o $$@
@@ -43,6 +46,12 @@ $(eval $(call host_program,build/host-asan,$(HOST_FLAGS) $(HOST_asan_FLAGS),\
   tests/host/runner.c $(HOSTED_TEST_SOURCES),host-tests,-lcmocka -lpthread))
 
 $(eval $(call host_program,build/bench,$(BENCH_FLAGS),$(HOST_PART_SOURCES),$(HOST_BENCH_SOURCES),bench,-lpthread))
+
+# For compile_commands.json: the files that are in no image.
+HOST_ONLY_SOURCES := $(wildcard tests/host/*.c) $(HOST_BENCH_SOURCES)
+HOST_LIBC_SOURCES := tests/host/runner.c $(HOSTED_TEST_SOURCES) $(HOST_BENCH_SOURCES)
+host_flags_of = $(if $(filter $(HOST_LIBC_SOURCES),$(1)),$(filter-out -ffreestanding,$(HOST_FLAGS)),\
+  $(HOST_FLAGS) $(call freestanding,$(CC))) -I$(INC)/host-test
 
 host-tests: build/host-asan/host-tests
 	$(Q)build/host-asan/host-tests $(GLOB)
