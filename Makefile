@@ -58,7 +58,7 @@ ARCH_SOURCES   := $(filter-out arch/x86_64/boot_efi%,$(wildcard arch/x86_64/*.c 
 KERNEL_SOURCES := $(filter-out $(PURE_SOURCES),$(wildcard kernel/*.c))
 DRIVER_SOURCES := $(wildcard drivers/*/*.c)
 TEST_SOURCES   := $(if $(filter-out 0,$(TESTS)),tests/expect.c $(wildcard tests/boot/*.c)) \
-  $(if $(filter all,$(TESTS)),$(filter-out %_hosted_test.c %_model_test.c %/boot_efi_test.c,\
+  $(if $(filter all,$(TESTS)),$(filter-out %_hosted_test.c %_model_test.c tests/host/boot_efi%,\
   $(wildcard tests/host/*_test.c)))
 IMAGE_SOURCES  := $(LIB_SOURCES) $(ARCH_SOURCES) $(PURE_SOURCES) $(KERNEL_SOURCES) \
                   $(DRIVER_SOURCES) $(TEST_SOURCES)

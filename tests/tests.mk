@@ -16,7 +16,12 @@ HOST_FLAGS := $(COMMON_FLAGS) -O1 -DPARAVANE_DEBUG=1 -fno-omit-frame-pointer
 HOST_asan_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 HOST_tsan_FLAGS := -fsanitize=thread
 BENCH_FLAGS := $(COMMON_FLAGS) -O2 -DPARAVANE_DEBUG=0
-HOST_WARNINGS := $(WARNINGS) -Wno-stack-usage
+HOST_WARNINGS := $(WARNINGS) $(if $(filter gcc,$(COMPILER)),-Wno-stack-usage)
+# How the UEFI loader leaves the firmware is tried on firmware that the test makes up, with gnu-efi's headers.
+HOST_EFI_SOURCES := arch/x86_64/boot_efi_memory.c tests/host/boot_efi_memory_test.c
+HOST_EFI_FLAGS    = -I$(INC)/arch -isystem $(GNU_EFI_INC) -isystem $(GNU_EFI_INC)/x86_64 \
+  -fshort-wchar -DGNU_EFI_USE_MS_ABI
+host_efi_flags_of = $(if $(filter $(HOST_EFI_SOURCES),$(1)),$(HOST_EFI_FLAGS))
 
 # host-program: $(1) folder, $(2) flags, $(3) freestanding sources, $(4) hosted sources, $(5) program, $(6) libraries
 define host_program
@@ -30,7 +35,7 @@ $(patsubst %,$(1)/obj/%.o,$(3)): $(1)/obj/%.o: % $$(INC)/.stamp $(1)/flags Makef
 	$$(call say,HOSTCC,$$<)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$$(CC) $(2) $$(HOST_WARNINGS) -I$$(INC)/$$(patsubst boot-test,host-test,$$(call row,$$<)) \
-	  $$(call freestanding,$$(CC)) -Wno-sign-compare \
+	  $$(call freestanding,$$(CC)) -Wno-sign-compare $$(call host_efi_flags_of,$$<) \
 	  $$(if $$(filter lib-% pure,$$(call row,$$<)),$$(STRICT_WARNINGS)) -c $$< -o $$@
 $(patsubst %,$(1)/obj/%.o,$(4)): $(1)/obj/%.o: % $$(INC)/.stamp $(1)/flags Makefile tests/tests.mk
 	$$(call say,HOSTCC,$$<)
@@ -42,7 +47,8 @@ endef
 # Host tests that need the C library or threads are named *_hosted_test.c; all others are freestanding.
 HOSTED_TEST_SOURCES := $(filter %_hosted_test.c,$(HOST_TEST_SOURCES))
 $(eval $(call host_program,build/host-asan,$(HOST_FLAGS) $(HOST_asan_FLAGS),\
-  $(HOST_PART_SOURCES) $(filter-out %_hosted_test.c,$(HOST_TEST_SOURCES)),\
+  $(HOST_PART_SOURCES) arch/x86_64/boot_efi_memory.c \
+  $(filter-out %_hosted_test.c,$(HOST_TEST_SOURCES)),\
   tests/host/runner.c $(HOSTED_TEST_SOURCES),host-tests,-lcmocka -lpthread))
 
 $(eval $(call host_program,build/bench,$(BENCH_FLAGS),$(HOST_PART_SOURCES),$(HOST_BENCH_SOURCES),bench,-lpthread))
@@ -51,7 +57,7 @@ $(eval $(call host_program,build/bench,$(BENCH_FLAGS),$(HOST_PART_SOURCES),$(HOS
 HOST_ONLY_SOURCES := $(wildcard tests/host/*.c) $(HOST_BENCH_SOURCES)
 HOST_LIBC_SOURCES := tests/host/runner.c $(HOSTED_TEST_SOURCES) $(HOST_BENCH_SOURCES)
 host_flags_of = $(if $(filter $(HOST_LIBC_SOURCES),$(1)),$(filter-out -ffreestanding,$(HOST_FLAGS)),\
-  $(HOST_FLAGS) $(call freestanding,$(CC))) -I$(INC)/host-test
+  $(HOST_FLAGS) $(call freestanding,$(CC))) -I$(INC)/host-test $(call host_efi_flags_of,$(1))
 
 host-tests: build/host-asan/host-tests
 	$(Q)build/host-asan/host-tests $(GLOB)
