@@ -122,7 +122,7 @@ WARNINGS += $(if $(filter gcc,$(COMPILER)),-Wlogical-op -Wduplicated-cond -Wdupl
 STRICT_WARNINGS := -Wconversion -Wno-sign-conversion
 
 COMMON_FLAGS := -std=gnu17 -ffreestanding -fno-common -fno-strict-aliasing -g -gdwarf-4 -MMD -MP \
-  -ffile-prefix-map=$(CURDIR)/=
+  -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(CURDIR)/=
 KERNEL_FLAGS := $(COMMON_FLAGS) -m64 -mcmodel=kernel -mno-red-zone -mgeneral-regs-only \
   -fno-pic -fno-pie -fno-omit-frame-pointer -fno-stack-protector \
   -fno-asynchronous-unwind-tables -fno-unwind-tables -ffunction-sections -fdata-sections \
