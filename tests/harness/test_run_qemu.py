@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -371,9 +372,20 @@ def test_signals_leave_nothing_behind(tmp_path, number, status):
 
 
 def session_members(session):
-    listing = subprocess.run(["ps", "-s", str(session), "-o", "pid=,stat=,args="], check=False,
-                             capture_output=True, text=True).stdout
-    return [line for line in listing.splitlines() if line.split()[1][0] != "Z"]
+    """The processes of a session that are not zombies, from /proc: a bare system has no ps."""
+    members = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            # pid (name) state ppid pgrp session ...; the name may hold anything, so look behind it.
+            fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            command = (folder / "cmdline").read_text(errors="replace").replace("\0", " ")
+        except OSError:
+            continue  # gone meanwhile
+        if fields[3] == str(session) and fields[0] != "Z":
+            members.append(f"{folder.name} {fields[0]} {command}")
+    return members
 
 
 # ---- views ----
