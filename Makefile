@@ -6,7 +6,9 @@
 # All output goes under build/. An image is built in one flavour, in a folder of its own:
 #   FLAVOUR=release (default) | debug        optimised | -Og with DEBUG_ASSERT
 #   CC=gcc (default) | clang                 clang's output goes to build/<flavour>-clang
-#   TESTS=1 (default) | 0                    without self-tests: build/<flavour>-notests
+#   TESTS=1 (default) | 0 | all              0: no self-tests, build/<flavour>-notests; all: also those of
+#                                            portable parts that usually run on the host only,
+#                                            build/<flavour>-alltests
 
 FLAVOUR ?= release
 TESTS   ?= 1
@@ -24,12 +26,12 @@ say = @$(if $(filter 0,$(V)),printf '  %-8s%s\n' '$(1)' '$(2)',:)
 ifeq ($(filter $(FLAVOUR),release debug),)
 $(error FLAVOUR=$(FLAVOUR): expected release or debug)
 endif
-ifeq ($(filter $(TESTS),0 1),)
-$(error TESTS=$(TESTS): expected 0 or 1)
+ifeq ($(filter $(TESTS),0 1 all),)
+$(error TESTS=$(TESTS): expected 0, 1 or all)
 endif
 
 COMPILER := $(if $(findstring clang,$(notdir $(CC))),clang,gcc)
-B := build/$(FLAVOUR)$(if $(filter clang,$(COMPILER)),-clang)$(if $(filter 0,$(TESTS)),-notests)
+B := build/$(FLAVOUR)$(if $(filter clang,$(COMPILER)),-clang)$(if $(filter 0,$(TESTS)),-notests)$(if $(filter all,$(TESTS)),-alltests)
 PICOLIBC := build/picolibc
 
 .DEFAULT_GOAL := image
@@ -48,7 +50,7 @@ MAKEFLAGS += --no-builtin-rules
 LIB_PARTS   := base vmbus_ring virtqueue
 # Files of kernel/ that know no CPU and also build on the host (the starred ones of the design).
 PURE_NAMES  := memory_map pmm pmm_page pmm_run pmm_signal pmm_checker pmm_internal page_cache \
-               buffer_chain message_packet channel slab page_tree vmo vmo_range vmo_copy \
+               buffer_chain acpi_tables message_packet channel slab page_tree vmo vmo_range vmo_copy \
                vmo_internal vmo_store vmo_buffer rights vmar vmar_tree vmar_place vmar_map vmar_protect vmar_range \
                vmar_valid vmar_internal vmar_manager vmo_mapper
 PURE_SOURCES := $(wildcard $(PURE_NAMES:%=kernel/%.c))
@@ -57,7 +59,9 @@ LIB_SOURCES    := $(wildcard $(LIB_PARTS:%=lib/%/*.c))
 ARCH_SOURCES   := $(filter-out arch/x86_64/boot_efi%,$(wildcard arch/x86_64/*.c arch/x86_64/*.S))
 KERNEL_SOURCES := $(filter-out $(PURE_SOURCES),$(wildcard kernel/*.c))
 DRIVER_SOURCES := $(wildcard drivers/*/*.c)
-TEST_SOURCES   := $(if $(filter 1,$(TESTS)),tests/expect.c $(wildcard tests/boot/*.c))
+TEST_SOURCES   := $(if $(filter-out 0,$(TESTS)),tests/expect.c $(wildcard tests/boot/*.c)) \
+  $(if $(filter all,$(TESTS)),$(filter-out %_hosted_test.c %_model_test.c tests/host/boot_efi%,\
+  $(wildcard tests/host/*_test.c)))
 IMAGE_SOURCES  := $(LIB_SOURCES) $(ARCH_SOURCES) $(PURE_SOURCES) $(KERNEL_SOURCES) \
                   $(DRIVER_SOURCES) $(TEST_SOURCES)
 
@@ -120,12 +124,12 @@ WARNINGS += $(if $(filter gcc,$(COMPILER)),-Wlogical-op -Wduplicated-cond -Wdupl
 STRICT_WARNINGS := -Wconversion -Wno-sign-conversion
 
 COMMON_FLAGS := -std=gnu17 -ffreestanding -fno-common -fno-strict-aliasing -g -gdwarf-4 -MMD -MP \
-  -ffile-prefix-map=$(CURDIR)/=
+  -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(CURDIR)/=
 KERNEL_FLAGS := $(COMMON_FLAGS) -m64 -mcmodel=kernel -mno-red-zone -mgeneral-regs-only \
   -fno-pic -fno-pie -fno-omit-frame-pointer -fno-stack-protector \
   -fno-asynchronous-unwind-tables -fno-unwind-tables -ffunction-sections -fdata-sections \
   -fcf-protection=none
-KERNEL_FLAGS += $(if $(filter debug,$(FLAVOUR)),-Og -DPARAVANE_DEBUG=1,-O2 -DPARAVANE_DEBUG=0)
+KERNEL_FLAGS += -DPARAVANE_DEBUG=$(if $(filter debug,$(FLAVOUR)),1,0)
 KERNEL_FLAGS += -DPARAVANE_FLAVOUR='"$(notdir $(B))"'
 
 # The compiler's own freestanding headers, and nothing of the host's C library.
@@ -137,7 +141,11 @@ row_flags = -I$(INC)/$(1) $(call freestanding,$(CC)) \
   $(if $(filter lib-% pure,$(1)),$(STRICT_WARNINGS)) \
   $(if $(filter kernel driver-% boot-test,$(1)),$(PICOLIBC_FLAGS)) \
   $(if $(filter boot-test host-test,$(1)),-Wno-sign-compare) \
-  $(if $(filter boot-test,$(1)),-Os)
+  $(call row_optimise,$(1))
+# Data paths for speed; everything that runs once, and the tests, which are half of the image, for size.
+row_optimise = $(if $(filter debug,$(FLAVOUR)),-Og,\
+  $(if $(filter lib-% pure driver-virtio driver-netdev,$(1)),-O2,\
+  $(if $(filter boot-test host-test,$(1)),-Oz,-Os)))
 
 # ---- image --------------------------------------------------------------------------------------
 
@@ -155,13 +163,17 @@ $(INC)/.stamp: Makefile $(wildcard drivers/*) $(PURE_SOURCES)
 	$(include_rows)
 	$(Q)touch $@
 
-# Rebuild what depends on flags when they change.
-FLAGS_LINE := $(CC) $(KERNEL_FLAGS) $(WARNINGS) $(LINK_FLAGS) $(IMAGE_SOURCES)
+# Rebuild what depends on flags when they change: keep_line writes $(1) to the target if it is not there yet.
+keep_line = $(Q)mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || \
+	  printf '%s\n' '$(subst ','\'',$(1))' > $@
+FLAGS_LINE = $(CC) $(KERNEL_FLAGS) $(WARNINGS) $(STRICT_WARNINGS) $(PICOLIBC_FLAGS) $(LINK_FLAGS) \
+  $(foreach row,$(ROWS),$(row):$(call row_optimise,$(row))) $(EFI_FLAGS) $(EFI_WARNINGS) \
+  $(IMAGE_SOURCES) $(EFI_SOURCES)
 $(B)/flags: FORCE
-	$(Q)mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(FLAGS_LINE))' | cmp -s - $@ || \
-	  printf '%s\n' '$(subst ','\'',$(FLAGS_LINE))' > $@
+	$(call keep_line,$(FLAGS_LINE))
 
-$(B)/obj/%.c.o: %.c $(INC)/.stamp $(B)/flags | $(LIBS)
+# The library's headers are system headers, which the dependency files leave out.
+$(B)/obj/%.c.o: %.c $(INC)/.stamp $(B)/flags $(LIBS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(KERNEL_FLAGS) $(WARNINGS) $(call row_flags,$(call row,$<)) -c $< -o $@
@@ -226,11 +238,17 @@ clean:
 print-%:
 	@echo '$($*)'
 
+# command_of: one entry for source $(1) with the arguments $(2).
+command_of = printf "$$sep"; printf '{"directory":"%s","file":"%s","arguments":["%s"' '$(CURDIR)' '$(1)' '$(CC)'; \
+	  for a in $(2) -c $(1); do \
+	    printf ',"%s"' "$$(printf %s "$$a" | sed 's/["\]/\\&/g')"; done; printf ']}'; sep=',\n';
 compile_commands.json: $(INC)/.stamp
 	$(call say,GEN,$@)
 	$(Q){ printf '[\n'; sep=''; \
-	$(foreach source,$(filter %.c,$(IMAGE_SOURCES)),printf '%s{"directory":"%s","file":"%s","arguments":["%s"' "$$sep" '$(CURDIR)' '$(source)' '$(CC)'; \
-	  for a in $(subst ",\",$(KERNEL_FLAGS)) $(call row_flags,$(call row,$(source))) -c $(source); do printf ',"%s"' "$$(printf %s "$$a" | sed 's/["\\]/\\&/g')"; done; printf ']}'; sep=',\n'; ) \
+	$(foreach source,$(filter %.c,$(IMAGE_SOURCES)),$(call command_of,$(source),$(KERNEL_FLAGS) \
+	  $(call row_flags,$(call row,$(source))))) \
+	$(foreach source,$(filter %.c,$(EFI_SOURCES)),$(call command_of,$(source),$(EFI_FLAGS) $(efi_flags_of))) \
+	$(foreach source,$(HOST_ONLY_SOURCES),$(call command_of,$(source),$(call host_flags_of,$(source)))) \
 	printf '\n]\n'; } > $@
 
 help:

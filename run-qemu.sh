@@ -27,8 +27,10 @@ Machine
   --cpu MODEL               QEMU's CPU model (max; under KVM: host,-arch-capabilities)
   --accel tcg|kvm|auto      tcg; auto takes KVM once a guest has been seen running under it
   --net user|none|tap=IF|socket=ADDR
-                            network card and what is behind it (user). ADDR is HOST:PORT or the path of a
-                            UNIX socket; each frame has its length before it, 4 bytes, big-endian
+                            network card and what is behind it (user; none on microvm, where QEMU
+                            announces no PCI bus that this kernel can find). ADDR is HOST:PORT or the
+                            path of a UNIX socket; each frame has its length before it, 4 bytes,
+                            big-endian
   --pcap FILE               captures the card's packets
 Guest
   --test GLOB               only these tests: 'pmm.*'; 'list' prints their names
@@ -89,7 +91,7 @@ cd "$(dirname "$0")" || exit $EXIT_ERROR
 
 # ---- options ------------------------------------------------------------------------------------
 
-boot=uefi machine='' smp=1 mem=256M cpu='' accel=tcg net=user pcap='' gdb='' tests='' append=''
+boot=uefi machine='' smp=1 mem=256M cpu='' accel=tcg net='' pcap='' gdb='' tests='' append=''
 flavour='' image='' no_build='' timeout='' only_print='' raw=''
 emulator_options=()
 
@@ -141,7 +143,7 @@ check_values() {
         [[ $mem =~ ^[1-9][0-9]*[MG]$ ]] || refuse "--mem $mem: expected a size such as 64M or 4G"
         [[ ${timeout:-1} =~ ^[1-9][0-9]{0,4}$ ]] ||
                 refuse "--timeout $timeout: expected whole seconds, 1 to 99999"
-        [[ $net == user || $net == none || $net == tap=?* || $net == socket=/?* || \
+        [[ -z $net || $net == user || $net == none || $net == tap=?* || $net == socket=/?* || \
                 $net == socket=?*:[1-9]* ]] ||
                 refuse "--net $net: expected user, none, tap=INTERFACE, socket=HOST:PORT or socket=/PATH"
         [[ $tests != *[[:space:]]* ]] || refuse "--test '$tests': a GLOB has no spaces"
@@ -156,6 +158,10 @@ check_contradictions() {
                         "machines; take --accel tcg, or --boot pvh or microvm"
         [[ -z $gdb || -z $timeout ]] ||
                 refuse "--gdb with --timeout: a guest that waits for gdb is no hang"
+        [[ $boot != microvm || -z $net || $net == none ]] ||
+                refuse "--net $net with --boot microvm: its PCI bus is described in AML only, which this" \
+                        "kernel does not read; --boot pvh has a card"
+        [[ -n $net ]] || { net=user; [[ $boot != microvm ]] || net=none; }
         [[ -z $pcap || $net != none ]] || refuse "--pcap with --net none: there is no card to capture from"
         [[ -z $image || -z $flavour ]] ||
                 refuse "--image with --flavour: the file is already built, the flavour means nothing then"
@@ -300,10 +306,7 @@ choose_accelerator() {
 emulator_line() {
         local words="$append" address
         [[ -z $tests ]] || words="test=$tests${append:+ $append}"
-        local model=$machine
-        # PCI, so that the network card is the same one everywhere.
-        [[ $machine != microvm ]] || model=microvm,pcie=on
-        line=("$emulator" -M "$model" -accel "$accel" -cpu "$cpu" -smp "$smp" -m "$mem"
+        line=("$emulator" -M "$machine" -accel "$accel" -cpu "$cpu" -smp "$smp" -m "$mem"
                 -display none -nodefaults -no-user-config -no-reboot -serial stdio
                 -device isa-debug-exit,iobase=0xf4,iosize=4)
         if [[ $boot == uefi ]]; then
@@ -424,8 +427,10 @@ ask_where() {
         printf '%s\n' '{"execute":"human-monitor-command","arguments":{"command-line":"info registers -a"}}' \
                 >&"$ask"
         while IFS= read -r -t 2 -u "$answers" answer; do
-                [[ $answer == *RIP=* ]] || continue
-                grep -o 'RIP=[0-9a-f]*' <<<"$answer" | sed 's/RIP=/#   at 0x/'
+                [[ $answer == *IP=* ]] || continue
+                # EIP outside long mode, eight digits.
+                grep -oE '[ER]IP=[0-9a-f]+' <<<"$answer" |
+                        sed -E 's/EIP=/&00000000/; s/[ER]IP=/#   at 0x/'
                 return
         done
 }

@@ -50,13 +50,15 @@ static struct buffer_chain_buffer *make_buffer(struct pmm *pmm, struct vm_page *
 
 /* ---- a chain's life ---- */
 
-void buffer_chain_initialize_page_cache(struct page_cache *cache, const struct page_cache_config *config)
+void buffer_chain_initialize_page_cache(struct page_cache *cache,
+                                        const struct page_cache_config *config)
 {
         zx_status_t status = page_cache_init(cache, config);
         ASSERT(status == ZX_OK);
 }
 
-zx_status_t buffer_chain_alloc(struct page_cache *cache, uint64_t bytes, struct buffer_chain **chain_out)
+zx_status_t buffer_chain_alloc(struct page_cache *cache, uint64_t bytes,
+                               struct buffer_chain **chain_out)
 {
         struct list_node pages;
         struct vm_page *page;
@@ -65,10 +67,10 @@ zx_status_t buffer_chain_alloc(struct page_cache *cache, uint64_t bytes, struct 
                 return ZX_ERR_OUT_OF_RANGE;
 
         uint64_t page_count = buffer_chain_pages_for(bytes);
-        list_init(&pages);
         if (page_count == 1) {
                 status = page_cache_alloc_page(cache, PMM_ALLOC_ANY, &page);
         } else {
+                list_init(&pages);
                 status = page_cache_alloc(cache, page_count, PMM_ALLOC_ANY, &pages);
                 if (status == ZX_OK)
                         page = vm_page_from_node(list_remove_head(&pages));
@@ -76,15 +78,17 @@ zx_status_t buffer_chain_alloc(struct page_cache *cache, uint64_t bytes, struct 
         if (status != ZX_OK)
                 return status;
 
-        struct buffer_chain_buffer *buffer = make_buffer(cache->pmm, page, BUFFER_CHAIN_CHAIN_BYTES);
+        struct buffer_chain_buffer *buffer =
+                make_buffer(cache->pmm, page, BUFFER_CHAIN_CHAIN_BYTES);
         struct buffer_chain *chain = (struct buffer_chain *)(void *)buffer->raw_data;
         chain->first = buffer;
         chain->tail = buffer;
         chain->write_offset = 0;
         list_init(&chain->used_pages);
-        list_init(&chain->unused_pages);
         list_add_tail(&chain->used_pages, &page->list);
-        list_splice_tail(&chain->unused_pages, &pages);
+        list_init(&chain->unused_pages);
+        if (page_count > 1)
+                list_splice_tail(&chain->unused_pages, &pages);
         page->use.ipc.owner = cache;
         page->use.ipc.length = 0;
         *chain_out = chain;
@@ -94,11 +98,19 @@ zx_status_t buffer_chain_alloc(struct page_cache *cache, uint64_t bytes, struct 
 void buffer_chain_free(struct buffer_chain *chain)
 {
         struct buffer_chain_buffer *buffer = buffer_of_chain(chain);
-        struct page_cache *cache = cache_of(chain);
-        struct list_node pages;
+        struct vm_page *page = first_page(chain);
+        struct page_cache *cache = page->use.ipc.owner;
         ASSERT(chain->first == buffer);
 
+        if (LIKELY(buffer->next == BUFFER_CHAIN_END && list_is_empty(&chain->unused_pages))) {
+                buffer->canary = 0;
+                list_remove(&page->list);
+                page_cache_free_page(cache, page);
+                return;
+        }
+
         /* The lists are out of the chain before its buffer goes. */
+        struct list_node pages;
         list_init(&pages);
         list_splice_tail(&pages, &chain->used_pages);
         list_splice_tail(&pages, &chain->unused_pages);
@@ -106,10 +118,7 @@ void buffer_chain_free(struct buffer_chain *chain)
                 checked(buffer)->canary = 0;
                 buffer = buffer->next;
         }
-        if (pages.next == pages.prev)
-                page_cache_free_page(cache, vm_page_from_node(list_remove_head(&pages)));
-        else
-                page_cache_free(cache, &pages);
+        page_cache_free(cache, &pages);
 }
 
 void buffer_chain_free_unused_buffers(struct buffer_chain *chain)
@@ -136,7 +145,8 @@ static bool grow(struct buffer_chain *chain)
         struct list_node *node = list_remove_head(&chain->unused_pages);
         if (node == NULL)
                 return false;
-        struct buffer_chain_buffer *buffer = make_buffer(cache_of(chain)->pmm, vm_page_from_node(node), 0);
+        struct buffer_chain_buffer *buffer =
+                make_buffer(cache_of(chain)->pmm, vm_page_from_node(node), 0);
         list_add_tail(&chain->used_pages, node);
         chain->tail->next = buffer;
         chain->tail = buffer;
@@ -144,8 +154,13 @@ static bool grow(struct buffer_chain *chain)
         return true;
 }
 
+static char *payload(struct buffer_chain_buffer *buffer, uint64_t offset)
+{
+        return (char *)buffer->raw_data + buffer->reserved_bytes + offset;
+}
+
 /* Both appends: from `source` if there is one, else from `bytes_in`, which can always be read. */
-static ALWAYS_INLINE zx_status_t append(struct buffer_chain *chain, struct buffer_chain_source *source,
+static zx_status_t append(struct buffer_chain *chain, struct buffer_chain_source *source,
                                         const char *bytes_in, size_t bytes, size_t *copied_out)
 {
         zx_status_t status = ZX_OK;
@@ -161,7 +176,7 @@ static ALWAYS_INLINE zx_status_t append(struct buffer_chain *chain, struct buffe
                         continue;
                 }
                 size_t piece = bytes - copied < room ? bytes - copied : room;
-                char *destination = (char *)tail->raw_data + tail->reserved_bytes + chain->write_offset;
+                char *destination = payload(tail, chain->write_offset);
                 if (source != NULL)
                         status = source->read(source, destination, piece);
                 else
@@ -189,7 +204,17 @@ zx_status_t buffer_chain_append(struct buffer_chain *chain, struct buffer_chain_
 zx_status_t buffer_chain_append_kernel(struct buffer_chain *chain, const void *source, size_t bytes,
                                        size_t *copied_out)
 {
-        return append(chain, NULL, source, bytes, copied_out);
+        struct buffer_chain_buffer *first = buffer_of_chain(chain);
+        if (UNLIKELY(chain->tail != first ||
+                     bytes > BUFFER_CHAIN_CONTIG_BYTES - chain->write_offset))
+                return append(chain, NULL, source, bytes, copied_out);
+        /* The usual message fits its first buffer. */
+        memcpy((char *)(chain + 1) + chain->write_offset, source, bytes);
+        chain->write_offset += bytes;
+        first_page(chain)->use.ipc.length += bytes;
+        if (copied_out != NULL)
+                *copied_out = bytes;
+        return ZX_OK;
 }
 
 /* ---- reading ---- */
@@ -201,7 +226,7 @@ uint64_t buffer_chain_length(const struct buffer_chain *chain)
 }
 
 /* Both ways out: to `sink` if there is one, else to `bytes_out`. */
-static ALWAYS_INLINE zx_status_t copy_out(const struct buffer_chain *chain, struct buffer_chain_sink *sink,
+static zx_status_t copy_out(const struct buffer_chain *chain, struct buffer_chain_sink *sink,
                                           char *bytes_out, uint64_t offset, size_t bytes)
 {
         uint64_t length = buffer_chain_length(chain);
@@ -210,14 +235,15 @@ static ALWAYS_INLINE zx_status_t copy_out(const struct buffer_chain *chain, stru
 
         struct buffer_chain_buffer *buffer = chain->first;
         while (bytes > 0) {
-                size_t size = buffer_chain_size(checked(buffer)); /* ends: the length is in buffers [B3] */
+                /* Ends: all of the length is in buffers [B3]. */
+                size_t size = buffer_chain_size(checked(buffer));
                 if (offset >= size) {
                         offset -= size;
                         buffer = buffer->next;
                         continue;
                 }
                 size_t piece = bytes < size - offset ? bytes : size - offset;
-                const char *from = (char *)buffer->raw_data + buffer->reserved_bytes + offset;
+                const char *from = payload(buffer, offset);
                 if (sink != NULL) {
                         zx_status_t status = sink->write(sink, from, piece);
                         if (status != ZX_OK)
@@ -243,7 +269,13 @@ zx_status_t buffer_chain_copy_out(const struct buffer_chain *chain, struct buffe
 zx_status_t buffer_chain_copy_out_kernel(const struct buffer_chain *chain, void *destination,
                                          uint64_t offset, size_t bytes)
 {
-        return copy_out(chain, NULL, destination, offset, bytes);
+        uint64_t end;
+        if (UNLIKELY(add_overflows(offset, bytes, &end) || end > BUFFER_CHAIN_CONTIG_BYTES))
+                return copy_out(chain, NULL, destination, offset, bytes);
+        if (end > buffer_chain_length(chain))
+                return ZX_ERR_OUT_OF_RANGE;
+        memcpy(destination, (const char *)(chain + 1) + offset, bytes);
+        return ZX_OK;
 }
 
 /* ---- buffers ---- */

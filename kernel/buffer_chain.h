@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* buffer_chain — page-sized buffers in a row that hold one message; the chain lives in its first buffer.
+/* buffer_chain — page-sized buffers in a row that hold one message; the chain lives in its first
+ * buffer.
  *
  *   page 0     |link|canary|reserved|struct buffer_chain| payload, 4024 bytes            |
  *   page 1..   |link|canary|reserved| payload, 4080 bytes                                |
@@ -11,18 +12,20 @@
  *   ..._copy_out         reads, any number of times
  *   ..._free             gives every page back to the page cache, in one pass
  *
- * Owner       whoever got the chain from buffer_chain_alloc, until buffer_chain_free; payload offsets count
- *             from the first byte behind the chain object
+ * Owner       whoever got the chain from buffer_chain_alloc, until buffer_chain_free; payload
+ *             offsets count from the first byte behind the chain object
  * Context     one owner at a time; no lock; as the page cache below it
  * Errors      a buffer whose canary is gone, a chain freed twice: our bugs, ASSERT in every build
- * Invariants  [B1] pages behind the buffers are on used_pages, in the order of the buffers, state IPC
+ * Invariants  [B1] pages behind the buffers are on used_pages, in the order of the buffers, state
+ *             IPC
  *             [B2] pages not used yet are on unused_pages, state ALLOC
- *             [B3] length == bytes skipped and appended == capacity of all buffers but the last, plus
+ *             [B3] length == bytes skipped and appended == capacity of all buffers but the last,
+ *             plus
  *                  write_offset, unless the chain is closed
  *             [B4] a closed chain (after a failed append) has tail == BUFFER_CHAIN_END
  * Contents    pages are not zeroed: what was skipped but not written holds old bytes
- * Facts       spec/zircon-objects.md, 4. Beyond it: sizes are checked for overflow, the chain knows its
- *             length, so that reading past it is an error, and append says how much it copied
+ * Facts       spec/zircon-objects.md, 4. Beyond it: sizes are checked for overflow, the chain knows
+ *             its length, so that reading past it is an error, and append says how much it copied
  *
  *   struct buffer_chain *chain;
  *   if (buffer_chain_alloc(&cache, sizeof(header) + bytes, &chain) == ZX_OK) {
@@ -86,8 +89,8 @@ _Static_assert(offsetof(struct buffer_chain, unused_pages) == 40, "4.2");
 _Static_assert(BUFFER_CHAIN_CONTIG_BYTES == BUFFER_CHAIN_RAW_DATA_BYTES - BUFFER_CHAIN_CHAIN_BYTES,
               "4.1");
 
-/* Where appended bytes come from when a copy can fail (user memory). `read` copies the next `bytes` bytes
- * and moves on; a status other than ZX_OK means that the source cannot be read. */
+/* Where appended bytes come from when a copy can fail (user memory). `read` copies the next `bytes`
+ * bytes and moves on; a status other than ZX_OK means that the source cannot be read. */
 struct buffer_chain_source {
         zx_status_t (*read)(struct buffer_chain_source *source, void *destination, size_t bytes);
 };
@@ -96,9 +99,10 @@ struct buffer_chain_sink {
         zx_status_t (*write)(struct buffer_chain_sink *sink, const void *bytes, size_t byte_count);
 };
 
-/* InitializePageCache: makes the private cache of all chains, `cache`, with config->reserve_pages pages for
- * each CPU. Once, at boot, after the number of CPUs is known; failure is an assertion. */
-void buffer_chain_initialize_page_cache(struct page_cache *cache, const struct page_cache_config *config);
+/* InitializePageCache: makes the private cache of all chains, `cache`, with config->reserve_pages
+ * pages for each CPU. Once, at boot, after the number of CPUs is known; failure is an assertion. */
+void buffer_chain_initialize_page_cache(struct page_cache *cache,
+                                        const struct page_cache_config *config);
 
 /* Pages for `bytes` of payload: ceil((bytes + 56) / 4080). bytes <= BUFFER_CHAIN_SIZE_MAX. */
 static inline uint64_t buffer_chain_pages_for(uint64_t bytes)
@@ -109,7 +113,8 @@ static inline uint64_t buffer_chain_pages_for(uint64_t bytes)
 
 /* A chain with room for `bytes`, which may be 0.
  *   cache    where pages come from and go back to; must outlive the chain
- *   returns  ZX_OK; ZX_ERR_OUT_OF_RANGE: bytes > BUFFER_CHAIN_SIZE_MAX; ZX_ERR_NO_MEMORY; nothing changed */
+ *   returns  ZX_OK; ZX_ERR_OUT_OF_RANGE: bytes > BUFFER_CHAIN_SIZE_MAX; ZX_ERR_NO_MEMORY; nothing
+ *            changed */
 zx_status_t MUST_CHECK buffer_chain_alloc(struct page_cache *cache, uint64_t bytes,
                                           struct buffer_chain **chain_out);
 /* Every page goes back to the cache. The pointer is dead afterwards. */
@@ -117,36 +122,41 @@ void buffer_chain_free(struct buffer_chain *chain);
 /* Gives reserved pages that are not buffers yet back; appends that need one then fail. */
 void buffer_chain_free_unused_buffers(struct buffer_chain *chain);
 
-/* Leaves `bytes` bytes at the start, for a header that is written later through buffer_chain_data. Only
- * before anything was appended or skipped, at most BUFFER_CHAIN_CONTIG_BYTES: otherwise our bug. */
+/* Leaves `bytes` bytes at the start, for a header that is written later through buffer_chain_data.
+ * Only before anything was appended or skipped, at most BUFFER_CHAIN_CONTIG_BYTES: otherwise our
+ * bug. */
 void buffer_chain_skip(struct buffer_chain *chain, size_t bytes);
 
 /* Adds bytes at the end; allocates nothing.
  *   copied_out  (may be NULL) how many bytes of these are in the chain now
  *   returns     ZX_OK; bytes 0: ZX_OK, always;
- *               ZX_ERR_OUT_OF_RANGE: no reserved page is left, or the chain is closed (then copied 0);
- *               the source's own status
- * After a failure the chain is closed: what was copied stays and can be read, nothing can be added. A piece
- * (what fits one buffer) whose read failed is not part of it. */
-zx_status_t MUST_CHECK buffer_chain_append(struct buffer_chain *chain, struct buffer_chain_source *source,
-                                           size_t bytes, size_t *copied_out);
+ *               ZX_ERR_OUT_OF_RANGE: no reserved page is left, or the chain is closed (then copied
+ *               0); the source's own status
+ * After a failure the chain is closed: what was copied stays and can be read, nothing can be added.
+ * A piece (what fits one buffer) whose read failed is not part of it. */
+zx_status_t MUST_CHECK buffer_chain_append(struct buffer_chain *chain,
+                                           struct buffer_chain_source *source, size_t bytes,
+                                           size_t *copied_out);
 /* The same from memory that can always be read. */
 zx_status_t MUST_CHECK buffer_chain_append_kernel(struct buffer_chain *chain, const void *source,
                                                   size_t bytes, size_t *copied_out);
 
 /* Copies out `bytes` bytes from `offset` on.
  *   returns  ZX_OK; ZX_ERR_OUT_OF_RANGE: offset + bytes > buffer_chain_length, nothing was written;
- *            the sink's own status: what was written before it stays written. bytes 0 within: ZX_OK */
+ *            the sink's own status: what was written before it stays written. bytes 0 within:
+ *            ZX_OK */
 zx_status_t MUST_CHECK buffer_chain_copy_out(const struct buffer_chain *chain,
                                              struct buffer_chain_sink *sink, uint64_t offset,
                                              size_t bytes);
-zx_status_t MUST_CHECK buffer_chain_copy_out_kernel(const struct buffer_chain *chain, void *destination,
-                                                    uint64_t offset, size_t bytes);
+zx_status_t MUST_CHECK buffer_chain_copy_out_kernel(const struct buffer_chain *chain,
+                                                    void *destination, uint64_t offset,
+                                                    size_t bytes);
 
 /* Bytes skipped and appended so far. */
 uint64_t buffer_chain_length(const struct buffer_chain *chain);
 
-/* buffers(): the first one, and the one behind `buffer` (NULL behind the last); with the canary checked. */
+/* buffers(): the first one, and the one behind `buffer` (NULL behind the last); with the canary
+ * checked. */
 struct buffer_chain_buffer *buffer_chain_first(const struct buffer_chain *chain);
 struct buffer_chain_buffer *buffer_chain_next(const struct buffer_chain_buffer *buffer);
 /* data() and size() of a buffer: its payload area, all of it whatever is filled. */

@@ -9,6 +9,7 @@
 #include "kernel/cpu.h"
 
 #define LOG_EARLY_BYTES 2048
+#define CONTROL_DELETE 0x7f
 
 /* Over everything below. */
 static struct spinlock lock = SPINLOCK_INIT("log");
@@ -44,6 +45,17 @@ void log_break_lock(void)
         spinlock_init(&lock, "log");
 }
 
+/* What comes from outside (a command line, a device's or firmware's name) must not end a line, or it could say
+ * "ok 1" in the test's place. */
+static void clean_text(char *text, size_t bytes)
+{
+        for (size_t i = 0; i < bytes; i++) {
+                unsigned char c = (unsigned char)text[i];
+                if (c < ' ' || c == CONTROL_DELETE)
+                        text[i] = '?';
+        }
+}
+
 /* Formats `prefix`, the text and a newline into one write, so that a line is never torn. */
 static void PRINTF_LIKE(2, 0) log_prefixed(const char *prefix, const char *format, va_list arguments)
 {
@@ -61,6 +73,7 @@ static void PRINTF_LIKE(2, 0) log_prefixed(const char *prefix, const char *forma
         } else {
                 used += (size_t)wanted;
         }
+        clean_text(line, used);
         line[used++] = '\n';
         write_line(line, used);
 }

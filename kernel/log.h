@@ -18,7 +18,8 @@
 
 #define LOG_LINE_BYTES 512 /* longer lines are cut and end in "..." */
 
-/* One log line; no newline in `format`. */
+/* One log line; no newline in `format`. Control characters in what is formatted are shown as '?', so that no
+ * argument can break the line. */
 void log_line(const char *format, ...) PRINTF_LIKE(1, 2);
 /* The same without the "# ", for KTAP itself. */
 void log_raw(const char *format, ...) PRINTF_LIKE(1, 2);

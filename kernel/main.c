@@ -42,13 +42,13 @@ NORETURN void kernel_main(const struct boot_info *boot_info)
         uint8_t code;
 
         boot_report_begin(boot_info->tsc_entry);
+        arch_cpu_init(); /* first, so that a fault anywhere below is decoded, not a silent reset */
         log_raw("KTAP version 1");
         driver_start_phase(DRIVER_PHASE_CONSOLE);
         boot_report_step("console");
-        arch_cpu_init();
         greet(boot_info);
         cmdline_parse(boot_info->cmdline);
-        boot_report_step("cpu");
+        boot_report_step("greeting");
         memory_init(boot_info);
         boot_report_step("memory");
         acpi_init(boot_info->rsdp_pa);

@@ -268,6 +268,8 @@ zx_status_t memory_map_physical(uint64_t pa, uint64_t bytes, enum memory_map_kin
 
         if (bytes == 0 || add_overflows(pa, bytes - 1, &last))
                 return ZX_ERR_INVALID_ARGS;
+        if (kind == MEMORY_MAP_DEVICE && memory_map_touches_ram(&map, pa, bytes))
+                return ZX_ERR_ACCESS_DENIED;
         mapped_bytes = round_down(last, PAGE_BYTES) - first + PAGE_BYTES;
         spinlock_take(&window_lock);
         va = window_next;

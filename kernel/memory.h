@@ -43,7 +43,9 @@ enum memory_map_kind {
 /* Maps physical memory that is not ours to allocate (registers, firmware tables). `pa` and `bytes` need
  * not be aligned. The mapping is permanent; the same range may be mapped more than once.
  *   va_out   points at the byte `pa`
- *   returns  ZX_OK; ZX_ERR_INVALID_ARGS (bytes 0, wraps, beyond the CPU's physical width); ZX_ERR_NO_MEMORY */
+ *   returns  ZX_OK; ZX_ERR_INVALID_ARGS (bytes 0, wraps, beyond the CPU's physical width); ZX_ERR_NO_MEMORY;
+ *            ZX_ERR_ACCESS_DENIED: MEMORY_MAP_DEVICE, and a byte of it is RAM: whoever named that address
+ *            (a firmware table, a BAR) would have us write into memory that is somebody else's */
 zx_status_t MUST_CHECK memory_map_physical(uint64_t pa, uint64_t bytes, enum memory_map_kind kind,
                                            void **va_out);
 

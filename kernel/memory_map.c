@@ -12,8 +12,9 @@
 /* The last page of the address space is never part of a range, so that an end fits in 64 bits. */
 #define ADDRESS_END (UINT64_MAX & ~(PAGE_BYTES - 1))
 
-/* Runs are joined over holes of this size, because an arena less is worth the page structures of the
- * hole (24 KiB); with too many runs the size is doubled, up to the maximum (12 MiB of structures). */
+/* Runs are joined over holes of this size, because an arena less is worth the page structures of
+ * the hole (24 KiB); with too many runs the size is doubled, up to the maximum (12 MiB of
+ * structures). */
 #define HOLE_JOINED_BYTES_MIN (1 * MIB)
 #define HOLE_JOINED_BYTES_MAX (1 * GIB)
 
@@ -70,7 +71,7 @@ static bool split_range(struct memory_map *map, size_t index, uint64_t pa)
 struct paint {
         uint64_t first, end; /* [first, end) */
         uint32_t type;
-        uint32_t over; /* HOLE: over everything, and the larger type wins; RAM: only over RAM and LOADER */
+        uint32_t over; /* HOLE: over all, the larger type wins; RAM: only over RAM and LOADER */
 };
 
 static uint32_t painted_type(const struct paint *paint, uint32_t type)
@@ -80,9 +81,10 @@ static uint32_t painted_type(const struct paint *paint, uint32_t type)
         return paint->type > type ? paint->type : type;
 }
 
-/* Gives the part of the range at *index that lies in [from, paint->end) its new type; *index ends at that
- * part. */
-static bool paint_range(struct memory_map *map, size_t *index, uint64_t from, const struct paint *paint)
+/* Gives the part of the range at *index that lies in [from, paint->end) its new type; *index ends
+ * at that part. */
+static bool paint_range(struct memory_map *map, size_t *index, uint64_t from,
+                        const struct paint *paint)
 {
         uint32_t type = painted_type(paint, map->ranges[*index].type);
         if (type == map->ranges[*index].type)
@@ -103,7 +105,8 @@ static bool paint(struct memory_map *map, const struct paint *paint)
 {
         uint64_t cursor = paint->first;
         for (size_t i = first_ending_above(map, cursor); cursor < paint->end; i++) {
-                uint64_t next = i < map->count ? min_u64(map->ranges[i].pa, paint->end) : paint->end;
+                uint64_t next =
+                        i < map->count ? min_u64(map->ranges[i].pa, paint->end) : paint->end;
                 if (next > cursor) { /* a hole up to `next` */
                         struct memory_range fill = {cursor, next - cursor, paint->type, 0};
                         cursor = next;
@@ -172,8 +175,8 @@ enum pass {
         PASS_THE_REST, /* whole pages, over everything */
 };
 
-static bool paint_regions(struct memory_map *map, const struct boot_region *regions, size_t region_count,
-                          enum pass pass)
+static bool paint_regions(struct memory_map *map, const struct boot_region *regions,
+                          size_t region_count, enum pass pass)
 {
         for (size_t i = 0; i < region_count; i++) {
                 uint32_t type = region_type(&regions[i]);
@@ -292,6 +295,22 @@ uint64_t memory_map_bytes(const struct memory_map *map, uint32_t type)
         return bytes;
 }
 
+bool memory_map_touches_ram(const struct memory_map *map, uint64_t pa, uint64_t bytes)
+{
+        uint64_t last;
+        if (bytes == 0)
+                return false;
+        if (add_overflows(pa, bytes - 1, &last))
+                last = UINT64_MAX;
+        for (size_t i = first_ending_above(map, pa); i < map->count; i++) {
+                if (map->ranges[i].pa > last)
+                        return false;
+                if (is_managed(map->ranges[i].type))
+                        return true;
+        }
+        return false;
+}
+
 /* ---- arenas ---- */
 
 struct run {
@@ -299,7 +318,8 @@ struct run {
 };
 
 /* The next run at or above `cursor`: managed ranges joined over holes of at most `hole_bytes`. */
-static bool next_run(const struct memory_map *map, uint64_t cursor, uint64_t hole_bytes, struct run *run)
+static bool next_run(const struct memory_map *map, uint64_t cursor, uint64_t hole_bytes,
+                     struct run *run)
 {
         size_t i = first_ending_above(map, cursor);
         while (i < map->count && !is_managed(map->ranges[i].type))
@@ -371,7 +391,8 @@ static void leave_out(const struct memory_map *map, struct memory_plan *plan, co
         }
 }
 
-/* Makes room for one more arena of `bytes`: drops the smallest if the plan is full. False: that one is it. */
+/* Makes room for one more arena of `bytes`: drops the smallest if the plan is full. False: that one
+ * is it. */
 static bool make_room(const struct memory_map *map, struct memory_plan *plan, uint64_t bytes)
 {
         if (plan->arena_count < PMM_ARENA_COUNT_MAX)

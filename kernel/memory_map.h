@@ -4,7 +4,8 @@
  *
  *   boot regions          unsorted, overlapping, empty, wrapping, any alignment
  *     | memory_map_normalise
- *   ranges                sorted, disjoint, page aligned, one type each, neighbours of one type joined
+ *   ranges                sorted, disjoint, page aligned, one type each, neighbours of one type
+ *                         joined
  *     | memory_map_carve, memory_map_take     what is already in use becomes IN_USE
  *     | memory_map_plan_arenas
  *   arenas                at most PMM_ARENA_COUNT_MAX, each with room for its own page structures
@@ -12,7 +13,8 @@
  *   pmm
  *
  * Owner       the caller gives the array of ranges and keeps it as long as the map is used
- * Peer        the firmware's regions are taken as they come: none of them can do worse than be left out
+ * Peer        the firmware's regions are taken as they come: none of them can do worse than be left
+ *             out
  * Context     boot CPU; nothing is allocated
  * Invariants  [M1] ranges ascend, do not overlap, are not empty, and start and end on pages
  *             [M2] two ranges that touch differ in type
@@ -46,28 +48,30 @@ struct memory_map {
         struct memory_range *ranges;
         size_t capacity;
         size_t count;
-        size_t wrapping_count; /* regions that wrapped; each counts as RESERVED up to the last page */
+        size_t wrapping_count; /* regions that wrapped; RESERVED up to the last page */
         size_t unknown_count;  /* regions of unknown type, taken as RESERVED */
 };
 
-/* An array of this many ranges is always enough for `region_count` regions and `carve_count` calls of
- * memory_map_carve and memory_map_take together. */
+/* An array of this many ranges is always enough for `region_count` regions and `carve_count` calls
+ * of memory_map_carve and memory_map_take together. */
 #define MEMORY_MAP_CAPACITY(region_count, carve_count) (2 * ((region_count) + (carve_count)) + 1)
 
 /* Fills `map` from the firmware's regions.
  *   map         ranges and capacity are the caller's; the rest is written here
  *   regions     region_count entries, unchanged
  *   returns     ZX_OK; ZX_ERR_BUFFER_TOO_SMALL: capacity is too small, the map is empty
- * RAM (and LOADER) shrinks inwards to whole pages after touching pieces were joined; everything else grows
- * outwards. A page that is partly LOADER is LOADER. Where types overlap, the larger number wins.
- * cost: region_count times the number of ranges in the worst case, linear when regions are sorted. */
-zx_status_t MUST_CHECK memory_map_normalise(struct memory_map *map, const struct boot_region *regions,
-                                            size_t region_count);
+ * RAM (and LOADER) shrinks inwards to whole pages after touching pieces were joined; everything
+ * else grows outwards. A page that is partly LOADER is LOADER. Where types overlap, the larger
+ * number wins.
+ *   cost        region_count times the number of ranges at worst, less when regions are sorted */
+zx_status_t MUST_CHECK memory_map_normalise(struct memory_map *map,
+                                            const struct boot_region *regions, size_t region_count);
 
 /* Marks what is in use already (kernel image, tables, page 0): RAM and LOADER in it become IN_USE.
  *   pa, bytes   any alignment, grown outwards; bytes 0 changes nothing
- *   returns     ZX_OK: all of it is IN_USE now; ZX_ERR_NOT_FOUND: some of it is not RAM (the rest is marked);
- *               ZX_ERR_OUT_OF_RANGE: it wraps, nothing changed; ZX_ERR_BUFFER_TOO_SMALL: nothing changed */
+ *   returns     ZX_OK: all of it is IN_USE now; ZX_ERR_NOT_FOUND: some of it is not RAM (the rest
+ *               is marked); ZX_ERR_OUT_OF_RANGE: it wraps, nothing changed;
+ *               ZX_ERR_BUFFER_TOO_SMALL: nothing changed */
 zx_status_t MUST_CHECK memory_map_carve(struct memory_map *map, uint64_t pa, uint64_t bytes);
 
 /* Takes whole pages of RAM (never LOADER) for use before there is a pmm, and marks them IN_USE.
@@ -75,11 +79,15 @@ zx_status_t MUST_CHECK memory_map_carve(struct memory_map *map, uint64_t pa, uin
  *   pa_out      the first page; the highest place that fits
  *   returns     ZX_OK; ZX_ERR_NO_MEMORY or ZX_ERR_BUFFER_TOO_SMALL, nothing changed
  *               ZX_ERR_INVALID_ARGS: page_count is 0 */
-zx_status_t MUST_CHECK memory_map_take(struct memory_map *map, uint64_t page_count, uint64_t below_pa,
-                                       uint64_t *pa_out);
+zx_status_t MUST_CHECK memory_map_take(struct memory_map *map, uint64_t page_count,
+                                       uint64_t below_pa, uint64_t *pa_out);
 
 /* The bytes of all ranges of one type. */
 uint64_t memory_map_bytes(const struct memory_map *map, uint32_t type);
+
+/* Whether a byte of [pa, pa + bytes) is RAM, LOADER or IN_USE, so that nobody's registers can be there. A
+ * range that wraps is taken up to the end of the address space; one without bytes touches nothing. */
+bool memory_map_touches_ram(const struct memory_map *map, uint64_t pa, uint64_t bytes);
 
 #define MEMORY_LEFT_OUT_MAX 16
 
@@ -87,7 +95,8 @@ uint64_t memory_map_bytes(const struct memory_map *map, uint32_t type);
 struct memory_plan {
         struct pmm_arena_config arenas[PMM_ARENA_COUNT_MAX]; /* ascending */
         size_t arena_count;
-        /* RAM, LOADER and IN_USE that is in no arena: the first MEMORY_LEFT_OUT_MAX pieces, and all sums. */
+        /* RAM, LOADER and IN_USE that is in no arena: the first MEMORY_LEFT_OUT_MAX pieces, and all
+         * sums. */
         struct memory_range left_out[MEMORY_LEFT_OUT_MAX];
         size_t left_out_count; /* pieces in all, may be more than MEMORY_LEFT_OUT_MAX */
         uint64_t left_out_bytes;
@@ -95,13 +104,14 @@ struct memory_plan {
         uint64_t hole_bytes;            /* inside arenas, no RAM: costs only page structures */
 };
 
-/* Chooses arenas: runs of RAM, LOADER and IN_USE, joined over small holes, cut at 4 GiB (so that low
- * memory is an arena of its own) and at PMM_ARENA_PAGES_MAX. When there are more than
- * PMM_ARENA_COUNT_MAX runs, larger holes are joined; if that is not enough the smallest runs are left out.
- * A run without free RAM for its own page structures is left out. */
+/* Chooses arenas: runs of RAM, LOADER and IN_USE, joined over small holes, cut at 4 GiB (so that
+ * low memory is an arena of its own) and at PMM_ARENA_PAGES_MAX. When there are more than
+ * PMM_ARENA_COUNT_MAX runs, larger holes are joined; if that is not enough the smallest runs are
+ * left out. A run without free RAM for its own page structures is left out. */
 void memory_map_plan_arenas(const struct memory_map *map, struct memory_plan *plan);
 
-/* Walks what lies in [pa, pa + bytes) and is not plain RAM, ascending: holes, LOADER, IN_USE, reserved.
+/* Walks what lies in [pa, pa + bytes) and is not plain RAM, ascending: holes, LOADER, IN_USE,
+ * reserved.
  *   cursor      0 before the first call; the walk's own afterwards
  *   taken       out: one piece, clipped to the range
  *   returns     false: there are no more pieces */

@@ -5,10 +5,15 @@
  *   symbols_table:  count | text bytes | start[count] | name[count] | names ...
  *                                        ascending, from text_start; name: offset into the names
  *
- * All numbers are 32 bits, so that an entry costs eight bytes and its name. */
+ * All numbers are 32 bits, so that an entry costs eight bytes and its name. Offset 0 is the empty name: the
+ * function of a self-test, whose name stands in the table of tests already. */
 #include "kernel/symbols.h"
 
+#include <stdio.h>
+
 #include "arch/arch.h"
+#include "base/test_case.h"
+#include "kernel/linker_table.h"
 
 struct symbols_header {
         uint32_t count;
@@ -18,6 +23,22 @@ struct symbols_header {
 
 extern const struct symbols_header symbols_table;
 extern const char text_start[]; /* linker.ld */
+LINKER_TABLE_DECLARE(test_table, struct test_case);
+
+/* "suite.name" of the self-test whose function starts at `address`; overwritten by the next one. */
+static const char *test_name(uint64_t address)
+{
+        static char name[128];
+
+        LINKER_TABLE_FOR_EACH(test, test_table, struct test_case)
+        {
+                if ((uint64_t)test->run == address) {
+                        snprintf(name, sizeof(name), "%s.%s", test->suite, test->name);
+                        return name;
+                }
+        }
+        return "?";
+}
 
 bool symbols_lookup(uint64_t address, const char **name, uint64_t *offset)
 {
@@ -40,6 +61,8 @@ bool symbols_lookup(uint64_t address, const char **name, uint64_t *offset)
         if (low == 0)
                 return false;
         *name = text + names[low - 1];
+        if (**name == '\0')
+                *name = test_name((uint64_t)text_start + starts[low - 1]);
         *offset = wanted - starts[low - 1];
         return true;
 }

@@ -15,7 +15,8 @@
 #include "base/compiler.h"
 
 /* Looks up an address in .text.
- *   name     out: static text; untouched on failure
+ *   name     out: static text; untouched on failure. A self-test is "suite.name", and the text is
+ *            good until the next look-up
  *   offset   out: bytes from the function's start
  *   returns  false: not an address in .text, or before its first symbol
  *   cost     one binary search

@@ -17,20 +17,28 @@ HOST_asan_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 # Fences are not understood by it; where one is needed, the words around it are atomic as well.
 HOST_tsan_FLAGS := -fsanitize=thread $(if $(filter gcc,$(COMPILER)),-Wno-tsan)
 BENCH_FLAGS := $(COMMON_FLAGS) -O2 -DPARAVANE_DEBUG=0
-HOST_WARNINGS := $(WARNINGS) -Wno-stack-usage
+HOST_WARNINGS := $(WARNINGS) $(if $(filter gcc,$(COMPILER)),-Wno-stack-usage)
+# How the UEFI loader leaves the firmware is tried on firmware that the test makes up, with gnu-efi's headers.
+HOST_EFI_SOURCES := arch/x86_64/boot_efi_memory.c tests/host/boot_efi_memory_test.c
+HOST_EFI_FLAGS    = -I$(INC)/arch -isystem $(GNU_EFI_INC) -isystem $(GNU_EFI_INC)/x86_64 \
+  -fshort-wchar -DGNU_EFI_USE_MS_ABI
+host_efi_flags_of = $(if $(filter $(HOST_EFI_SOURCES),$(1)),$(HOST_EFI_FLAGS))
 
 # host-program: $(1) folder, $(2) flags, $(3) freestanding sources, $(4) hosted sources, $(5) program, $(6) libraries
 define host_program
+$(1)_FLAGS_LINE := $$(CC) $(2) $$(HOST_WARNINGS) $$(STRICT_WARNINGS) $(3) $(4) $(6)
+$(1)/flags: FORCE
+	$$(call keep_line,$$($(1)_FLAGS_LINE))
 $(1)/$(5): $$(patsubst %,$(1)/obj/%.o,$(3) $(4))
 	$$(call say,LD,$$@)
 	$$(Q)$$(CC) $(2) -o $$@ $$^ $(6)
-$(patsubst %,$(1)/obj/%.o,$(3)): $(1)/obj/%.o: % $$(INC)/.stamp Makefile tests/tests.mk
+$(patsubst %,$(1)/obj/%.o,$(3)): $(1)/obj/%.o: % $$(INC)/.stamp $(1)/flags Makefile tests/tests.mk
 	$$(call say,HOSTCC,$$<)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$$(CC) $(2) $$(HOST_WARNINGS) -I$$(INC)/$$(patsubst boot-test,host-test,$$(call row,$$<)) \
-	  $$(call freestanding,$$(CC)) -Wno-sign-compare \
+	  $$(call freestanding,$$(CC)) -Wno-sign-compare $$(call host_efi_flags_of,$$<) \
 	  $$(if $$(filter lib-% pure,$$(call row,$$<)),$$(STRICT_WARNINGS)) -c $$< -o $$@
-$(patsubst %,$(1)/obj/%.o,$(4)): $(1)/obj/%.o: % $$(INC)/.stamp Makefile tests/tests.mk
+$(patsubst %,$(1)/obj/%.o,$(4)): $(1)/obj/%.o: % $$(INC)/.stamp $(1)/flags Makefile tests/tests.mk
 	$$(call say,HOSTCC,$$<)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$$(CC) $(filter-out -ffreestanding,$(2)) $$(HOST_WARNINGS) -I$$(INC)/host-test -c $$< -o $$@
@@ -40,7 +48,8 @@ endef
 # Host tests that need the C library or threads are named *_hosted_test.c; all others are freestanding.
 HOSTED_TEST_SOURCES := $(filter %_hosted_test.c,$(HOST_TEST_SOURCES))
 $(eval $(call host_program,build/host-asan,$(HOST_FLAGS) $(HOST_asan_FLAGS),\
-  $(HOST_PART_SOURCES) $(filter-out %_hosted_test.c,$(HOST_TEST_SOURCES)),\
+  $(HOST_PART_SOURCES) arch/x86_64/boot_efi_memory.c \
+  $(filter-out %_hosted_test.c,$(HOST_TEST_SOURCES)),\
   tests/host/runner.c tests/host/world_threads.c $(HOSTED_TEST_SOURCES),host-tests,-lcmocka -lpthread))
 
 # Where threads meet: the *_threads_hosted_test.c of the parts, under ThreadSanitizer.
@@ -51,6 +60,12 @@ $(eval $(call host_program,build/host-tsan,$(HOST_FLAGS) $(HOST_tsan_FLAGS),\
 
 $(eval $(call host_program,build/bench,$(BENCH_FLAGS),$(HOST_PART_SOURCES),\
   tests/host/world_threads.c $(HOST_BENCH_SOURCES),bench,-lpthread))
+
+# For compile_commands.json: the files that are in no image.
+HOST_ONLY_SOURCES := $(wildcard tests/host/*.c) $(HOST_BENCH_SOURCES)
+HOST_LIBC_SOURCES := tests/host/runner.c tests/host/world_threads.c $(HOSTED_TEST_SOURCES) $(HOST_BENCH_SOURCES)
+host_flags_of = $(if $(filter $(HOST_LIBC_SOURCES),$(1)),$(filter-out -ffreestanding,$(HOST_FLAGS)),\
+  $(HOST_FLAGS) $(call freestanding,$(CC))) -I$(INC)/host-test $(call host_efi_flags_of,$(1))
 
 host-tests: build/host-asan/host-tests build/host-tsan/host-tests
 	$(Q)build/host-asan/host-tests $(GLOB)
@@ -69,16 +84,23 @@ TEST_ENV    := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u FLAVOUR -u CC -u TESTS
 # As many jobs as there are processors, unless the caller has said something about jobs.
 sub_make     = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$$(nproc))
 
+# A step before the tests that fails is one failed test.
+or_fail      = || { echo 'make test: $(1)'; echo '0 passed, 1 failed'; exit 1; }
+
 test:
-	@tests/harness/setup.sh --need image,run,test
-	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=1 image
-	+@$(sub_make) FLAVOUR=debug CC=gcc TESTS=1 image
-	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=0 image
+	@tests/harness/setup.sh --need image,run,test $(call or_fail,tools are missing)
+	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=1 image $(call or_fail,the image does not build)
+	+@$(sub_make) FLAVOUR=debug CC=gcc TESTS=1 image $(call or_fail,the debug image does not build)
+	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=0 image \
+	  $(call or_fail,the image without tests does not build)
+	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=all image \
+	  $(call or_fail,the image with all tests does not build)
 	+@command -v clang > /dev/null || { echo 'no clang here: its image is not tested'; exit 0; }; \
-	  $(sub_make) FLAVOUR=release CC=clang TESTS=1 image
-	+@$(sub_make) FLAVOUR=release CC=gcc build/host-asan/host-tests build/host-tsan/host-tests
+	  $(sub_make) FLAVOUR=release CC=clang TESTS=1 image $(call or_fail,clang does not build the image)
+	+@$(sub_make) FLAVOUR=release CC=gcc build/host-asan/host-tests build/host-tsan/host-tests \
+	  $(call or_fail,the host tests do not build)
 	@rm -rf build/test && mkdir -p build/test
-	@status=0; $(TEST_ENV) $(PYTHON) -B -m pytest tests/harness -p no:cacheprovider -q -rfEs \
+	@status=0; $(TEST_ENV) $(PYTHON) -B -m pytest tests/harness -p no:cacheprovider -q -rfEs --basetemp=build/test/tmp \
 	  -n $(TEST_JOBS) --dist loadgroup --junitxml=build/test/junit.xml \
 	  $(if $(filter 1,$(FULL_MATRIX)),--full-matrix) $(PYTEST_ARGS) || status=$$?; \
 	$(PYTHON) -B tests/harness/summary.py build/test/junit.xml $$status

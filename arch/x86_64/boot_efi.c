@@ -71,7 +71,7 @@ static EFI_STATUS make_handover(const struct efi_firmware *firmware, const struc
         const size_t info_bytes = round_up(sizeof(struct boot_info), PAGE_BYTES);
         const size_t table_pages = EFI_TABLES_PAGES(elf->image_bytes);
         handover->bytes = info_bytes + STACK_BYTES + table_pages * PAGE_BYTES;
-        EFI_STATUS status = efi_memory_allocate(firmware, handover->bytes, false, &handover->pa);
+        EFI_STATUS status = efi_memory_allocate(firmware, handover->bytes, &handover->pa);
         if (EFI_ERROR(status))
                 return efi_report(firmware, "memory for page tables", NULL, status);
 
@@ -112,9 +112,10 @@ static EFI_STATUS check_machine(struct efi_firmware *firmware)
         if (EFI_ERROR(status))
                 return efi_report(firmware, "loaded image protocol", NULL, status);
         /* Four-level tables cannot be loaded into CR3 of a CPU that walks five, and leaving that mode takes
-         * a detour without paging. */
+         * a detour without paging. Some releases of OVMF enter it where the CPU can; later ones do so
+         * only for guests that need it (edk2, pull request 5829). */
         if ((cpu_read_cr4() & BIT_MASK(CPU_CR4_LA57_BIT)) != 0)
-                return efi_report(firmware, "page tables", "the firmware uses five levels (LA57)",
+                return efi_report(firmware, "page tables", "the firmware uses five levels: turn the CPU's la57 off",
                                   EFI_UNSUPPORTED);
         return EFI_SUCCESS;
 }
@@ -127,7 +128,7 @@ static EFI_STATUS place_kernel(const struct efi_firmware *firmware, struct efi_e
         if (result != EFI_ELF_OK)
                 return efi_report(firmware, "the kernel inside this loader",
                                   efi_elf_result_text(result), EFI_LOAD_ERROR);
-        EFI_STATUS status = efi_memory_allocate(firmware, elf->image_bytes, true, pa);
+        EFI_STATUS status = efi_memory_allocate(firmware, elf->image_bytes, pa);
         if (EFI_ERROR(status))
                 return efi_report(firmware, "memory for the kernel below 4 GiB", NULL, status);
         efi_elf_load(elf, (void *)(uintptr_t)*pa);

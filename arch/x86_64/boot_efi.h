@@ -5,6 +5,7 @@
  *   boot_efi.c          the order of events, from the firmware's call to the kernel's entry
  *   boot_efi_memory.c   allocating, the memory map, leaving boot services
  *   boot_efi_cmdline.c  the command line's three sources       boot_efi_fw_cfg.c  the third of them
+ *   boot_efi_bytes.c    memcpy and memset
  *   boot_efi_report.c   failures in words, on the console and the serial port
  *   boot_efi_jump.S     the switch to other tables; the kernel itself, as data
  *   boot_efi_elf, _map, _tables, _text: know nothing of firmware, and are tested on the host
@@ -47,11 +48,11 @@ NORETURN void efi_report_and_reset(const struct efi_firmware *firmware, const ch
 
 /* ---- memory: boot_efi_memory.c ---- */
 
-/* Allocates LoaderData below 4 GiB, page aligned, and 2 MiB aligned if `large` and there is room for it.
+/* Allocates LoaderData below 4 GiB, page aligned.
  *   bytes     1 .. 1 GiB; whole pages are taken
  *   pa        out: where */
 EFI_STATUS MUST_CHECK efi_memory_allocate(const struct efi_firmware *firmware, size_t bytes,
-                                          bool large, EFI_PHYSICAL_ADDRESS *pa);
+                                          EFI_PHYSICAL_ADDRESS *pa);
 void efi_memory_free(const struct efi_firmware *firmware, EFI_PHYSICAL_ADDRESS pa, size_t bytes);
 
 /* Takes the final memory map and leaves boot services. On success nothing of the firmware's may be called

@@ -62,15 +62,34 @@ ESP_SERIAL    := 50415645
 ESP_EPOCH     := $(if $(filter-out 0,$(SOURCE_DATE_EPOCH)),$(SOURCE_DATE_EPOCH),315532800)
 ESP_MTOOLS    := env TZ=UTC SOURCE_DATE_EPOCH=$(ESP_EPOCH) MTOOLSRC=/dev/null
 
+# make_esp: an ESP image $(1) with the application $(2).
+define make_esp
+$(Q)set -e; rm -f $(1).part; mkdir -p $(1).files; size=$$(stat -c %s $(2)); \
+size=$$(( (size + size / 8 + 1048575) / 1048576 * 1048576 )); \
+[ $$size -ge $(ESP_BYTES_MIN) ] || size=$(ESP_BYTES_MIN); \
+truncate -s $$size $(1).part; \
+cp $(2) $(1).files/BOOTX64.EFI; touch -d @$(ESP_EPOCH) $(1).files/BOOTX64.EFI; \
+$(ESP_MTOOLS) mformat -i $(1).part -N $(ESP_SERIAL) -v PARAVANE -T $$((size / 512)) -h 16 -s 32 -c 1 ::; \
+$(ESP_MTOOLS) mmd -i $(1).part ::/EFI ::/EFI/BOOT; \
+$(ESP_MTOOLS) mcopy -m -i $(1).part $(1).files/BOOTX64.EFI ::/EFI/BOOT/BOOTX64.EFI; \
+mv $(1).part $(1)
+endef
+
 $(ESP): $(EFI) arch/x86_64/efi.mk
 	$(call say,ESP,$@)
-	$(Q)set -e; rm -f $@.part; size=$$(stat -c %s $<); size=$$(( (size + size / 8 + 1048575) / 1048576 * 1048576 )); \
-	[ $$size -ge $(ESP_BYTES_MIN) ] || size=$(ESP_BYTES_MIN); \
-	truncate -s $$size $@.part; \
-	cp $< $(B)/efi/BOOTX64.EFI; touch -d @$(ESP_EPOCH) $(B)/efi/BOOTX64.EFI; \
-	$(ESP_MTOOLS) mformat -i $@.part -N $(ESP_SERIAL) -v PARAVANE -T $$((size / 512)) -h 16 -s 32 -c 1 ::; \
-	$(ESP_MTOOLS) mmd -i $@.part ::/EFI ::/EFI/BOOT; \
-	$(ESP_MTOOLS) mcopy -m -i $@.part $(B)/efi/BOOTX64.EFI ::/EFI/BOOT/BOOTX64.EFI; \
-	mv $@.part $@
+	$(call make_esp,$@,$<)
+
+# The yardstick of boot times: the same image with an application that does nothing, as $(YARDSTICK).
+YARDSTICK ?= build/bench/efi/esp.img
+.PHONY: efi-yardstick
+efi-yardstick: $(YARDSTICK)
+$(YARDSTICK): tests/harness/empty_efi.S arch/x86_64/efi.mk
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -c $< -o $(@D)/empty.o
+	$(Q)$(LD) $(EFI_LINK_FLAGS) $(GNU_EFI_LIB)/crt0-efi-x86_64.o $(@D)/empty.o -o $(@D)/empty.so \
+	  $(GNU_EFI_LIB)/libgnuefi.a
+	$(Q)$(OBJCOPY) $(EFI_SECTIONS:%=-j %) --target=efi-app-x86_64 \
+	  --subsystem=$(EFI_SUBSYSTEM_APPLICATION) $(@D)/empty.so $(@D)/empty.efi
+	$(call make_esp,$@,$(@D)/empty.efi)
 
 -include $(EFI_OBJECTS:.o=.d)

@@ -24,16 +24,21 @@
 static arch_nmi_handler tick_handler;
 static uint32_t trial_ticks;
 
+/* Each tick starts the channel anew: KVM's PIT, by its usual policy for lost ticks, sends the next only when the
+ * last was acknowledged, and nobody acknowledges an NMI; a new count makes it forget the last one. While ticks
+ * come in, nobody else programs the channel, so no three writes get mixed up. */
 static void count_trial(struct arch_trap_frame *frame, void *context)
 {
         (void)frame;
         (void)context;
+        pit_program(PIT_CHANNEL_TICK, PIT_MODE_PERIODIC, TRIAL_COUNTS);
         __atomic_fetch_add(&trial_ticks, 1, __ATOMIC_RELAXED);
 }
 
 static void tick(struct arch_trap_frame *frame, void *context)
 {
         (void)context;
+        pit_program(PIT_CHANNEL_TICK, PIT_MODE_PERIODIC, PERIOD_COUNTS);
         tick_handler(frame);
 }
 
@@ -79,7 +84,7 @@ static bool a_tick_comes(void)
                         return true;
                 wait_for_event(deadline_ns);
         }
-        return false;
+        return __atomic_load_n(&trial_ticks, __ATOMIC_RELAXED) != 0;
 }
 
 /* Where the firmware does not move the timer's line, it should be line 0; but QEMU's microvm has it at the usual
@@ -106,7 +111,6 @@ zx_status_t arch_watchdog_start(arch_nmi_handler handler)
                 trap_set_nmi_handler(NULL, NULL);
                 return ZX_ERR_NOT_SUPPORTED;
         }
-        trap_set_nmi_handler(tick, NULL);
-        pit_program(PIT_CHANNEL_TICK, PIT_MODE_PERIODIC, PERIOD_COUNTS);
+        trap_set_nmi_handler(tick, NULL); /* the next one sets the real period */
         return ZX_OK;
 }

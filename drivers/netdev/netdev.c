@@ -103,25 +103,34 @@ const struct netdev_counters *netdev_counters(struct netdev *netdev)
 
 static void print_counters(const char *name, const struct netdev_counters *c)
 {
-        log_line("net: %s: received %llu frames, %llu bytes, %llu dropped; sent %llu frames, %llu bytes, "
-                 "%llu times full",
-                 name, (unsigned long long)c->receive_frames, (unsigned long long)c->receive_bytes,
-                 (unsigned long long)c->receive_dropped, (unsigned long long)c->transmit_frames,
-                 (unsigned long long)c->transmit_bytes, (unsigned long long)c->transmit_full);
-        log_line("net: %s: %llu interrupts, %llu idle, %llu notifications, %llu faults, %llu pages leaked",
+        log_line("net: %s: received %llu frames, %llu bytes, %llu dropped", name,
+                 (unsigned long long)c->receive_frames, (unsigned long long)c->receive_bytes,
+                 (unsigned long long)c->receive_dropped);
+        log_line("net: %s: sent %llu frames, %llu bytes, %llu times full", name,
+                 (unsigned long long)c->transmit_frames, (unsigned long long)c->transmit_bytes,
+                 (unsigned long long)c->transmit_full);
+        log_line("net: %s: %llu interrupts, %llu idle, %llu notifications, %llu faults, "
+                 "%llu pages leaked",
                  name, (unsigned long long)c->interrupts, (unsigned long long)c->interrupts_idle,
                  (unsigned long long)c->kicks, (unsigned long long)c->faults,
                  (unsigned long long)c->leaked_pages);
+}
+
+static const char *running_name(const struct netdev *netdev)
+{
+        if (!netdev->running)
+                return "stopped";
+        return netdev->polled ? "polled" : "by interrupts";
 }
 
 static void netdev_print(void)
 {
         for (size_t i = 0; i < count; i++) {
                 const struct netdev *netdev = netdevs[i];
-                log_line("net: %s: %02x:%02x:%02x:%02x:%02x:%02x, mtu %u, link %s, %s", netdev->name,
-                         netdev->mac[0], netdev->mac[1], netdev->mac[2], netdev->mac[3], netdev->mac[4],
-                         netdev->mac[5], (unsigned)netdev->mtu, netdev->link_up ? "up" : "down",
-                         !netdev->running ? "stopped" : netdev->polled ? "polled" : "by interrupts");
+                log_line("net: %s: %02x:%02x:%02x:%02x:%02x:%02x, mtu %u, link %s, %s",
+                         netdev->name, netdev->mac[0], netdev->mac[1], netdev->mac[2],
+                         netdev->mac[3], netdev->mac[4], netdev->mac[5], (unsigned)netdev->mtu,
+                         netdev->link_up ? "up" : "down", running_name(netdev));
                 print_counters(netdev->name, netdev_counters(netdevs[i]));
                 if (netdev->ops->describe != NULL)
                         netdev->ops->describe(netdevs[i]);

@@ -2,8 +2,8 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* netdev — the one face that every network card shows to what stands above it.
  *
- *   client --netdev_transmit(frames)--> card --> device        transmit_done(cookie) when it has been read
- *   client <--receive(frame, bytes)---- card <-- device        inside netdev_poll()
+ *   client --netdev_transmit(frames)--> card --> device      transmit_done(cookie) when it was read
+ *   client <--receive(frame, bytes)---- card <-- device      inside netdev_poll()
  *
  * A loop of a client:
  *
@@ -15,9 +15,10 @@
  *
  * Frames are Ethernet frames from the destination address on, without checksum behind them.
  *
- * Owner       frames in transmit() are the client's memory; the card (and the device behind it) read it
- *             until transmit_done. Frames in receive() are the card's memory during the call only, and the
- *             device may still write to it: copy what matters, then check the copy
+ * Owner       frames in transmit() are the client's memory; the card (and the device behind it)
+ *             read it until transmit_done. Frames in receive() are the card's memory during the
+ *             call only, and the device may still write to it: copy what matters, then check the
+ *             copy
  * Context     one thread at a time for one card; transmit() may be called from inside receive() and
  *             transmit_done(), poll() may not
  * Non-goals   for now: queues, buffers named by (VMO id, offset, length), offloads */
@@ -47,17 +48,17 @@ struct netdev_frame {
 
 struct netdev_client {
         void (*receive)(void *context, const void *frame, uint32_t bytes);
-        /* The card has let go of the frame. `sent` is false when it was taken back from a device that
-         * failed or was stopped: nobody knows whether it went out. */
+        /* The card has let go of the frame. `sent` is false when it was taken back from a device
+         * that failed or was stopped: nobody knows whether it went out. */
         void (*transmit_done)(void *context, void *cookie, bool sent);
         void *context;
 };
 
 struct netdev_counters {
         uint64_t receive_frames, receive_bytes;
-        uint64_t receive_dropped;   /* shorter or longer than a frame, a header that makes no sense, no client */
-        uint64_t transmit_frames; /* let go by the device */
-        uint64_t transmit_bytes;  /* handed to it */
+        uint64_t receive_dropped;   /* no frame by its length or its header, or no client */
+        uint64_t transmit_frames;   /* let go by the device */
+        uint64_t transmit_bytes;    /* handed to it */
         uint64_t transmit_full;     /* transmit() that did not take all */
         uint64_t interrupts;        /* for the queues and for the configuration */
         uint64_t interrupts_idle;   /* polls after an interrupt that found nothing */
@@ -69,8 +70,8 @@ struct netdev_counters {
 struct netdev;
 
 struct netdev_ops {
-        zx_status_t (*transmit)(struct netdev *netdev, const struct netdev_frame *frames, uint32_t count,
-                                uint32_t *accepted);
+        zx_status_t (*transmit)(struct netdev *netdev, const struct netdev_frame *frames,
+                                uint32_t count, uint32_t *accepted);
         uint32_t (*poll)(struct netdev *netdev, uint32_t budget);
         /* Whether something may be there for poll() that no further interrupt will tell of. */
         bool (*pending)(struct netdev *netdev);
@@ -106,16 +107,16 @@ void netdev_detach(struct netdev *netdev);
 
 /* Hands over frames, in order, with one notification of the device for all.
  *   accepted  out: so many were taken, whatever is returned; the others are still the client's
- *   returns   ZX_OK: all; ZX_ERR_SHOULD_WAIT: no room for the rest now; ZX_ERR_INVALID_ARGS: the next one
- *             has a length that is none; ZX_ERR_BAD_STATE: the card does not run */
+ *   returns   ZX_OK: all; ZX_ERR_SHOULD_WAIT: no room for the rest now; ZX_ERR_INVALID_ARGS: the
+ *             next one has a length that is none; ZX_ERR_BAD_STATE: the card does not run */
 zx_status_t MUST_CHECK netdev_transmit(struct netdev *netdev, const struct netdev_frame *frames,
                                        uint32_t count, uint32_t *accepted);
 
 /* Delivers received frames and sent ones, at most `budget` (1..) of each; returns how many. */
 uint32_t netdev_poll(struct netdev *netdev, uint32_t budget);
 
-/* Sleeps until the card has interrupted or the deadline (kernel/time.h) has passed. Returns at once when
- * something is pending. A card that cannot interrupt is looked at every millisecond. */
+/* Sleeps until the card has interrupted or the deadline (kernel/time.h) has passed. Returns at once
+ * when something is pending. A card that cannot interrupt is looked at every millisecond. */
 void netdev_wait(struct netdev *netdev, uint64_t deadline_ns);
 
 /* The counters, up to date. */

@@ -50,8 +50,8 @@ static void take_function(const struct pci_device *found)
         if (found->bridge && found->secondary_bus != 0)
                 queue_bus(found->secondary_bus);
         else if (found->bridge)
-                log_line("pci: nobody numbered the bus behind bridge %02x:%02x.%x; skipped", found->bus,
-                         found->device, found->function);
+                log_line("pci: nobody numbered the bus behind bridge %02x:%02x.%x; skipped",
+                         found->bus, found->device, found->function);
         if (found->capabilities_broken)
                 log_line("pci: %02x:%02x.%x has a broken capability list; read up to the break",
                          found->bus, found->device, found->function);
@@ -68,8 +68,10 @@ static void scan_bus(const struct pci_config_ops *config, uint8_t bus)
         for (uint8_t device = 0; device < DEVICES_PER_BUS; device++) {
                 uint8_t functions = 1;
                 for (uint8_t function = 0; function < functions; function++) {
-                        found = (struct pci_device){
-                                .config = config, .bus = bus, .device = device, .function = function};
+                        found = (struct pci_device){.config = config,
+                                                    .bus = bus,
+                                                    .device = device,
+                                                    .function = function};
                         zx_status_t status = pci_probe(&found);
                         if (function == 0 && status != ZX_ERR_NOT_FOUND && found.multi_function)
                                 functions = FUNCTIONS_PER_DEVICE;
@@ -112,7 +114,8 @@ static void print_bar(uint8_t index, const struct pci_bar *bar)
         log_line("pci:     BAR%u %s 0x%llx, 0x%llx bytes%s%s%s", index,
                  bar->kind == PCI_BAR_PORT ? "ports" : "memory", (unsigned long long)bar->address,
                  (unsigned long long)bar->bytes, bar->wide ? ", 64-bit" : "",
-                 bar->prefetchable ? ", prefetchable" : "", bar->address == 0 ? ", not placed" : "");
+                 bar->prefetchable ? ", prefetchable" : "",
+                 bar->address == 0 ? ", not placed" : "");
 }
 
 static void pci_print(void)

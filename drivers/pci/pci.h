@@ -2,22 +2,22 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* pci — finds PCI functions and gives their drivers configuration space, BARs and MSI-X.
  *
- * Configuration space is reached through ECAM when ACPI names it (MCFG), else through the ports 0xcf8 and
- * 0xcfc; a machine with neither has no PCI, which is no error. Firmware or hypervisor has numbered the buses
- * and placed the BARs: what it left out is named on the console and not used.
+ * Configuration space is reached through ECAM when ACPI names it (MCFG), else through the ports
+ * 0xcf8 and 0xcfc; a machine with neither has no PCI, which is no error. Firmware or hypervisor has
+ * numbered the buses and placed the BARs: what it left out is named on the console and not used.
  *
- *   struct pci_device *device = pci_device_at(i);        // 0..pci_device_count(), once PHASE_BUS is over
+ *   const struct pci_device *device = pci_device_at(i);  // once DRIVER_PHASE_BUS is over
  *   pci_enable(device, PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER);
  *   pci_map(device, bar, offset, bytes, &va);            // registers
  *   pci_msix_open(device, &msix);                        // all vectors masked from here on
  *   pci_msix_program(&msix, 0, &message);                // message from arch_irq_allocate_msi
  *   pci_msix_unmask(&msix, 0);  pci_msix_start(&msix);   // interrupts flow
  *
- * Peer        a device may be hostile: capability lists are walked with a bound and without loops, BARs
- *             and MSI-X tables are checked against each other before anything is mapped
+ * Peer        a device may be hostile: capability lists are walked with a bound and without loops,
+ *             BARs and MSI-X tables are checked against each other before anything is mapped
  * Context     boot CPU, threads. Not from interrupt handlers, but for pci_msix_mask and _unmask.
- * Facts       PCI Local Bus 3.0, 6; PCI Express Base 5.0, 7.2.2 (ECAM), 7.7.2 (MSI-X); PCI-to-PCI Bridge
- *             1.2, 3.2.5 */
+ * Facts       PCI Local Bus 3.0, 6; PCI Express Base 5.0, 7.2.2 (ECAM), 7.7.2 (MSI-X); PCI-to-PCI
+ *             Bridge 1.2, 3.2.5 */
 #ifndef DRIVERS_PCI_PCI_H
 #define DRIVERS_PCI_PCI_H
 
@@ -43,18 +43,19 @@
 
 struct pci_device;
 
-/* One way to configuration space. `bytes` is 1, 2 or 4 and `offset` a multiple of it. What is not there
- * reads as all ones. */
+/* One way to configuration space. `bytes` is 1, 2 or 4 and `offset` a multiple of it. What is not
+ * there reads as all ones. */
 struct pci_config_ops {
         uint32_t (*read)(const struct pci_device *device, uint16_t offset, uint8_t bytes);
-        void (*write)(const struct pci_device *device, uint16_t offset, uint8_t bytes, uint32_t value);
+        void (*write)(const struct pci_device *device, uint16_t offset, uint8_t bytes,
+                      uint32_t value);
         const char *name;
 };
 
 enum pci_bar_kind { PCI_BAR_NONE = 0, PCI_BAR_PORT, PCI_BAR_MEMORY };
 
 struct pci_bar {
-        enum pci_bar_kind kind; /* of the first of its slots; the second slot of a wide one is NONE */
+        enum pci_bar_kind kind; /* the second slot of a wide one is NONE */
         bool wide;              /* 64-bit: takes two slots */
         bool prefetchable;
         uint64_t address; /* physical, or port; 0: nobody placed it */
@@ -79,7 +80,7 @@ struct pci_device {
         bool bridge;
         uint8_t secondary_bus; /* of a bridge; 0: nobody numbered it */
         uint8_t interrupt_line;
-        bool capabilities_broken; /* the list looped or left its place; what came before is listed */
+        bool capabilities_broken; /* the list looped or left its place; it is cut there */
         uint8_t capability_count;
         struct pci_capability capabilities[PCI_CAPABILITIES_MAX];
         struct pci_bar bars[PCI_BARS_MAX];
@@ -104,10 +105,11 @@ static inline uint32_t pci_read32(const struct pci_device *device, uint16_t offs
         return device->config->read(device, offset, 4);
 }
 
-/* Reads the function behind device->config: ids, BARs (decoding is off while they are sized), capabilities.
+/* Reads the function behind device->config: ids, BARs (decoding is off while they are sized),
+ * capabilities.
  *   device   config and the address are set, all else is zero
- *   returns  ZX_OK; ZX_ERR_NOT_FOUND: there is no function; ZX_ERR_NOT_SUPPORTED: a header type that this
- *            does not know */
+ *   returns  ZX_OK; ZX_ERR_NOT_FOUND: there is no function; ZX_ERR_NOT_SUPPORTED: a header type
+ *            that this does not know */
 zx_status_t MUST_CHECK pci_probe(struct pci_device *device);
 
 /* The first capability with that id, NULL when there is none. */

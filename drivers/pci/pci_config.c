@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The two ways to configuration space: memory (ECAM, mapped a bus at a time) and ports. Segment 0 only.
- * Relies on kernel/acpi.h for MCFG and kernel/memory.h for mappings. */
+/* The two ways to configuration space: memory (ECAM, mapped a bus at a time) and ports. Segment 0
+ * only. Relies on kernel/acpi.h for MCFG and kernel/memory.h for mappings. */
 #include "drivers/pci/pci_config.h"
 
 #include "arch/io.h"
@@ -42,7 +42,8 @@ static uint32_t ecam_read(const struct pci_device *device, uint16_t offset, uint
         return bytes == 1 ? mmio_read8(at) : bytes == 2 ? mmio_read16(at) : mmio_read32(at);
 }
 
-static void ecam_write(const struct pci_device *device, uint16_t offset, uint8_t bytes, uint32_t value)
+static void ecam_write(const struct pci_device *device, uint16_t offset, uint8_t bytes,
+                       uint32_t value)
 {
         uint8_t *at = ecam_register(device, offset, bytes);
         if (bytes == 1)
@@ -75,7 +76,8 @@ static uint32_t port_read(const struct pci_device *device, uint16_t offset, uint
         return bytes == 1 ? inb(port) : bytes == 2 ? inw(port) : inl(port);
 }
 
-static void port_write(const struct pci_device *device, uint16_t offset, uint8_t bytes, uint32_t value)
+static void port_write(const struct pci_device *device, uint16_t offset, uint8_t bytes,
+                       uint32_t value)
 {
         uint16_t port = port_select(device, offset, bytes);
         if (bytes == 1)

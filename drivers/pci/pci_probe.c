@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* One PCI function, read from its configuration space: ids, BARs, capabilities. Everything comes through
- * device->config, so that a made-up function can be read as well as a real one.
+/* One PCI function, read from its configuration space: ids, BARs, capabilities. Everything comes
+ * through device->config, so that a made-up function can be read as well as a real one.
  * Facts: PCI Local Bus 3.0, 6.1, 6.2.5.1 (BAR sizing), 6.7 (capabilities); Bridge 1.2, 3.2.5. */
 #include "drivers/pci/pci.h"
 
@@ -169,8 +169,8 @@ void pci_disable(const struct pci_device *device, uint16_t bits)
         device->config->write(device, OFFSET_COMMAND, 2, command & ~bits);
 }
 
-zx_status_t pci_map(const struct pci_device *device, uint8_t bar_index, uint64_t offset, uint64_t bytes,
-                    void **va_out)
+zx_status_t pci_map(const struct pci_device *device, uint8_t bar_index, uint64_t offset,
+                    uint64_t bytes, void **va_out)
 {
         if (bar_index >= PCI_BARS_MAX || device->bars[bar_index].kind != PCI_BAR_MEMORY)
                 return ZX_ERR_WRONG_TYPE;

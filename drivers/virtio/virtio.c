@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The entry of the virtio family in the driver table: goes through the PCI functions, starts a driver for
- * each virtio device that has one here, and lists them for `cmd=virtio`. */
+/* The entry of the virtio family in the driver table: goes through the PCI functions, starts a
+ * driver for each virtio device that has one here, and lists them for `cmd=virtio`. */
 #include <stddef.h>
 
 #include "drivers/pci/pci.h"
@@ -31,17 +31,26 @@ static zx_status_t start_card(const struct pci_device *pci)
         struct virtio_pci *transport = &cards[card_count].transport;
         struct virtio_net *net = &cards[card_count].net;
         zx_status_t status = virtio_pci_open(transport, pci);
+        if (status == ZX_ERR_NOT_SUPPORTED)
+                log_line("virtio: %02x:%02x.%x is a legacy device: it lacks the registers of "
+                         "Virtio 1.0 and later, and cannot be driven here "
+                         "(QEMU: disable-modern=off)",
+                         pci->bus, pci->device, pci->function);
+        else if (status != ZX_OK)
+                log_line("virtio: %02x:%02x.%x has registers that cannot be used: %s", pci->bus,
+                         pci->device, pci->function, zx_status_name(status));
         if (status != ZX_OK)
                 return status;
         status = virtio_net_start(net, &transport->transport);
         if (status != ZX_OK) {
-                log_line("virtio: network card at %02x:%02x.%x does not start: %s", pci->bus, pci->device,
-                         pci->function, zx_status_name(status));
+                log_line("virtio: network card at %02x:%02x.%x does not start: %s", pci->bus,
+                         pci->device, pci->function, zx_status_name(status));
                 return status;
         }
-        log_line("virtio: %s at %02x:%02x.%x, mtu %u, queues of %u and %u, %s", net->netdev.name, pci->bus,
-                 pci->device, pci->function, (unsigned)net->netdev.mtu, (unsigned)net->receive.ring.size,
-                 (unsigned)net->transmit.ring.size, mode_names[transport->transport.interrupt_mode]);
+        log_line("virtio: %s at %02x:%02x.%x, mtu %u, queues of %u and %u, %s", net->netdev.name,
+                 pci->bus, pci->device, pci->function, (unsigned)net->netdev.mtu,
+                 (unsigned)net->receive.ring.size, (unsigned)net->transmit.ring.size,
+                 mode_names[transport->transport.interrupt_mode]);
         card_count++;
         return ZX_OK;
 }
@@ -55,8 +64,8 @@ static zx_status_t virtio_start(void)
                 if (type == 0)
                         continue;
                 if (type != DEVICE_TYPE_NET || card_count == VIRTIO_CARDS_MAX) {
-                        log_line("virtio: no driver for the device of type %u at %02x:%02x.%x", type,
-                                 pci->bus, pci->device, pci->function);
+                        log_line("virtio: no driver for the device of type %u at %02x:%02x.%x",
+                                 type, pci->bus, pci->device, pci->function);
                         continue;
                 }
                 zx_status_t status = start_card(pci);
@@ -86,13 +95,12 @@ static void print_features(const char *what, uint64_t features, uint16_t type)
 static void print_queue(const char *what, const struct virtio_queue *queue)
 {
         const struct virtqueue_driver *ring = &queue->ring;
-        log_line("virtio:     queue %u, %s: size %u, free %u, added %llu, published %llu, taken %llu, "
-                 "%llu notifications, %s",
+        log_line("virtio:     queue %u, %s: size %u, free %u, added %llu, published %llu, "
+                 "taken %llu, %llu notifications, fault: %s",
                  queue->index, what, (unsigned)ring->size, (unsigned)ring->free_count,
                  (unsigned long long)ring->added, (unsigned long long)ring->published,
                  (unsigned long long)ring->taken, (unsigned long long)queue->kicks,
-                 ring->fault.reason == VIRTQUEUE_FAULT_NONE ? "sound" :
-                                                              virtqueue_fault_name(ring->fault.reason));
+                 virtqueue_fault_name(ring->fault.reason));
 }
 
 static void virtio_print(void)
@@ -111,4 +119,5 @@ static void virtio_print(void)
                 log_line("virtio: no virtio devices");
 }
 
-COMMAND(virtio_command, "virtio", "lists the virtio devices with their features and queues", virtio_print);
+COMMAND(virtio_command, "virtio", "lists the virtio devices with their features and queues",
+        virtio_print);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The life of a virtio device, over a transport's operations. Knows no bus, no clock and no memory of its
- * own. Facts: Virtio 1.3, 3.1.1, 2.1, 2.2, 2.5. */
+/* The life of a virtio device, over a transport's operations. Knows no bus, no clock and no memory
+ * of its own. Facts: Virtio 1.3, 3.1.1, 2.1, 2.2, 2.5. */
 #include "drivers/virtio/virtio_device.h"
 
 #include "base/assert.h"
@@ -54,10 +54,12 @@ static uint64_t choose_features(struct virtio_device *device, const struct virti
         uint64_t wanted = wishes->wanted | wishes->required | BIT_MASK(VIRTIO_F_VERSION_1);
         if (wishes->refused != NULL)
                 wanted &= ~wishes->refused(device);
-        return virtio_features_clear_unmet(device->offered & wanted, wishes->rules, wishes->rule_count);
+        return virtio_features_clear_unmet(device->offered & wanted, wishes->rules,
+                                           wishes->rule_count);
 }
 
-zx_status_t virtio_device_negotiate(struct virtio_device *device, const struct virtio_wishes *wishes)
+zx_status_t virtio_device_negotiate(struct virtio_device *device,
+                                    const struct virtio_wishes *wishes)
 {
         struct virtio_transport *transport = device->transport;
         const struct virtio_transport_ops *ops = transport->ops;

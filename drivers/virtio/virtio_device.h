@@ -60,8 +60,8 @@ struct virtio_device {
 struct virtio_wishes {
         uint64_t wanted;   /* accepted when offered and their needs are met */
         uint64_t required; /* without one of these: ZX_ERR_NOT_SUPPORTED; VERSION_1 is always one */
-        /* Which of the offered bits are not to be accepted, by what the configuration says: a field may be
-         * read as soon as its feature is offered (2.5). May be NULL. */
+        /* Which of the offered bits are not to be accepted, by what the configuration says: a field
+         * may be read as soon as its feature is offered (2.5). May be NULL. */
         uint64_t (*refused)(struct virtio_device *device);
         const struct virtio_feature_rule *rules; /* of the device type; the ring's are known */
         size_t rule_count;
@@ -74,21 +74,23 @@ static inline bool virtio_device_has(const struct virtio_device *device, uint32_
 
 void virtio_device_init(struct virtio_device *device, struct virtio_transport *transport);
 
-/* Resets and waits until the device says that it is done: only then is memory that it knew ours again.
- *   returns  ZX_OK; ZX_ERR_TIMED_OUT: it did not answer in VIRTIO_RESET_LIMIT_NS; the state is FAILED and
- *            it must be taken to own whatever it was given */
+/* Resets and waits until the device says that it is done: only then is memory that it knew ours
+ * again.
+ *   returns  ZX_OK; ZX_ERR_TIMED_OUT: it did not answer in VIRTIO_RESET_LIMIT_NS; the state is
+ *            FAILED and it must be taken to own whatever it was given */
 zx_status_t MUST_CHECK virtio_device_reset(struct virtio_device *device);
 
 /* Steps 2 to 6 of 3.1.1. The device must have been reset.
- *   returns  ZX_OK; ZX_ERR_NOT_SUPPORTED: legacy device, or a required feature is missing; ZX_ERR_IO: the
- *            device refuses our subset. The device is FAILED then. */
+ *   returns  ZX_OK; ZX_ERR_NOT_SUPPORTED: legacy device, or a required feature is missing;
+ *            ZX_ERR_IO: the device refuses our subset. The device is FAILED then. */
 zx_status_t MUST_CHECK virtio_device_negotiate(struct virtio_device *device,
                                                const struct virtio_wishes *wishes);
 
 /* The size to use for a queue.
  *   limit    at most that many entries; a power of two
  *   size     out: the largest power of two that device and limit allow
- *   returns  ZX_OK; ZX_ERR_NOT_FOUND: no such queue; ZX_ERR_IO_DATA_INTEGRITY: a size that no queue has */
+ *   returns  ZX_OK; ZX_ERR_NOT_FOUND: no such queue; ZX_ERR_IO_DATA_INTEGRITY: a size that no queue
+ *            has */
 zx_status_t MUST_CHECK virtio_device_queue_size(struct virtio_device *device, uint16_t queue,
                                                 uint32_t limit, uint32_t *size);
 
@@ -102,14 +104,15 @@ zx_status_t MUST_CHECK virtio_device_start(struct virtio_device *device);
 /* Gives up: sets FAILED, so that the device stops; what it owns it keeps until a reset. */
 void virtio_device_fail(struct virtio_device *device);
 
-/* Whether a live device has asked for a reset (DEVICE_NEEDS_RESET), or has gone (status all ones). */
+/* Whether a live device has asked for a reset (DEVICE_NEEDS_RESET), or has gone (status all ones).
+ * */
 bool virtio_device_needs_reset(struct virtio_device *device);
 
 /* Reads bytes of the device configuration, all of one generation.
- *   fields   private; `bytes` of it are written, in accesses of `width` (1, 2 or 4), which divides offset
- *            and bytes
- *   returns  ZX_OK; ZX_ERR_OUT_OF_RANGE: the device's configuration is shorter; ZX_ERR_TIMED_OUT: it
- *            changed VIRTIO_CONFIG_TRIES_MAX times under our eyes */
+ *   fields   private; `bytes` of it are written, in accesses of `width` (1, 2 or 4), which divides
+ *            offset and bytes
+ *   returns  ZX_OK; ZX_ERR_OUT_OF_RANGE: the device's configuration is shorter; ZX_ERR_TIMED_OUT:
+ *            it changed VIRTIO_CONFIG_TRIES_MAX times under our eyes */
 zx_status_t MUST_CHECK virtio_device_config_read(struct virtio_device *device, uint32_t offset,
                                                  void *fields, uint32_t bytes, uint8_t width);
 

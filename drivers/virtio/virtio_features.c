@@ -38,7 +38,8 @@ const struct virtio_feature_rule virtio_net_feature_rules[VIRTIO_NET_FEATURE_RUL
         NEEDS(VIRTIO_NET_F_RSS, ONE(CTRL_VQ)),
         NEEDS(VIRTIO_NET_F_HASH_TUNNEL, ONE(CTRL_VQ)),
         NEEDS(VIRTIO_NET_F_HASH_TUNNEL, ONE(HASH_REPORT) | ONE(RSS)),
-        NEEDS(VIRTIO_NET_F_RSC_EXT, ONE(GUEST_TSO4) | ONE(GUEST_TSO6) | ONE(HOST_TSO4) | ONE(HOST_TSO6)),
+        NEEDS(VIRTIO_NET_F_RSC_EXT,
+              ONE(GUEST_TSO4) | ONE(GUEST_TSO6) | ONE(HOST_TSO4) | ONE(HOST_TSO6)),
 };
 
 static const char *const ring_names[FEATURE_BITS] = {
@@ -108,7 +109,8 @@ uint64_t virtio_features_clear_unmet(uint64_t features, const struct virtio_feat
         return features;
 }
 
-void virtio_features_describe(uint64_t features, uint16_t device_type, char *text, size_t text_bytes)
+void virtio_features_describe(uint64_t features, uint16_t device_type, char *text,
+                              size_t text_bytes)
 {
         size_t used = 0;
         text[0] = '\0';

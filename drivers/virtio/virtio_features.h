@@ -63,7 +63,8 @@ enum virtio_net_feature_bit {
         VIRTIO_NET_F_SPEED_DUPLEX = 63,
 };
 
-/* `bit` may stay only if one of `any_of` stays. A bit that needs several things has several rules. */
+/* `bit` may stay only if one of `any_of` stays. A bit that needs several things has several rules.
+ * */
 struct virtio_feature_rule {
         uint64_t any_of;
         uint32_t bit;
@@ -74,7 +75,8 @@ struct virtio_feature_rule {
 #define VIRTIO_NET_FEATURE_RULES 24
 extern const struct virtio_feature_rule virtio_net_feature_rules[VIRTIO_NET_FEATURE_RULES];
 
-/* Clears every bit whose needs are not met, and then those that needed it, until nothing changes. */
+/* Clears every bit whose needs are not met, and then those that needed it, until nothing changes.
+ * */
 uint64_t virtio_features_clear_unmet(uint64_t features, const struct virtio_feature_rule *rules,
                                      size_t rule_count);
 
@@ -82,6 +84,7 @@ uint64_t virtio_features_clear_unmet(uint64_t features, const struct virtio_feat
 /* Writes the names of a device's bits, separated by spaces; bits without a name as numbers.
  *   device_type  1: net; for other types the device's own bits come out as numbers
  *   text         text_bytes long, always terminated; what does not fit is left out */
-void virtio_features_describe(uint64_t features, uint16_t device_type, char *text, size_t text_bytes);
+void virtio_features_describe(uint64_t features, uint16_t device_type, char *text,
+                              size_t text_bytes);
 
 #endif

@@ -10,10 +10,10 @@
 #include "kernel/log.h"
 #include "kernel/memory.h"
 
-/* Interrupts between two polls after which the device is taken to have gone mad. A card of 100 Gbit/s makes
- * about 150 million frames a second; one poll in a second and an interrupt for each would still be legal
- * only with polling broken. */
-#define STORM_INTERRUPTS 1000000
+/* Interrupts between two polls after which the device is taken to have gone mad, masked, and polled
+ * from then on. An honest one interrupts once or twice between two polls: it is asked for each
+ * interrupt. */
+#define STORM_INTERRUPTS 100000
 
 #define MAC_MULTICAST_BIT 0 /* of the first byte */
 #define MAC_LOCAL_BIT 1
@@ -38,14 +38,15 @@ static uint32_t mtu_max(void)
         return PAGE_BYTES - sizeof(struct virtio_net_header) - NETDEV_HEADER_BYTES - VLAN_TAG_BYTES;
 }
 
-/* An MTU that a page does not hold, or that no network has, is left alone, and the default stays. */
+/* An MTU that a page does not hold, or that no network has, is left alone, and the default stays.
+ * */
 static uint64_t refused_features(struct virtio_device *device)
 {
         uint16_t mtu;
         if (!(device->offered & BIT_MASK(VIRTIO_NET_F_MTU)))
                 return 0;
-        zx_status_t status = virtio_device_config_read(device, VIRTIO_NET_CONFIG_MTU, &mtu, sizeof(mtu),
-                                                       sizeof(mtu));
+        zx_status_t status = virtio_device_config_read(device, VIRTIO_NET_CONFIG_MTU, &mtu,
+                                                       sizeof(mtu), sizeof(mtu));
         return status == ZX_OK && mtu >= NETDEV_MTU_MIN && mtu <= mtu_max() ?
                        0 : BIT_MASK(VIRTIO_NET_F_MTU);
 }
@@ -59,7 +60,8 @@ static const struct virtio_wishes wishes = {
         .rule_count = VIRTIO_NET_FEATURE_RULES,
 };
 
-/* Without an address of the device's: a locally administered one, from where the card's memory lies. */
+/* Without an address of the device's: a locally administered one, from where the card's memory
+ * lies. */
 static void invent_mac(struct virtio_net *net)
 {
         uint64_t seed = (uintptr_t)net >> 4;
@@ -75,18 +77,21 @@ static zx_status_t read_configuration(struct virtio_net *net)
         zx_status_t status = ZX_OK;
         uint16_t link = BIT_MASK(VIRTIO_NET_LINK_UP_BIT), mtu = NETDEV_MTU_DEFAULT;
         if (virtio_device_has(device, VIRTIO_NET_F_MAC))
-                status = virtio_device_config_read(device, VIRTIO_NET_CONFIG_MAC, netdev->mac, NETDEV_MAC_BYTES, 1);
+                status = virtio_device_config_read(device, VIRTIO_NET_CONFIG_MAC, netdev->mac,
+                                                   NETDEV_MAC_BYTES, 1);
         else
                 invent_mac(net);
         if (status == ZX_OK && virtio_device_has(device, VIRTIO_NET_F_STATUS))
-                status = virtio_device_config_read(device, VIRTIO_NET_CONFIG_STATUS, &link, sizeof(link),
-                                                   sizeof(link));
+                status = virtio_device_config_read(device, VIRTIO_NET_CONFIG_STATUS, &link,
+                                                   sizeof(link), sizeof(link));
         if (status == ZX_OK && virtio_device_has(device, VIRTIO_NET_F_MTU))
-                status = virtio_device_config_read(device, VIRTIO_NET_CONFIG_MTU, &mtu, sizeof(mtu), sizeof(mtu));
+                status = virtio_device_config_read(device, VIRTIO_NET_CONFIG_MTU, &mtu, sizeof(mtu),
+                                                   sizeof(mtu));
         if (status != ZX_OK)
                 return status;
         /* Read a second time since it was judged: it is judged again. */
-        if (mtu < NETDEV_MTU_MIN || mtu > mtu_max() || (netdev->mac[0] & BIT_MASK(MAC_MULTICAST_BIT)))
+        if (mtu < NETDEV_MTU_MIN || mtu > mtu_max() ||
+            (netdev->mac[0] & BIT_MASK(MAC_MULTICAST_BIT)))
                 return ZX_ERR_IO_DATA_INTEGRITY;
         netdev->mtu = mtu;
         netdev->link_up = (link & BIT_MASK(VIRTIO_NET_LINK_UP_BIT)) != 0;
@@ -137,20 +142,25 @@ void virtio_net_stop(struct virtio_net *net)
         zx_status_t status = virtio_device_reset(&net->device);
         transport->ops->interrupts_close(transport);
         if (status != ZX_OK)
-                log_line("virtio-net: %s: the device does not answer to a reset; its memory stays with it",
+                log_line("virtio-net: %s: the device does not answer to a reset; "
+                         "its memory stays with it",
                          net->netdev.name);
         free_memory(net, status == ZX_OK);
 }
 
-void virtio_net_fault(struct virtio_net *net, const char *what)
+void virtio_net_fault(struct virtio_net *net, const struct virtio_queue *queue)
 {
-        const struct virtqueue_fault *receive = &net->receive.ring.fault;
-        const struct virtqueue_fault *fault =
-                receive->reason != VIRTQUEUE_FAULT_NONE ? receive : &net->transmit.ring.fault;
         net->netdev.counters.faults++;
-        log_line("virtio-net: %s: broken by its %s: %s (%u, limit %u, at index %u); stopped",
-                 net->netdev.name, what, virtqueue_fault_name(fault->reason), (unsigned)fault->value,
-                 (unsigned)fault->limit, fault->used_index);
+        if (queue == NULL)
+                log_line("virtio-net: %s: the device asks for a reset, or is gone; stopped",
+                         net->netdev.name);
+        else
+                log_line("virtio-net: %s: the device broke queue %u: %s (%u, limit %u, at index "
+                         "%u); stopped",
+                         net->netdev.name, queue->index,
+                         virtqueue_fault_name(queue->ring.fault.reason),
+                         (unsigned)queue->ring.fault.value, (unsigned)queue->ring.fault.limit,
+                         queue->ring.fault.used_index);
         virtio_net_stop(net);
 }
 
@@ -167,7 +177,8 @@ static zx_status_t make_header_page(struct virtio_net *net)
         return ZX_OK;
 }
 
-/* Steps 7 and 8 of 3.1.1: interrupts, queues, receive buffers, DRIVER_OK, and only then the first kick. */
+/* Steps 7 and 8 of 3.1.1: interrupts, queues, receive buffers, DRIVER_OK, and only then the first
+ * kick. */
 static zx_status_t go_live(struct virtio_net *net)
 {
         struct virtio_device *device = &net->device;

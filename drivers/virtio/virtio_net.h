@@ -4,14 +4,16 @@
  *
  * To get this device:  -netdev user,id=n0 -device virtio-net-pci,netdev=n0
  *
- *   receive   one page a buffer: | header, 12 bytes | frame ... |, given again when the client has seen it
+ *   receive   one page a buffer: | header, 12 bytes | frame ... |, given again when the client has
+ *             seen it
  *   transmit  two elements a frame: a header of zeros, the same for all, and the client's memory
  *
  * Features    VERSION_1; if offered MAC, STATUS, MTU (when a page holds such a frame), EVENT_IDX,
- *             ACCESS_PLATFORM, ORDER_PLATFORM. No offloads, so headers say nothing; no MRG_RXBUF, so a
- *             frame is one buffer and num_buffers means nothing
- * Peer        what the device can break ends the card (a broken ring, DEVICE_NEEDS_RESET): it is reset,
- *             its memory comes back, and netdev says that it does not run. A bad header costs the frame
+ *             ACCESS_PLATFORM, ORDER_PLATFORM. No offloads, so headers say nothing; no MRG_RXBUF,
+ *             so a frame is one buffer and num_buffers means nothing
+ * Peer        what the device can break ends the card (a broken ring, DEVICE_NEEDS_RESET): it is
+ *             reset, its memory comes back, and netdev says that it does not run. A bad header
+ *             costs the frame
  * Context     netdev.h
  * Facts       Virtio 1.3, 5.1 */
 #ifndef DRIVERS_VIRTIO_VIRTIO_NET_H
@@ -30,7 +32,7 @@
 #define VIRTIO_NET_RECEIVE_QUEUE 0
 #define VIRTIO_NET_TRANSMIT_QUEUE 1
 #define VIRTIO_NET_QUEUES 2
-#define VIRTIO_NET_QUEUE_SIZE_MAX 64 /* entries: so many pages wait for frames, so many frames for sending */
+#define VIRTIO_NET_QUEUE_SIZE_MAX 64 /* entries; a page waits for a frame in each for receiving */
 #define VIRTIO_NET_BATCH_MAX 32      /* completions taken from a queue at a time */
 
 /* Device configuration, 5.1.4: offsets. */
@@ -69,11 +71,12 @@ struct virtio_net {
 
 /* Brings the card up on a transport that has been opened, fills the receive ring.
  *   net      static storage: it stays registered with netdev
- *   returns  ZX_OK; what bringing it up returned: then nothing is held and the device is reset or FAILED */
+ *   returns  ZX_OK; what bringing it up returned: then nothing is held and the device is reset or
+ *            FAILED */
 zx_status_t MUST_CHECK virtio_net_start(struct virtio_net *net, struct virtio_transport *transport);
 
-/* Resets the device, waits for it, and only then frees everything; frames that were not sent come back to
- * the client. A device that does not answer keeps its pages (counters.leaked_pages). */
+/* Resets the device, waits for it, and only then frees everything; frames that were not sent come
+ * back to the client. A device that does not answer keeps its pages (counters.leaked_pages). */
 void virtio_net_stop(struct virtio_net *net);
 
 /* Stops a card that was started once, broken or not, and brings it up again with the same client.
@@ -81,7 +84,9 @@ void virtio_net_stop(struct virtio_net *net);
 zx_status_t MUST_CHECK virtio_net_restart(struct virtio_net *net);
 
 /* For the data path's own file. */
-void virtio_net_fault(struct virtio_net *net, const char *what);
+/* The device broke a rule of `queue`, or (NULL) asks for a reset: counts it, says so, stops the
+ * card. */
+void virtio_net_fault(struct virtio_net *net, const struct virtio_queue *queue);
 uint32_t virtio_net_poll(struct netdev *netdev, uint32_t budget);
 zx_status_t virtio_net_transmit(struct netdev *netdev, const struct netdev_frame *frames,
                                 uint32_t count, uint32_t *accepted);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The way of the frames through a virtio network card. Nothing here allocates but virtio_net_fill(), and
- * nothing prints but a fault. Facts: Virtio 1.3, 5.1.6. */
+/* The way of the frames through a virtio network card. Nothing here allocates but
+ * virtio_net_fill(), and nothing prints but a fault. Facts: Virtio 1.3, 5.1.6. */
 #include "drivers/virtio/virtio_net.h"
 
 #include "base/assert.h"
@@ -10,8 +10,8 @@
 #include "kernel/memory.h"
 
 #define GSO_NONE 0
-/* A watchdog for cards whose configuration interrupt does not come: every so many idle polls the status is
- * read. */
+/* A watchdog for cards whose configuration interrupt does not come: every so many idle polls the
+ * status is read. */
 #define IDLE_POLLS_BEFORE_STATUS 256
 
 /* ---- receiving ---- */
@@ -30,7 +30,8 @@ uint32_t virtio_net_fill(struct virtio_net *net, uint32_t count)
                 struct vm_page *page;
                 if (pmm_alloc_page(&kernel_pmm, PMM_ALLOC_ANY, &page) != ZX_OK)
                         break;
-                /* So that a device that writes less than it says shows us zeros and not old pages. */
+                /* So that a device that writes less than it says shows us zeros and not old pages.
+                 * */
                 memset(memory_pa_to_va(page->pa), 0, PAGE_BYTES);
                 if (give_page(net, page) != ZX_OK) {
                         pmm_free_page(&kernel_pmm, page);
@@ -47,13 +48,14 @@ static void take_frame(struct virtio_net *net, const struct vm_page *page, uint3
         struct virtio_net_header header;
         const char *va = memory_pa_to_va(page->pa);
         uint32_t bytes = written_bytes - (uint32_t)sizeof(header); /* checked below */
-        if (written_bytes < sizeof(header) + NETDEV_HEADER_BYTES || bytes > net->receive_limit_bytes) {
+        if (written_bytes < sizeof(header) + NETDEV_HEADER_BYTES ||
+            bytes > net->receive_limit_bytes) {
                 netdev->counters.receive_dropped++;
                 return;
         }
         shared_copy_in(&header, va, sizeof(header));
-        /* Nothing was negotiated that would let the device merge frames. `flags` is not looked at: some
-         * devices set NEEDS_CSUM unasked, and the frame's checksum then fails higher up. */
+        /* Nothing was negotiated that would let the device merge frames. `flags` is not looked at:
+         * some devices set NEEDS_CSUM unasked, and the frame's checksum then fails higher up. */
         if (header.gso_type != GSO_NONE || netdev->client.receive == NULL) {
                 netdev->counters.receive_dropped++;
                 return;
@@ -75,7 +77,8 @@ static uint32_t receive_frames(struct virtio_net *net, uint32_t budget)
                 for (uint32_t i = 0; i < count; i++) {
                         struct vm_page *page = done[i].cookie;
                         take_frame(net, page, done[i].written_bytes);
-                        /* The chain that came back has just made the room; only a broken ring refuses. */
+                        /* The chain that came back has just made the room; only a broken ring
+                         * refuses. */
                         if (give_page(net, page) != ZX_OK)
                                 pmm_free_page(&kernel_pmm, page);
                 }
@@ -83,7 +86,7 @@ static uint32_t receive_frames(struct virtio_net *net, uint32_t budget)
                 taken += count;
         }
         if (status == ZX_ERR_IO_DATA_INTEGRITY)
-                virtio_net_fault(net, "receive queue");
+                virtio_net_fault(net, &net->receive);
         return taken;
 }
 
@@ -96,8 +99,9 @@ static zx_status_t send_one(struct virtio_net *net, const struct netdev_frame *f
                  .bytes = sizeof(struct virtio_net_header)},
                 {.dev = frame->dev, .bytes = frame->bytes},
         };
-        struct virtqueue_chain chain = {
-                .elements = elements, .readable_count = ARRAY_COUNT(elements), .cookie = frame->cookie};
+        struct virtqueue_chain chain = {.elements = elements,
+                                        .readable_count = ARRAY_COUNT(elements),
+                                        .cookie = frame->cookie};
         return virtqueue_driver_add(&net->transmit.ring, &chain);
 }
 
@@ -114,12 +118,13 @@ static uint32_t reap_frames(struct virtio_net *net, uint32_t budget)
                 for (uint32_t i = 0; i < count; i++) {
                         netdev->counters.transmit_frames++;
                         if (netdev->client.transmit_done != NULL)
-                                netdev->client.transmit_done(netdev->client.context, done[i].cookie, true);
+                                netdev->client.transmit_done(netdev->client.context, done[i].cookie,
+                                                             true);
                 }
                 taken += count;
         }
         if (status == ZX_ERR_IO_DATA_INTEGRITY)
-                virtio_net_fault(net, "transmit queue");
+                virtio_net_fault(net, &net->transmit);
         return taken;
 }
 
@@ -146,7 +151,7 @@ static void look_at_status(struct virtio_net *net)
 {
         uint16_t link;
         if (virtio_device_needs_reset(&net->device)) {
-                virtio_net_fault(net, "device (it asks for a reset)");
+                virtio_net_fault(net, NULL);
                 return;
         }
         if (virtio_device_has(&net->device, VIRTIO_NET_F_STATUS) &&

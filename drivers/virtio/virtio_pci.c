@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* From PCI capabilities to mapped registers: the birth of a virtio_pci. Its life is in virtio_pci_ops.c.
- * Facts: Virtio 1.3, 4.1.2, 4.1.4. */
+/* From PCI capabilities to mapped registers: the birth of a virtio_pci. Its life is in
+ * virtio_pci_ops.c. Facts: Virtio 1.3, 4.1.2, 4.1.4. */
 #include "drivers/virtio/virtio_pci.h"
 
 #include "base/bytes.h"
 #include "drivers/virtio/virtio_pci_registers.h"
-#include "kernel/log.h"
 
 #define VENDOR_VIRTIO 0x1af4
 #define DEVICE_MODERN_FIRST 0x1041
@@ -80,8 +79,8 @@ static bool find_region(const struct pci_device *pci, uint8_t type, struct regio
         return false;
 }
 
-static zx_status_t map_region(const struct pci_device *pci, const struct region *region, uint32_t bytes,
-                              uint8_t **va_out)
+static zx_status_t map_region(const struct pci_device *pci, const struct region *region,
+                              uint32_t bytes, uint8_t **va_out)
 {
         void *va;
         zx_status_t status = pci_map(pci, region->bar, region->start, bytes, &va);
@@ -93,7 +92,8 @@ static zx_status_t map_region(const struct pci_device *pci, const struct region 
 /* Notify registers are mapped a queue at a time, when the queue's place in the window is known. */
 static zx_status_t take_notify_window(struct virtio_pci *virtio, const struct region *region)
 {
-        if (region->length < CAPABILITY_NOTIFY_BYTES_MIN || !is_aligned(region->start, NOTIFY_BYTES))
+        if (region->length < CAPABILITY_NOTIFY_BYTES_MIN ||
+            !is_aligned(region->start, NOTIFY_BYTES))
                 return ZX_ERR_IO_DATA_INTEGRITY;
         virtio->notify_window = (struct virtio_pci_window){
                 .bar = region->bar, .offset = region->start, .bytes = region->bytes};
@@ -107,7 +107,8 @@ static zx_status_t map_registers(struct virtio_pci *virtio)
         const struct pci_device *pci = virtio->pci;
         struct region common, notify, config;
         if (!find_region(pci, TYPE_COMMON, &common))
-                return ZX_ERR_NOT_SUPPORTED;
+                return pci->device_id == DEVICE_TRANSITIONAL_NET ? ZX_ERR_NOT_SUPPORTED :
+                                                                   ZX_ERR_IO_DATA_INTEGRITY;
         if (!find_region(pci, TYPE_NOTIFY, &notify) || common.bytes < COMMON_BYTES ||
             !is_aligned(common.start, sizeof(uint32_t)))
                 return ZX_ERR_IO_DATA_INTEGRITY;
@@ -132,13 +133,6 @@ zx_status_t virtio_pci_open(struct virtio_pci *virtio, const struct pci_device *
                 .pci = pci,
         };
         zx_status_t status = map_registers(virtio);
-        if (status == ZX_ERR_NOT_SUPPORTED)
-                log_line("virtio: %02x:%02x.%x (%04x) is a legacy device: it has no registers of "
-                         "Virtio 1.0 or later (QEMU: disable-modern=off)",
-                         pci->bus, pci->device, pci->function, pci->device_id);
-        else if (status != ZX_OK)
-                log_line("virtio: %02x:%02x.%x (%04x) has registers that cannot be used: %s", pci->bus,
-                         pci->device, pci->function, pci->device_id, zx_status_name(status));
         if (status == ZX_OK)
                 pci_enable(pci, PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER);
         return status;

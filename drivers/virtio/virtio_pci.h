@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* virtio_pci — the transport of a modern virtio device on PCI: registers found through vendor capabilities,
- * interrupts by MSI-X (a vector for each queue, else one for all, else none).
+/* virtio_pci — the transport of a modern virtio device on PCI: registers found through vendor
+ * capabilities, interrupts by MSI-X (a vector for each queue, else one for all, else none).
  *
  * Owner       struct virtio_pci is the caller's and must not move while interrupts are open
- * Peer        capabilities are checked against the sized BARs before anything is mapped; registers that
- *             must hold what was written are read back
+ * Peer        capabilities are checked against the sized BARs before anything is mapped; registers
+ *             that must hold what was written are read back
  * Context     as virtio_device.h; interrupts_mask() also in interrupts
- * Facts       Virtio 1.3, 4.1.2 (ids), 4.1.4 (capabilities), 4.1.4.3 (common configuration), 4.1.5.1.2
- *             (MSI-X vectors) */
+ * Facts       Virtio 1.3, 4.1.2 (ids), 4.1.4 (capabilities), 4.1.4.3 (common configuration),
+ *             4.1.5.1.2 (MSI-X vectors) */
 #ifndef DRIVERS_VIRTIO_VIRTIO_PCI_H
 #define DRIVERS_VIRTIO_VIRTIO_PCI_H
 
@@ -44,7 +44,8 @@ struct virtio_pci {
         uint8_t *notify[VIRTIO_QUEUES_MAX]; /* of live queues */
         struct pci_msix msix;
         uint32_t vector_count; /* 0: no MSI-X */
-        struct virtio_pci_vector vectors[VIRTIO_QUEUES_MAX + 1]; /* configuration first, then queues */
+        /* Configuration first, then queues. */
+        struct virtio_pci_vector vectors[VIRTIO_QUEUES_MAX + 1];
         virtio_interrupt_fn handler;
         void *handler_context;
 };
@@ -52,9 +53,11 @@ struct virtio_pci {
 /* The virtio device type of a PCI function (1: net), 0 when it is no virtio device. */
 uint16_t virtio_pci_device_type(const struct pci_device *pci);
 
-/* Finds and maps the registers; turns memory decoding and bus mastering on. Touches no virtio register.
- *   returns  ZX_OK; ZX_ERR_NOT_SUPPORTED: a legacy-only device; ZX_ERR_IO_DATA_INTEGRITY: capabilities that
- *            contradict each other; or what mapping them returned. The reason is logged. */
+/* Finds and maps the registers; turns memory decoding and bus mastering on. Touches no virtio
+ * register.
+ *   returns  ZX_OK; ZX_ERR_NOT_SUPPORTED: a legacy-only device; ZX_ERR_IO_DATA_INTEGRITY: a modern
+ *            one whose capabilities lead nowhere or contradict each other; or what mapping
+ *            registers returned */
 zx_status_t MUST_CHECK virtio_pci_open(struct virtio_pci *virtio, const struct pci_device *pci);
 
 #endif

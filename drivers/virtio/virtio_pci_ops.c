@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The transport's operations on PCI. Facts: Virtio 1.3, 4.1.4.3 (registers), 4.1.4.4 (notification),
- * 4.1.5.1.2 (vectors), 4.1.5.1.3 (queues). */
+/* The transport's operations on PCI. Facts: Virtio 1.3, 4.1.4.3 (registers), 4.1.4.4
+ * (notification), 4.1.5.1.2 (vectors), 4.1.5.1.3 (queues). */
 #include "drivers/virtio/virtio_pci.h"
 
 #include "arch/io.h"
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "drivers/virtio/virtio_pci_registers.h"
-#include "kernel/log.h"
 #include "kernel/time.h"
 
 #define POLL_PAUSE_NS (10 * NS_PER_US)
@@ -90,8 +89,8 @@ static bool write_vector(struct virtio_transport *transport, uint32_t field, uin
         return mmio_read16(common(transport) + field) == vector;
 }
 
-/* Gives the selected queue the vector of its own, else the one of the configuration (which then stands for
- * the queue as well), else none. */
+/* Gives the selected queue the vector of its own, else the one of the configuration (which then
+ * stands for the queue as well), else none. */
 static void program_queue_vector(struct virtio_pci *virtio, uint16_t queue)
 {
         struct virtio_transport *transport = &virtio->transport;
@@ -121,7 +120,8 @@ static zx_status_t map_notify(struct virtio_pci *virtio, uint16_t queue)
         if (virtio->notify[queue] != NULL)
                 return ZX_OK; /* from the time before a reset; mappings stay */
         void *va;
-        zx_status_t status = pci_map(virtio->pci, window->bar, window->offset + offset, NOTIFY_BYTES, &va);
+        zx_status_t status =
+                pci_map(virtio->pci, window->bar, window->offset + offset, NOTIFY_BYTES, &va);
         if (status == ZX_OK)
                 virtio->notify[queue] = va;
         return status;

@@ -2,8 +2,8 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* The memory of a queue, from the kernel's pmm.
  *
- *   | descriptors | avail | pad to 4 | used | pad |        contiguous, page aligned: the device's view
- *   | slots | pad |                                        contiguous: ours alone
+ *   | descriptors | avail | pad to 4 | used | pad |     page aligned, contiguous: shared
+ *   | slots | pad |                                     page aligned, contiguous: ours alone
  */
 #include "drivers/virtio/virtio_queue.h"
 
@@ -11,7 +11,8 @@
 #include "kernel/memory.h"
 
 /* `bytes` of contiguous memory on whole pages; the pages are noted in queue->pages. */
-static zx_status_t alloc_area(struct virtio_queue *queue, uint64_t bytes, struct virtqueue_area *area)
+static zx_status_t alloc_area(struct virtio_queue *queue, uint64_t bytes,
+                              struct virtqueue_area *area)
 {
         struct list_node pages;
         list_init(&pages);
@@ -31,7 +32,8 @@ static struct virtqueue_area area_at(const struct virtqueue_area *base, uint64_t
 static zx_status_t make_ring(struct virtio_queue *queue, uint32_t size, bool event_index)
 {
         uint64_t avail_offset = virtqueue_descriptors_bytes(size);
-        uint64_t used_offset = round_up(avail_offset + virtqueue_avail_bytes(size), VIRTQUEUE_USED_ALIGN);
+        uint64_t used_offset =
+                round_up(avail_offset + virtqueue_avail_bytes(size), VIRTQUEUE_USED_ALIGN);
         struct virtqueue_area ring, slots;
         zx_status_t status = alloc_area(queue, used_offset + virtqueue_used_bytes(size), &ring);
         if (status == ZX_OK)
@@ -49,8 +51,8 @@ static zx_status_t make_ring(struct virtio_queue *queue, uint32_t size, bool eve
         return virtqueue_driver_init(&queue->ring, &config);
 }
 
-zx_status_t virtio_queue_open(struct virtio_queue *queue, struct virtio_device *device, uint16_t index,
-                              uint32_t size_limit)
+zx_status_t virtio_queue_open(struct virtio_queue *queue, struct virtio_device *device,
+                              uint16_t index, uint32_t size_limit)
 {
         uint32_t size;
         *queue = (struct virtio_queue){.device = device, .index = index};

@@ -2,10 +2,11 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* virtio_queue — one queue of a virtio device with the memory behind it, from the kernel's pages.
  *
- * Ring and slots lie on pages of their own: what the device can write shares no page with anything else.
+ * Ring and slots lie on pages of their own: what the device can write shares no page with anything
+ * else.
  *
- * Owner       the pages are the queue's from open() to close(), and close() is for a device that has been
- *             reset; without that they are leaked on purpose by abandon()
+ * Owner       the pages are the queue's from open() to close(), and close() is for a device that
+ *             has been reset; without that they are leaked on purpose by abandon()
  * Context     as virtio_device.h
  * Facts       Virtio 1.3, 2.7, 4.1.5.1.3 */
 #ifndef DRIVERS_VIRTIO_VIRTIO_QUEUE_H
@@ -28,9 +29,10 @@ struct virtio_queue {
 };
 
 /* Makes queue `index` live, with at most size_limit (a power of two) entries.
- *   returns  ZX_OK; ZX_ERR_NO_MEMORY; or what virtio_device_queue_size and _queue_enable return. After an
- *            error nothing is held. (If enabling failed half-way the device was only told addresses; it
- *            may not use them before DRIVER_OK, which the caller must not set then.) */
+ *   returns  ZX_OK; ZX_ERR_NO_MEMORY; or what virtio_device_queue_size and _queue_enable return.
+ *            After an error nothing is held. (If enabling failed half-way the device was only told
+ *            addresses; it may not use them before DRIVER_OK, which the caller must not set then.)
+ *            */
 zx_status_t MUST_CHECK virtio_queue_open(struct virtio_queue *queue, struct virtio_device *device,
                                          uint16_t index, uint32_t size_limit);
 /* Gives the pages back. The device has been reset and every cookie was taken out. */

@@ -2,9 +2,9 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* virtio_transport — the registers of a virtio device, whatever bus they lie on.
  *
- * A driver and the state machine in virtio_device.c reach the device through these operations only. In the
- * image they are virtio_pci.c's; on the host a scripted device can stand behind them, step for step.
- * Time comes through them too, so that a test's clock can run as it likes.
+ * A driver and the state machine in virtio_device.c reach the device through these operations only.
+ * In the image they are virtio_pci.c's; on the host a scripted device can stand behind them, step
+ * for step. Time comes through them too, so that a test's clock can run as it likes.
  *
  * Facts       Virtio 1.3, 2.1, 2.2, 2.5, 4.1.4.3, 4.2.2 */
 #ifndef DRIVERS_VIRTIO_VIRTIO_TRANSPORT_H
@@ -18,8 +18,9 @@
 
 struct virtio_transport;
 
-/* Where an interrupt came from: bit n for queue n below 31, and the top bit for a change of configuration.
- * Where vectors are shared several bits are set, and some of them may mean nothing. */
+/* Where an interrupt came from: bit n for queue n below 31, and the top bit for a change of
+ * configuration. Where vectors are shared several bits are set, and some of them may mean nothing.
+ * */
 #define VIRTIO_SOURCE_QUEUE(queue) (1u << (queue))
 #define VIRTIO_SOURCE_CONFIG (1u << 31)
 #define VIRTIO_QUEUES_MAX 31
@@ -48,9 +49,10 @@ struct virtio_transport_ops {
         uint16_t (*queue_count)(struct virtio_transport *transport);
         /* The largest size of a queue, 0 when it does not exist. */
         uint32_t (*queue_size_max)(struct virtio_transport *transport, uint16_t queue);
-        /* Programs size, addresses and interrupt vector of a queue that is not live, then makes it live.
-         * ZX_ERR_BAD_STATE: it is live; ZX_ERR_IO_DATA_INTEGRITY: its notification address leaves the
-         * window; ZX_ERR_IO: what was written does not read back; or what mapping registers returns. */
+        /* Programs size, addresses and interrupt vector of a queue that is not live, then makes it
+         * live. ZX_ERR_BAD_STATE: it is live; ZX_ERR_IO_DATA_INTEGRITY: its notification address
+         * leaves the window; ZX_ERR_IO: what was written does not read back; or what mapping
+         * registers returns. */
         zx_status_t (*queue_enable)(struct virtio_transport *transport, uint16_t queue,
                                     const struct virtio_queue_setup *setup);
         /* Tells the device that a live queue has something new. */
@@ -58,7 +60,8 @@ struct virtio_transport_ops {
         uint8_t (*config_generation)(struct virtio_transport *transport);
         /* `bytes` is 1, 2 or 4, `offset` a multiple of it, together within config_bytes. */
         uint32_t (*config_read)(struct virtio_transport *transport, uint32_t offset, uint8_t bytes);
-        /* Finds the best mode that device and machine allow for that many queues; vectors stay masked. */
+        /* Finds the best mode that device and machine allow for that many queues; vectors stay
+         * masked. */
         enum virtio_interrupt_mode (*interrupts_open)(struct virtio_transport *transport,
                                                       uint16_t queue_count,
                                                       virtio_interrupt_fn handler, void *context);

@@ -15,8 +15,12 @@
  *                                                   peer's acquire load
  *   shared_fence_full()    sequentially consistent  between my store and my load of the peer's word
  *                                                   (store-buffering); both sides need one
+ *   shared_store_seq_cst_u32(), shared_load_seq_cst_u32()
+ *                          sequentially consistent  the same without a fence: a store, then loads, all of
+ *                                                   this order. The peer may use a fence or the same
  *
- * On x86-64 loads and stores of all these orders are plain moves; only the full fence costs. */
+ * On x86-64 loads and stores of all these orders are plain moves, except that the full fence is a locked
+ * instruction and the seq_cst store an exchange, which is the cheaper of the two. */
 #ifndef BASE_SHARED_H
 #define BASE_SHARED_H
 
@@ -50,6 +54,16 @@ SHARED_ACCESSORS_(32)
 SHARED_ACCESSORS_(64)
 #undef SHARED_ACCESSORS_
 
+static inline uint32_t shared_load_seq_cst_u32(const void *address)
+{
+        return __atomic_load_n((const uint32_t *)address, __ATOMIC_SEQ_CST);
+}
+
+static inline void shared_store_seq_cst_u32(void *address, uint32_t value)
+{
+        __atomic_store_n((uint32_t *)address, value, __ATOMIC_SEQ_CST);
+}
+
 static inline void shared_fence_full(void)
 {
         atomic_thread_fence(memory_order_seq_cst);
@@ -65,6 +79,14 @@ static inline void shared_fence_release(void)
         atomic_thread_fence(memory_order_release);
 }
 
+/* Hides from the compiler what it knows of a size that is no constant. From a bound it would conclude that a
+ * copy is short and expand it to a string instruction, whose start costs more than calling memcpy. */
+static inline size_t shared_hide_size_(size_t bytes)
+{
+        __asm__("" : "+r"(bytes));
+        return bytes;
+}
+
 /* Copies between private and shared memory, any alignment, any length. Every shared byte is accessed
  * exactly once (the compiler cannot re-read the source: its memory is declared changed on both sides of
  * the copy). The copy is not atomic as a whole: a peer that breaks the rules can tear it, so what was
@@ -72,6 +94,8 @@ static inline void shared_fence_release(void)
 static inline void shared_copy_in(void *restrict private_bytes, const void *restrict shared_bytes,
                                   size_t bytes)
 {
+        if (!__builtin_constant_p(bytes))
+                bytes = shared_hide_size_(bytes);
         __asm__ volatile("" ::: "memory");
         __builtin_memcpy(private_bytes, shared_bytes, bytes);
         __asm__ volatile("" ::: "memory");
@@ -80,6 +104,8 @@ static inline void shared_copy_in(void *restrict private_bytes, const void *rest
 static inline void shared_copy_out(void *restrict shared_bytes, const void *restrict private_bytes,
                                    size_t bytes)
 {
+        if (!__builtin_constant_p(bytes))
+                bytes = shared_hide_size_(bytes);
         __asm__ volatile("" ::: "memory");
         __builtin_memcpy(shared_bytes, private_bytes, bytes);
         __asm__ volatile("" ::: "memory");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* What the driver's ends of both ring layouts have in common: birth, the free list, faults, the end.
- * Relies on virtqueue_layout.h. Facts: Virtio 1.3, 2.7. */
+/* What the driver's ends of both ring layouts have in common: birth, the free list, faults, the
+ * end. Relies on virtqueue_layout.h. Facts: Virtio 1.3, 2.7. */
 #include "virtqueue/virtqueue_driver.h"
 
 #include "base/assert.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* virtqueue_driver — the driver's end of a virtqueue: gives chains of buffers to a device that is not
- * trusted, and takes them back.
+/* virtqueue_driver — the driver's end of a virtqueue: gives chains of buffers to a device that is
+ * not trusted, and takes them back.
  *
  *      add, add       publish           (device)          get
  *   free ----> added ----------> in flight ----> used ----------> free
@@ -9,8 +9,8 @@
  *
  * Ten lines of use (compiled as they stand by tests/boot/virtqueue_test.c):
  *
- *   struct virtqueue_element element = {.dev = buffer_dev, .bytes = 1536};
- *   struct virtqueue_chain chain = {.elements = &element, .writable_count = 1, .cookie = buffer};
+ *   struct virtqueue_element element = {.dev = page_dev, .bytes = 1536};
+ *   struct virtqueue_chain chain = {.elements = &element, .writable_count = 1, .cookie = page};
  *   struct virtqueue_completion done[16];
  *   uint32_t count;
  *   if (virtqueue_driver_add(&queue, &chain) == ZX_OK)      // as often as there is room
@@ -23,20 +23,21 @@
  * To sleep until the device has used something, in this order: get() until ZX_ERR_SHOULD_WAIT, then
  * virtqueue_driver_ask(&queue, 1); sleep only if that returned false.
  *
- * Owner       caller gives the memory (three areas, one slot an entry); it may take it back when the
- *             device has been reset. Buffers are the caller's; this part keeps only addresses.
- * Peer        may write: everything in the three areas (by the rules only the device area). Nothing in
- *             them is believed: what we wrote is remembered in the slots, what the device wrote is read
- *             once and checked. A broken rule is latched in `fault`; from then on every call says
- *             ZX_ERR_IO_DATA_INTEGRITY, and the way out is: reset the device, take_unused(), init().
+ * Owner       caller gives the memory (three areas, one slot an entry); it may take it back when
+ *             the device has been reset. Buffers are the caller's; this part keeps only addresses.
+ * Peer        may write: everything in the three areas (by the rules only the device area). Nothing
+ *             in them is believed: what we wrote is remembered in the slots, what the device wrote
+ *             is read once and checked. A broken rule is latched in `fault`; from then on every
+ *             call says ZX_ERR_IO_DATA_INTEGRITY, and the way out is: reset the device,
+ *             take_unused(), init().
  * Context     one caller at a time for one queue; never sleeps, never allocates, no locks
  * Invariants  [V1] published - taken chains are in flight; added - taken is at most size
- *             [V2] taken <= seen <= published <= added. They count chains since init and never wrap; the
- *                  ring's 16-bit indices are their low bits
- *             [V3] free_count slots are on the free list from free_head; every other slot belongs to
- *                  exactly one chain that was added and not yet taken back
- * Facts       Virtio 1.3, 2.7; split layout only so far, seen through this face so that the packed one
- *             can stand behind it without a change for drivers */
+ *             [V2] taken <= seen <= published <= added. They count chains since init and never
+ *                  wrap; the ring's 16-bit indices are their low bits
+ *             [V3] free_count slots are on the free list from free_head; every other slot belongs
+ *                  to exactly one chain that was added and not yet taken back
+ * Facts       Virtio 1.3, 2.7; split layout only so far, seen through this face so that the packed
+ *             one can stand behind it without a change for drivers */
 #ifndef VIRTQUEUE_VIRTQUEUE_DRIVER_H
 #define VIRTQUEUE_VIRTQUEUE_DRIVER_H
 
@@ -139,8 +140,8 @@ struct virtqueue_driver {
 
 /* Makes an empty queue and zeroes the three areas. The device must not know them yet.
  *   config   copied; its memory must stay until the device has been reset
- *   returns  ZX_OK; ZX_ERR_INVALID_ARGS: size, a NULL, an alignment (va or device address), or an area
- *            whose device addresses wrap. Nothing was written then. */
+ *   returns  ZX_OK; ZX_ERR_INVALID_ARGS: size, a NULL, an alignment (va or device address), or an
+ *            area whose device addresses wrap. Nothing was written then. */
 zx_status_t MUST_CHECK virtqueue_driver_init(struct virtqueue_driver *queue,
                                              const struct virtqueue_driver_config *config);
 
@@ -150,8 +151,9 @@ bool virtqueue_driver_valid(const struct virtqueue_driver *queue);
 /* The name of a broken rule as a static string, for logs. */
 const char *virtqueue_fault_name(enum virtqueue_fault_reason reason);
 
-/* Takes back a chain that the device never returned; call until false. Only when the device has been
- * reset (and said so): until then it may write to every buffer that it was given. Also after a fault.
+/* Takes back a chain that the device never returned; call until false. Only when the device has
+ * been reset (and said so): until then it may write to every buffer that it was given. Also after a
+ * fault.
  *   cookie   out: of one chain, added or in flight, in no particular order
  *   returns  false when there is none left; init() is then the only call that makes sense */
 bool MUST_CHECK virtqueue_driver_take_unused(struct virtqueue_driver *queue, void **cookie);
@@ -176,11 +178,13 @@ bool MUST_CHECK virtqueue_split_driver_ask(struct virtqueue_driver *queue, uint3
 /* ---- the face ---- */
 
 /* Adds one chain; the device does not see it before publish().
- *   chain    1..size elements; all lengths > 0; together below 2^32 bytes; no address wraps. Read during
- *            the call only. From now on until its cookie comes back the buffers are not ours.
- *   returns  ZX_OK; ZX_ERR_SHOULD_WAIT: not enough free descriptors now; ZX_ERR_INVALID_ARGS: a chain
- *            that no call would take; ZX_ERR_IO_DATA_INTEGRITY: the queue is broken. Nothing has changed
- *            in these three.
+ *   chain    1..size elements; all lengths > 0; together below 2^32 bytes; no address wraps. Read
+ *            during the call only. From now on until its cookie comes back the buffers are not
+ *            ours.
+ *   returns  ZX_OK; ZX_ERR_SHOULD_WAIT: not enough free descriptors now; ZX_ERR_INVALID_ARGS: a
+ *            chain that no call would take (its count is judged before the room, its elements after
+ *            it); ZX_ERR_IO_DATA_INTEGRITY: the queue is broken. Nothing has changed in these
+ *            three.
  *   cost     two stores of 8 bytes an element and one of 2; no fence */
 static inline zx_status_t MUST_CHECK virtqueue_driver_add(struct virtqueue_driver *queue,
                                                           const struct virtqueue_chain *chain)
@@ -196,10 +200,10 @@ static inline void virtqueue_driver_publish(struct virtqueue_driver *queue)
         virtqueue_split_driver_publish(queue);
 }
 
-/* Whether the device wants to be notified of what was published since this was last asked. Ask after
- * every publish(); a true answer must be followed by a notification.
- *   order    full fence between our avail.idx and the read of used.flags or avail_event; pairs with the
- *            device's fence between its write of that word and its second look at avail.idx */
+/* Whether the device wants to be notified of what was published since this was last asked. Ask
+ * after every publish(); a true answer must be followed by a notification.
+ *   order    full fence between our avail.idx and the read of used.flags or avail_event; pairs with
+ *            the device's fence between its write of that word and its second look at avail.idx */
 static inline bool MUST_CHECK virtqueue_driver_kick_needed(struct virtqueue_driver *queue)
 {
         return virtqueue_split_driver_kick_needed(queue);
@@ -207,11 +211,13 @@ static inline bool MUST_CHECK virtqueue_driver_kick_needed(struct virtqueue_driv
 
 /* Takes back up to `budget` chains that the device has used, in the order in which it used them.
  *   budget   1..; bounds the work of one call
- *   count    out: completions[0..count) are valid, whatever is returned: those chains are ours again
- *   returns  ZX_OK: at least one; ZX_ERR_SHOULD_WAIT: none; ZX_ERR_IO_DATA_INTEGRITY: the device broke a
- *            rule, see queue->fault; chains it still holds stay untouched until take_unused()
- *   order    acquire on used.idx; pairs with the device's release of it: used entries and the data in
- *            the buffers are there */
+ *   count    out: completions[0..count) are valid, whatever is returned: those chains are ours
+ *            again
+ *   returns  ZX_OK: at least one; ZX_ERR_SHOULD_WAIT: none; ZX_ERR_IO_DATA_INTEGRITY: the device
+ *            broke a rule, see queue->fault; chains it still holds stay untouched until
+ *            take_unused()
+ *   order    acquire on used.idx; pairs with the device's release of it: used entries and the data
+ *            in the buffers are there */
 static inline zx_status_t MUST_CHECK virtqueue_driver_get(struct virtqueue_driver *queue,
                                                           struct virtqueue_completion *completions,
                                                           uint32_t budget, uint32_t *count)
@@ -228,10 +234,10 @@ static inline void virtqueue_driver_mute(struct virtqueue_driver *queue)
 /* Asks for a signal when `count` more chains have been used, counted from what get() has returned.
  * Without EVENT_IDX the signal may come from the first of them on.
  *   count    1..max(1, chains in flight)
- *   returns  true when that many are there already (or the queue is broken): no signal may come, call
- *            get(); false: a signal will come
- *   order    full fence between our used_event or flag and the second look at used.idx; pairs with the
- *            device's fence between its used.idx and its read of that word */
+ *   returns  true when that many are there already (or the queue is broken): no signal may come,
+ *            call get(); false: a signal will come
+ *   order    full fence between our used_event or flag and the second look at used.idx; pairs with
+ *            the device's fence between its used.idx and its read of that word */
 static inline bool MUST_CHECK virtqueue_driver_ask(struct virtqueue_driver *queue, uint32_t count)
 {
         return virtqueue_split_driver_ask(queue, count);

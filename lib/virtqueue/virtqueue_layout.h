@@ -8,8 +8,8 @@
  *   packed   descriptors  16 q bytes, 16-aligned    written by both
  *            two event suppression words of 4 bytes, 4-aligned
  *
- * Index fields run freely modulo 65536; the slot of index i is i mod q. All fields are little-endian, and
- * so is every machine this builds for. Nothing here touches memory.
+ * Index fields run freely modulo 65536; the slot of index i is i mod q. All fields are
+ * little-endian, and so is every machine this builds for. Nothing here touches memory.
  *
  * Facts       Virtio 1.3, 2.7 (split), 2.8 (packed), 4.1.5.2 (notification layout)
  * Relies on   base/bytes.h */
@@ -69,13 +69,15 @@ struct virtqueue_used {
         struct virtqueue_used_element ring[]; /* then, with EVENT_IDX, avail_event (16 bits) */
 };
 
-_Static_assert(sizeof(struct virtqueue_descriptor) == VIRTQUEUE_DESCRIPTOR_BYTES, "read by the device");
+_Static_assert(sizeof(struct virtqueue_descriptor) == VIRTQUEUE_DESCRIPTOR_BYTES,
+               "read by the device");
 _Static_assert(offsetof(struct virtqueue_descriptor, bytes) == 8, "read by the device");
 _Static_assert(offsetof(struct virtqueue_descriptor, flags) == 12, "read by the device");
 _Static_assert(offsetof(struct virtqueue_descriptor, next) == 14, "read by the device");
 _Static_assert(offsetof(struct virtqueue_avail, index) == 2, "read by the device");
 _Static_assert(offsetof(struct virtqueue_avail, ring) == 4, "read by the device");
-_Static_assert(sizeof(struct virtqueue_used_element) == VIRTQUEUE_USED_ELEMENT_BYTES, "written by it");
+_Static_assert(sizeof(struct virtqueue_used_element) == VIRTQUEUE_USED_ELEMENT_BYTES,
+               "written by it");
 _Static_assert(offsetof(struct virtqueue_used, index) == 2, "written by the device");
 _Static_assert(offsetof(struct virtqueue_used, ring) == 4, "written by the device");
 
@@ -114,7 +116,8 @@ static inline uint16_t *virtqueue_avail_event(struct virtqueue_used *used, uint3
 }
 
 /* Whether a peer that asked to be told when entry `event` is filled must be told now.
- *   index   free-running index after the move (packed: ring position, `event` less q on the other lap)
+ *   index   free-running index after the move (packed: ring position, `event` less q on the other
+ *           lap)
  *   moved   how far it moved since this was last asked, 0..; a whole batch is one question
  * Modulo 65536 by construction: comparing with >= would break at the wrap, comparing only the last
  * entry would miss batches (2.7.10). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of kernel/buffer_chain: every size of spec/zircon-objects.md, 4.2, every method of 4.3, every rule
- * of 4.4, and what the header promises beyond them. */
+/* Tests of kernel/buffer_chain: every size of spec/zircon-objects.md, 4.2, every method of 4.3,
+ * every rule of 4.4, and what the header promises beyond them. */
 #include "tests/expect.h"
 
 #include "base/bytes.h"
@@ -114,7 +114,8 @@ TEST(buffer_chain, size_that_overflows_is_out_of_range)
         chain = NULL;
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, buffer_chain_alloc(&cache, UINT64_MAX, &chain));
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, buffer_chain_alloc(&cache, UINT64_MAX - 56, &chain));
-        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, buffer_chain_alloc(&cache, BUFFER_CHAIN_SIZE_MAX + 1, &chain));
+        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE,
+                      buffer_chain_alloc(&cache, BUFFER_CHAIN_SIZE_MAX + 1, &chain));
         EXPECT_STATUS(ZX_ERR_NO_MEMORY, buffer_chain_alloc(&cache, BUFFER_CHAIN_SIZE_MAX, &chain));
         EXPECT_PTR_EQ(chain, NULL);
         expect_no_leak(t);
@@ -148,7 +149,8 @@ TEST(buffer_chain, bytes_come_back_for_every_size_near_an_edge)
         static const size_t edges[] = {0, FIRST, 4096, FIRST + NEXT, 8192, FIRST + 2 * NEXT, 65536};
         make_bed(t, RESERVE);
         for (size_t i = 0; i < ARRAY_COUNT(edges); i++) {
-                for (size_t bytes = edges[i] < 2 ? 0 : edges[i] - 2; bytes <= edges[i] + 2; bytes++) {
+                for (size_t bytes = edges[i] < 2 ? 0 : edges[i] - 2; bytes <= edges[i] + 2;
+                     bytes++) {
                         REQUIRE_OK(buffer_chain_alloc(&cache, bytes, &chain));
                         append_ok(t, 0, bytes);
                         EXPECT_EQ(buffer_chain_length(chain), bytes);
@@ -220,7 +222,8 @@ TEST(buffer_chain, reading_past_the_length_is_out_of_range)
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, buffer_chain_copy_out_kernel(chain, out, 1, SIZE_MAX));
         EXPECT_EQ(out[0], 0x5a);
         EXPECT_OK(buffer_chain_copy_out_kernel(chain, out, FIRST + 10, 0));
-        EXPECT_OK(buffer_chain_copy_out_kernel(chain, out, FIRST + 9, 1)); /* an offset past the first buffer */
+        EXPECT_OK(buffer_chain_copy_out_kernel(chain, out, FIRST + 9,
+                                               1)); /* an offset past the first buffer */
         EXPECT_EQ(out[0], pattern[FIRST + 9]);
         buffer_chain_free(chain);
         expect_no_leak(t);
@@ -280,17 +283,21 @@ TEST(buffer_chain, more_than_reserved_is_out_of_range)
 
 TEST(buffer_chain, source_that_fails_at_every_place)
 {
-        static const size_t good[] = {0, 1, FIRST - 1, FIRST, FIRST + 1, FIRST + NEXT - 1, FIRST + NEXT};
+        static const size_t good[] = {0,           1, FIRST - 1, FIRST, FIRST + 1, FIRST + NEXT - 1,
+                                      FIRST + NEXT};
         make_bed(t, RESERVE);
         for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
                 struct test_source source = {{read_pattern}, 0, good[i], 0};
-                size_t copied = 42, whole = good[i] < FIRST ? 0 : good[i] < FIRST + NEXT ? FIRST : good[i];
+                size_t copied = 42, whole = good[i] < FIRST          ? 0
+                                            : good[i] < FIRST + NEXT ? FIRST
+                                                                     : good[i];
                 REQUIRE_OK(buffer_chain_alloc(&cache, FIRST + 2 * NEXT, &chain));
                 EXPECT_STATUS(ZX_ERR_INVALID_ARGS,
                               buffer_chain_append(chain, &source.base, FIRST + 2 * NEXT, &copied));
                 EXPECT_EQ(copied, whole); /* pieces, each one buffer */
                 expect_closed(t, whole);
-                EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, buffer_chain_append(chain, &source.base, 1, NULL));
+                EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE,
+                              buffer_chain_append(chain, &source.base, 1, NULL));
                 buffer_chain_free_unused_buffers(chain);
                 buffer_chain_free(chain);
                 expect_no_leak(t);
@@ -350,7 +357,8 @@ TEST(buffer_chain, free_unused_buffers_gives_back_what_is_reserved)
         expect_no_leak(t);
 }
 
-/* The n-th page refused, for every n and every fill of the stock: an error, no leak, nothing changed. */
+/* The n-th page refused, for every n and every fill of the stock: an error, no leak, nothing
+ * changed. */
 TEST(buffer_chain, no_page_is_lost_when_memory_runs_out)
 {
         enum { PAGES_MAX = 17 };

@@ -48,6 +48,24 @@ static void expect_parse(struct test *t, const char *words, size_t reported, con
 
 #define NUMBER_EXPECTED "expected selftest.number=N with N from 5 to 3221225472\n"
 
+/* A loader's words may hold anything; on the console they stay inside their line. */
+TEST(cmdline, control_characters_do_not_reach_the_console)
+{
+        expect_parse(t, "a\x1b[2J\x07\x7f""b", 1,
+                     "# cmdline: unknown word 'a?[2J??b'; cmd=cmdline lists the known ones\n");
+}
+
+TEST(cmdline, a_newline_in_an_argument_ends_no_line)
+{
+        struct capture capture = {.sink.write = capture_write};
+        struct log_sink *console = log_replace_sinks(&capture.sink);
+
+        log_line("command line '%s'", "a\nok 1 b\r");
+        log_raw("%s", "\t\xc3\xa9");
+        log_replace_sinks(console);
+        EXPECT_STR_EQ(capture.text, "# command line 'a?ok 1 b?'\n?\xc3\xa9\n");
+}
+
 TEST(cmdline, numbers)
 {
         expect_parse(t, "selftest.number=5", 0, "");

@@ -59,8 +59,8 @@ TEST(libc, snprintf_knows_every_integer_format)
         EXPECT_STR_EQ(text, "word|123456789012|deadbeefcafef00d|-42|0xffffffff80200000|  abc|7   |"
                             "00001234|0xff|x|%|+5|    -3");
         EXPECT_EQ((size_t)length, strlen(text));
-        snprintf(text, sizeof(text), "%lld %llu %hhu %jd %td %o", LLONG_MIN, ULLONG_MAX, 200,
-                 (intmax_t)-1, (ptrdiff_t)9, 8u);
+        snprintf(text, sizeof(text), "%lld %llu %hhu %jd %td %o", LLONG_MIN, ULLONG_MAX,
+                 (unsigned char)200, (intmax_t)-1, (ptrdiff_t)9, 8u);
         EXPECT_STR_EQ(text, "-9223372036854775808 18446744073709551615 200 -1 9 10");
 }
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* net_frames — builds and takes apart the few kinds of frames that network tests speak: ARP, ICMP echo, DHCP.
+/* net_frames — builds and takes apart the few kinds of frames that network tests speak: ARP, ICMP
+ * echo, DHCP.
  *
- * Whoever parses hands in a private copy of the frame. parse functions return false for anything that is
- * not whole and exactly what they are for; checksums are verified.
- * Facts       RFC 826 (ARP), 791 (IPv4), 792 (ICMP), 768 (UDP), 2131 and 2132 (DHCP), 1071 (checksum) */
+ * Whoever parses hands in a private copy of the frame. parse functions return false for anything
+ * that is not whole and exactly what they are for; checksums are verified.
+ * Facts       RFC 826 (ARP), 791 (IPv4), 792 (ICMP), 768 (UDP), 2131 and 2132 (DHCP), 1071
+ *             (checksum) */
 #ifndef TESTS_BOOT_NET_FRAMES_H
 #define TESTS_BOOT_NET_FRAMES_H
 
@@ -19,7 +21,8 @@
 #define NET_MAC_BYTES 6
 #define NET_ETHERTYPE_IPV4 0x0800
 #define NET_ETHERTYPE_ARP 0x0806
-#define NET_IP(a, b, c, d) ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
+#define NET_IP(a, b, c, d)                                                                         \
+        ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 #define NET_IP_BROADCAST 0xffffffffu
 
 static const uint8_t net_mac_broadcast[NET_MAC_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
@@ -107,8 +110,8 @@ struct net_arp {
         uint32_t sender_ip, target_ip;
 };
 
-static inline void net_build_arp_request(struct net_frame *frame, const uint8_t *our_mac, uint32_t our_ip,
-                                         uint32_t whose_ip)
+static inline void net_build_arp_request(struct net_frame *frame, const uint8_t *our_mac,
+                                         uint32_t our_ip, uint32_t whose_ip)
 {
         static const uint8_t unknown[NET_MAC_BYTES];
         net_put_ethernet(frame, net_mac_broadcast, our_mac, NET_ETHERTYPE_ARP);
@@ -128,8 +131,8 @@ static inline bool net_parse_arp(const struct net_frame *frame, struct net_arp *
 {
         const uint8_t *at = frame->data + 14;
         if (frame->bytes < 14 + 28 || net_get16(frame->data + 12) != NET_ETHERTYPE_ARP ||
-            net_get16(at) != 1 || net_get16(at + 2) != NET_ETHERTYPE_IPV4 || at[4] != NET_MAC_BYTES ||
-            at[5] != 4)
+            net_get16(at) != 1 || net_get16(at + 2) != NET_ETHERTYPE_IPV4 ||
+            at[4] != NET_MAC_BYTES || at[5] != 4)
                 return false;
         arp->operation = net_get16(at + 6);
         memcpy(arp->sender_mac, at + 8, NET_MAC_BYTES);
@@ -250,7 +253,8 @@ struct net_dhcp {
         uint8_t client_mac[NET_MAC_BYTES];
 };
 
-static inline void net_build_dhcp_discover(struct net_frame *frame, const uint8_t *our_mac, uint32_t id)
+static inline void net_build_dhcp_discover(struct net_frame *frame, const uint8_t *our_mac,
+                                           uint32_t id)
 {
         net_put_ethernet(frame, net_mac_broadcast, our_mac, NET_ETHERTYPE_IPV4);
         net_put_ip(frame, NET_PROTOCOL_UDP, 0, NET_IP_BROADCAST, 8 + NET_DHCP_BYTES_MIN);
@@ -259,7 +263,8 @@ static inline void net_build_dhcp_discover(struct net_frame *frame, const uint8_
         net_put16(frame, 8 + NET_DHCP_BYTES_MIN);
         net_put16(frame, 0); /* no checksum */
         uint32_t start = frame->bytes;
-        net_put32(frame, 1u << 24 | 1u << 16 | NET_MAC_BYTES << 8); /* request, Ethernet, 6 bytes, 0 hops */
+        net_put16(frame, 1 << 8 | 1);          /* request, Ethernet */
+        net_put16(frame, NET_MAC_BYTES << 8);  /* 0 hops */
         net_put32(frame, id);
         net_put32(frame, 0x8000); /* no seconds; answer by broadcast: we have no address */
         net_pad(frame, start + 28);
@@ -277,7 +282,8 @@ static inline void net_build_dhcp_discover(struct net_frame *frame, const uint8_
 }
 
 /* Walks the options; false when one leaves the message. */
-static inline bool net_parse_dhcp_options(const uint8_t *at, const uint8_t *end, struct net_dhcp *dhcp)
+static inline bool net_parse_dhcp_options(const uint8_t *at, const uint8_t *end,
+                                          struct net_dhcp *dhcp)
 {
         while (at < end && *at != NET_DHCP_OPTION_END) {
                 if (*at == 0) { /* padding */

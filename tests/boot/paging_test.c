@@ -12,6 +12,9 @@
 /* An address that nothing here maps, in a slot of the root table of its own. */
 #define SCRATCH_VA 0xffffc00000000000ull
 
+/* Where the I/O APIC of a PC is; on no machine RAM. */
+#define REGISTERS_PA 0xfec00000u
+
 struct few_pages {
         unsigned left;
 };
@@ -181,7 +184,7 @@ TEST(paging, windows)
         EXPECT_BYTES_EQ(window, "straddle", 8);
         EXPECT_OK(arch_query((uint64_t)window, NULL, &flags, NULL));
         EXPECT_EQ(flags, ARCH_MAP_GLOBAL);
-        REQUIRE_OK(memory_map_physical(pa, 1, MEMORY_MAP_DEVICE, &window));
+        REQUIRE_OK(memory_map_physical(REGISTERS_PA, 1, MEMORY_MAP_DEVICE, &window));
         EXPECT_OK(arch_query((uint64_t)window, NULL, &flags, NULL));
         EXPECT_EQ(flags, ARCH_MAP_GLOBAL | ARCH_MAP_WRITE | ARCH_MAP_UNCACHED);
 
@@ -191,4 +194,29 @@ TEST(paging, windows)
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS,
                       memory_map_physical(1ull << 60, 1, MEMORY_MAP_TABLE, &window));
         EXPECT_STATUS(ZX_ERR_NO_MEMORY, memory_map_physical(0, 1ull << 45, MEMORY_MAP_TABLE, &window));
+}
+
+/* Tables and BARs are written by others: registers that they place into RAM would let us write there. */
+TEST(paging, no_registers_in_ram)
+{
+        const struct arch_image_part *parts;
+        struct pmm_arena_info arena;
+        uint64_t pa;
+        void *window = NULL;
+
+        world_pages(t, 2, &pa);
+        arch_image_parts(&parts);
+        REQUIRE_OK(pmm_arena_info(&kernel_pmm, 1, 0, &arena, sizeof(arena)));
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, memory_map_physical(pa, 1, MEMORY_MAP_DEVICE, &window));
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED,
+                      memory_map_physical(pa + PAGE_BYTES - 4, 8, MEMORY_MAP_DEVICE, &window));
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, /* the kernel's own code */
+                      memory_map_physical(memory_va_to_pa((void *)parts[0].va), 32, MEMORY_MAP_DEVICE,
+                                          &window));
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, /* a page of the arena's structures, or its last page */
+                      memory_map_physical(arena.base_pa + arena.bytes - 1, 1, MEMORY_MAP_DEVICE,
+                                          &window));
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, /* all of it */
+                      memory_map_physical(0, arena.base_pa + arena.bytes, MEMORY_MAP_DEVICE, &window));
+        EXPECT_PTR_EQ(window, NULL);
 }

@@ -2,8 +2,8 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* Tests of kernel/pmm: arenas, addresses, single pages, lists, states.
  *
- * A test bed is a pmm over pages of the world, at made-up physical addresses: page structures and memory
- * are real, so that a write to the wrong place is caught by the guard pages on the host. */
+ * A test bed is a pmm over pages of the world, at made-up physical addresses: page structures and
+ * memory are real, so that a write to the wrong place is caught by the guard pages on the host. */
 #include "tests/expect.h"
 
 #include "base/bytes.h"
@@ -103,7 +103,8 @@ TEST(pmm, structures_can_lie_in_the_middle)
         REQUIRE_OK(pmm_init(&pmm, (uint64_t)(uintptr_t)memory - BED_PA));
         REQUIRE_OK(pmm_add_arena_at(&pmm, &config));
         while (pmm_alloc_page(&pmm, PMM_ALLOC_ANY, &page) == ZX_OK) {
-                EXPECT_FALSE(page->pa == BED_PA + 63 * PAGE_BYTES || page->pa == BED_PA + 64 * PAGE_BYTES);
+                EXPECT_FALSE(page->pa == BED_PA + 63 * PAGE_BYTES ||
+                             page->pa == BED_PA + 64 * PAGE_BYTES);
                 __builtin_memset(pmm_page_va(&pmm, page), 0xff, PAGE_BYTES);
                 count++;
         }
@@ -124,8 +125,9 @@ TEST(pmm, arenas_that_cannot_be_are_refused)
                       pmm_add_arena(&pmm, "", 4 * GIB, (PMM_ARENA_PAGES_MAX + 1) * PAGE_BYTES));
         EXPECT_STATUS(ZX_ERR_ALREADY_EXISTS,
                       pmm_add_arena(&pmm, "", BED_PA - 4 * PAGE_BYTES, 5 * PAGE_BYTES));
-        EXPECT_STATUS(ZX_ERR_ALREADY_EXISTS,
-                      pmm_add_arena(&pmm, "", BED_PA + (BED_PAGES - 1) * PAGE_BYTES, 5 * PAGE_BYTES));
+        EXPECT_STATUS(
+                ZX_ERR_ALREADY_EXISTS,
+                pmm_add_arena(&pmm, "", BED_PA + (BED_PAGES - 1) * PAGE_BYTES, 5 * PAGE_BYTES));
         outside.pa = 0;
         outside.structures_pa = 64 * PAGE_BYTES;
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, pmm_add_arena_at(&pmm, &outside));
@@ -162,7 +164,8 @@ TEST(pmm, arena_info_rules)
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, pmm_arena_info(&pmm, 3, 0, info, sizeof(info)));
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, pmm_arena_info(&pmm, 2, 1, info, sizeof(info)));
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, pmm_arena_info(&pmm, SIZE_MAX, 1, info, sizeof(info)));
-        EXPECT_STATUS(ZX_ERR_BUFFER_TOO_SMALL, pmm_arena_info(&pmm, 2, 0, info, 2 * sizeof(info[0]) - 1));
+        EXPECT_STATUS(ZX_ERR_BUFFER_TOO_SMALL,
+                      pmm_arena_info(&pmm, 2, 0, info, 2 * sizeof(info[0]) - 1));
         EXPECT_OK(pmm_arena_info(&pmm, 2, 0, info, 2 * sizeof(info[0])));
         EXPECT_STR_EQ(info[0].name, "low");
         EXPECT_EQ(info[0].base_pa, 4 * GIB - 8 * PAGE_BYTES);
@@ -198,7 +201,8 @@ TEST(pmm, page_index_form)
         EXPECT_PTR_EQ(pmm_index_to_page(&pmm, index), page);
         EXPECT_PTR_EQ(pmm_index_to_page(&pmm, index | 7), page);
         EXPECT_EQ(pmm_index_to_pa(&pmm, index), page->pa);
-        EXPECT_EQ(pmm_page_to_index(&pmm, pmm_page_from_pa(&pmm, 4 * GIB - 80 * PAGE_BYTES)), 1 << 7);
+        EXPECT_EQ(pmm_page_to_index(&pmm, pmm_page_from_pa(&pmm, 4 * GIB - 80 * PAGE_BYTES)),
+                  1 << 7);
         EXPECT_PTR_EQ(pmm_index_to_page(&pmm, PMM_INDEX_NONE), NULL);
         EXPECT_PTR_EQ(pmm_index_to_page(&pmm, (70 << 4 | 2) << 3), NULL); /* no such arena */
         EXPECT_PTR_EQ(pmm_index_to_page(&pmm, 81 << 7), NULL);            /* no such page */
@@ -300,7 +304,8 @@ TEST(pmm, high_memory_goes_first_and_low_is_kept_for_lo_mem)
         EXPECT_EQ(page->pa, 4 * GIB);
         REQUIRE_OK(pmm_alloc_page(&pmm, PMM_ALLOC_LO_MEM, &page));
         EXPECT_EQ(page->pa, 4 * GIB - 8 * PAGE_BYTES);
-        REQUIRE_OK(pmm_alloc_pages(&pmm, 8, PMM_ALLOC_ANY, &list)); /* six high ones, two low ones */
+        REQUIRE_OK(
+                pmm_alloc_pages(&pmm, 8, PMM_ALLOC_ANY, &list)); /* six high ones, two low ones */
         EXPECT_EQ(page_of(list.next)->pa, 4 * GIB + PAGE_BYTES);
         EXPECT_EQ(page_of(list.prev)->pa, 4 * GIB - 6 * PAGE_BYTES);
         EXPECT_STATUS(ZX_ERR_NO_MEMORY, pmm_alloc_pages(&pmm, 5, PMM_ALLOC_LO_MEM, &list));

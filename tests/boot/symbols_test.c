@@ -111,7 +111,7 @@ TEST(symbols, backtrace_names_the_callers)
         trace_outer(&trace);
         EXPECT_EQ(find_frame(&trace, 0, "trace_inner"), 0);
         EXPECT_EQ(find_frame(&trace, 0, "trace_outer"), 1);
-        EXPECT_EQ(find_frame(&trace, 0, "symbols_backtrace_names_the_callers"), 2);
+        EXPECT_EQ(find_frame(&trace, 0, "symbols.backtrace_names_the_callers"), 2);
         EXPECT_LT(find_frame(&trace, 3, "kernel_main"), trace.count);
         EXPECT_LT(trace.count, FRAMES_MAX); /* it ended by itself */
 }
@@ -168,7 +168,7 @@ TEST(symbols, backtrace_survives_a_damaged_stack)
                 EXPECT_GE(trace.count, 2); /* in trace_damaged, and in this function */
                 EXPECT_LT(trace.count, FRAMES_MAX);
                 EXPECT_EQ(find_frame(&trace, 0, "trace_damaged"), 0);
-                EXPECT_EQ(find_frame(&trace, 0, "symbols_backtrace_survives"), 1);
+                EXPECT_EQ(find_frame(&trace, 0, "symbols.backtrace_survives"), 1);
         }
 }
 
@@ -224,7 +224,7 @@ TEST(symbols, backtrace_goes_through_an_interrupt)
         /* The loop or a function that it calls was interrupted; the callers must be all there. */
         interrupted = find_frame(&interrupt_trace, 1, "be_interrupted");
         EXPECT_LT(interrupted, interrupt_trace.count);
-        EXPECT_EQ(find_frame(&interrupt_trace, interrupted, "symbols_backtrace_goes_through"),
+        EXPECT_EQ(find_frame(&interrupt_trace, interrupted, "symbols.backtrace_goes_through"),
                   interrupted + 1);
         EXPECT_LT(find_frame(&interrupt_trace, interrupted, "kernel_main"), interrupt_trace.count);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* virtqueue_test_device — a device's end of a split ring for tests, written from the standard and not from
- * our driver: it shares no code with lib/virtqueue but the event predicate's vectors, reads the ring
- * through device addresses only, and can be told to break every rule.
+/* virtqueue_test_device — a device's end of a split ring for tests, written from the standard and
+ * not from our driver: it shares no code with lib/virtqueue, reads the ring through device
+ * addresses only, and can be told to break every rule.
  *
  * Facts: Virtio 1.3, 2.7. Relies on world_pages(): a device address is not a pointer. */
 #ifndef TESTS_BOOT_VIRTQUEUE_TEST_DEVICE_H
@@ -78,14 +78,15 @@ static inline bool test_ring_init(struct test *t, struct test_ring *ring, uint32
                 .descriptors = test_area(t, 16ull * size, 16),
                 .avail = test_area(t, 6 + 2ull * size, 2),
                 .used = test_area(t, 6 + 8ull * size, 4),
-                .slots = world_pages(t, div_round_up(size * sizeof(struct virtqueue_slot), PAGE_BYTES),
-                                     NULL),
+                .slots = test_area(t, size * sizeof(struct virtqueue_slot),
+                                   sizeof(struct virtqueue_slot)).va,
         };
         test_ring_reset_device(ring);
         return EXPECT_OK(virtqueue_driver_init(&ring->queue, &ring->config));
 }
 
-/* Takes the next available chain; false: there is none. A chain that breaks a rule fails the test. */
+/* Takes the next available chain; false: there is none. A chain that breaks a rule fails the test.
+ * */
 static inline bool test_device_pop(struct test *t, struct test_device *device,
                                    struct test_request *request)
 {
@@ -158,8 +159,8 @@ static inline void test_device_set_avail_event(struct test_device *device, uint1
 }
 
 /* Adds a chain of `readable` and `writable` elements of 64 bytes at made-up device addresses. */
-static inline zx_status_t test_ring_add(struct test_ring *ring, uint32_t readable, uint32_t writable,
-                                        uintptr_t cookie)
+static inline zx_status_t test_ring_add(struct test_ring *ring, uint32_t readable,
+                                        uint32_t writable, uintptr_t cookie)
 {
         struct virtqueue_element elements[TEST_CHAIN_ELEMENTS_MAX];
         for (uint32_t i = 0; i < readable + writable; i++)

@@ -11,7 +11,9 @@ import boot
 
 # Folder under build/ and what make is told to get there.
 RELEASE, DEBUG, CLANG, WITHOUT_TESTS = "release", "debug", "release-clang", "release-notests"
-MAKE_WORDS = {RELEASE: [], DEBUG: ["FLAVOUR=debug"], CLANG: ["CC=clang"], WITHOUT_TESTS: ["TESTS=0"]}
+ALL_TESTS = "release-alltests"
+MAKE_WORDS = {RELEASE: [], DEBUG: ["FLAVOUR=debug"], CLANG: ["CC=clang"], WITHOUT_TESTS: ["TESTS=0"],
+              ALL_TESTS: ["TESTS=all"]}
 ALL = tuple(MAKE_WORDS)
 MAKE_LIMIT_S = 1200  # a hang detector
 

@@ -7,6 +7,7 @@ because the firmware takes seconds; `make test FULL_MATRIX=1` boots them all.
 """
 
 import itertools
+import re
 
 import pytest
 
@@ -77,6 +78,14 @@ def test_other_builds_boot(run_name, image, path):
     assert passed > 0
 
 
+def test_tests_of_portable_parts_pass_in_the_guest_too(run_name):
+    """The image with TESTS=all: what usually runs on the host only, built for the kernel."""
+    _, stream, passed = boot.boot_and_pass(run_name, "--boot", "pvh", "--mem", "1G", "--image",
+                                           images.folder(images.ALL_TESTS) / "paravane.elf")
+    assert passed > 0
+    assert any("Subtest: memory_map" in line for line in stream.all_diagnostics())
+
+
 @pytest.mark.parametrize("path", ["pvh", "uefi"])
 def test_an_image_without_tests_boots(run_name, path):
     name = "esp.img" if path == "uefi" else "paravane.elf"
@@ -92,10 +101,14 @@ def test_sixteen_megabytes_are_enough(run_name, path):
 
 
 @pytest.mark.parametrize("path", ["pvh", "microvm"])
-def test_eight_megabytes_say_how_much_is_needed(run_name, path):
-    result = boot.boot(run_name, "--boot", path, "--mem", "8M")
+def test_too_little_memory_says_how_much_is_enough(run_name, path):
+    result = boot.boot(f"{run_name}.short", "--boot", path, "--mem", "4M")
     assert result.status == boot.PANIC, result.explain()
-    assert "needs" in result.detail and "M" in result.detail, result.explain()
+    said = re.fullmatch(r"not enough memory: \d+ KiB of RAM, this kernel needs (\d+) MiB", result.detail)
+    assert said, result.explain()
+    enough = int(said.group(1))
+    assert enough <= 8
+    boot.boot_and_pass(f"{run_name}.enough", "--boot", path, "--mem", f"{enough}M")
 
 
 def test_the_guest_sees_what_the_machine_has(run_name):
@@ -104,6 +117,27 @@ def test_the_guest_sees_what_the_machine_has(run_name):
         result, _, _ = boot.boot_and_pass(f"{run_name}.{path}", "--boot", path, "--test", "none",
                                           "--append", "cmd=help,help")
         assert "command line 'test=none cmd=help,help'" in result.stdout, result.explain()
+
+
+def test_the_reserve_of_message_pages_is_honoured(run_name):
+    """kernel.bufferchain.reserve-pages, at its ends and beyond; message.* tests that the cache keeps it."""
+    for pages in (0, 1, 64, 4096):
+        result, _, _ = boot.boot_and_pass(
+            f"{run_name}.{pages}", "--boot", "microvm", "--test", "message.*", "--append",
+            f"kernel.bufferchain.reserve-pages={pages} cmd=bufferchain")
+        assert f"# bufferchain: reserve {pages} pages a CPU" in result.stdout, result.explain()
+    result, _, _ = boot.boot_and_pass(
+        f"{run_name}.wrong", "--boot", "microvm", "--test", "message.*", "--append",
+        "kernel.bufferchain.reserve-pages=4097 cmd=bufferchain")
+    assert "expected kernel.bufferchain.reserve-pages=N with N from 0 to 4096" in result.stdout
+    assert "# bufferchain: reserve 32 pages a CPU" in result.stdout, result.explain()
+
+
+def test_free_pages_are_checked_on_request(run_name):
+    """All tests pass with every free page filled and verified."""
+    result, _, passed = boot.boot_and_pass(run_name, "--boot", "microvm", "--mem", "64M", "--append",
+                                           "kernel.pmm-checker.enable")
+    assert "# pmm-checker: armed, 4096 bytes a page" in result.stdout and passed > 0
 
 
 @pytest.mark.parametrize("path", ["pvh", "uefi"])

@@ -37,10 +37,11 @@ def udp_ports(frame):
     return struct.unpack_from(">HH", frame, 14 + header_bytes)
 
 
-@pytest.mark.parametrize("path", ["pvh", "microvm"])
-def test_capture_has_a_dhcp_exchange(run_name, tmp_path, path):
+@pytest.mark.parametrize("options", [["pvh", "--machine", "q35"], ["pvh", "--machine", "pc"], ["uefi"]],
+                         ids=["pvh-q35", "pvh-pc", "uefi"])
+def test_capture_has_a_dhcp_exchange(run_name, tmp_path, options):
     capture = tmp_path / "frames.pcap"
-    boot.boot_and_pass(run_name, "--boot", path, "--pcap", capture)
+    boot.boot_and_pass(run_name, "--boot", *options, "--pcap", capture)
     dhcp = [frame for frame in frames_of(capture) if DHCP_COOKIE in frame]
     ports = {udp_ports(frame) for frame in dhcp}
     assert (DHCP_CLIENT, DHCP_SERVER) in ports, "the guest asked nobody for an address"

@@ -55,10 +55,8 @@ def test_two_commands():
     blocks = [block for block in fenced_blocks(README.read_text(encoding="utf-8"))
               if any("./run-qemu.sh" in line for line in block)]
     assert blocks, "README.md never says ./run-qemu.sh"
-    commands = [line for line in blocks[0] if line.strip() and not line.lstrip().startswith("#")]
-    assert len(commands) <= 2, commands
-    assert commands[0].startswith("git clone ") or commands[0].startswith("cd "), commands
-    assert commands[-1].endswith("./run-qemu.sh"), commands
+    commands = [line.partition("#")[0].strip() for line in blocks[0]]
+    assert [command for command in commands if command] == ["./run-qemu.sh", "make test"]
 
 
 def test_what_you_should_now_see():

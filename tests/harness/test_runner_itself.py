@@ -12,7 +12,7 @@ import pytest
 import boot
 import ktap
 
-FRAME = re.compile(r"#   at 0x[0-9a-f]{16} (\w+)\+0x[0-9a-f]+ \((.+)\)$")
+FRAME = re.compile(r"#   at 0x[0-9a-f]{16} ([\w.]+)\+0x[0-9a-f]+ \((.+)\)$")
 
 # Test, exit status, verdict word, and what the cause must say.
 CRASHES = [
@@ -55,7 +55,7 @@ def test_crash(run_name, path, name, status, word, cause):
     if word == "PANIC":
         assert result.stdout.splitlines()[-1] == f"# verdict: PANIC {result.detail}"
         assert f"# panic: {result.detail}\n" in result.stdout
-        check_backtrace(result, *CULPRITS.get(name, (f"crash_{name}_test_", "tests/boot/crash_test.c")))
+        check_backtrace(result, *CULPRITS.get(name, (f"crash.{name}", "tests/boot/crash_test.c")))
 
 
 def check_backtrace(result, function, file):

@@ -126,6 +126,8 @@ DEATH(cache_free_of_a_labelled_page, "VM_PAGE_IPC", page_cache_drain_all(&cache)
       pmm_set_state(&pmm, page, VM_PAGE_HEAP); page_cache_free_page(&cache, page););
 
 DEATH(chain_freed_twice, "CANARY", buffer_chain_free(chain); buffer_chain_free(chain););
+DEATH(chain_of_one_page_freed_twice, "CANARY", (void)!buffer_chain_alloc(&cache, 1, &chain);
+      buffer_chain_free(chain); buffer_chain_free(chain););
 DEATH(chain_used_after_free, "CANARY", buffer_chain_free(chain);
       (void)!buffer_chain_append_kernel(chain, "x", 1, NULL););
 DEATH(canary_of_the_first_buffer, "CANARY", chain->first->canary ^= 1;

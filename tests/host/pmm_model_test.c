@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Random work on a pmm with large simulated arenas, compared call by call with an obvious model: an array
- * that says of every page whether it is free.
+/* Random work on a pmm with large simulated arenas, compared call by call with an obvious model: an
+ * array that says of every page whether it is free.
  *
  * Host only: the arenas are hundreds of MiB, of which only what is touched exists. */
 #include "tests/expect.h"
@@ -134,9 +134,10 @@ static void do_alloc(struct test *t)
         list_init(&list);
         if (held_count + count > HELD_MAX)
                 return;
-        zx_status_t status = pmm_alloc_pages(&pmm, count, low_only ? PMM_ALLOC_LO_MEM : PMM_ALLOC_ANY,
-                                             &list);
-        EXPECT_STATUS(model_count(MODEL_FREE, low_only) >= count ? ZX_OK : ZX_ERR_NO_MEMORY, status);
+        zx_status_t status =
+                pmm_alloc_pages(&pmm, count, low_only ? PMM_ALLOC_LO_MEM : PMM_ALLOC_ANY, &list);
+        EXPECT_STATUS(model_count(MODEL_FREE, low_only) >= count ? ZX_OK : ZX_ERR_NO_MEMORY,
+                      status);
         hold_list(t, &list, status == ZX_OK ? count : 0, low_only);
 }
 
@@ -170,8 +171,8 @@ static void do_contiguous(struct test *t)
         list_init(&list);
         if (held_count + count > HELD_MAX)
                 return;
-        zx_status_t status = pmm_alloc_contiguous(&pmm, count, low_only ? PMM_ALLOC_LO_MEM : PMM_ALLOC_ANY,
-                                                  align_log2, &pa, &list);
+        zx_status_t status = pmm_alloc_contiguous(
+                &pmm, count, low_only ? PMM_ALLOC_LO_MEM : PMM_ALLOC_ANY, align_log2, &pa, &list);
         if (count == 1 && align_log2 <= PAGE_BYTES_LOG2) {
                 EXPECT_EQ(status == ZX_OK, model_count(MODEL_FREE, low_only) != 0);
         } else {
@@ -198,7 +199,8 @@ static void do_range(struct test *t)
         list_init(&list);
         if (world_random_below(t, 4) == 0) {
                 zx_status_t status = pmm_wire_range(&pmm, pa_of(first), count / 8);
-                EXPECT_STATUS(model_range_free(first, count / 8) ? ZX_OK : ZX_ERR_NOT_FOUND, status);
+                EXPECT_STATUS(model_range_free(first, count / 8) ? ZX_OK : ZX_ERR_NOT_FOUND,
+                              status);
                 if (status == ZX_OK)
                         __builtin_memset(&model[first], MODEL_WIRED, count / 8);
                 return;

@@ -147,8 +147,8 @@ int main(int argc, char **argv)
         bool maybe = argc > 1 && strcmp(argv[1], "--maybe") == 0;
         const char *glob = argc > 1 + list + maybe ? argv[1 + list + maybe] : NULL;
         size_t count = (size_t)(__stop_test_table - __start_test_table), chosen = 0;
-        static struct CMUnitTest *tests; /* static: kept to the end, and no leak for the sanitizer */
-        tests = calloc(count + 1, sizeof(*tests));
+        int status = list ? 0 : 1;
+        struct CMUnitTest *tests = calloc(count + 1, sizeof(*tests));
         if (tests == NULL)
                 return 1;
         for (size_t i = 0; i < count; i++) {
@@ -165,13 +165,14 @@ int main(int argc, char **argv)
                 tests[chosen].test_func = run_one;
                 tests[chosen++].initial_state = (void *)(uintptr_t)test_case;
         }
-        if (list)
-                return 0;
         if (chosen == 0 && maybe)
-                return 0;
-        if (chosen == 0) {
+                status = 0;
+        else if (chosen == 0 && !list)
                 fprintf(stderr, "no test matches %s\n", glob ? glob : "*");
-                return 1;
-        }
-        return _cmocka_run_group_tests("host", tests, chosen, NULL, NULL);
+        if (chosen != 0)
+                status = _cmocka_run_group_tests("host", tests, chosen, NULL, NULL);
+        for (size_t i = 0; i < chosen; i++)
+                free((void *)(uintptr_t)tests[i].name);
+        free(tests);
+        return status;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The split ring against a model, millions of chains: whatever the driver's end adds must reach the device
- * as it was, come back once with the right length, and neither side may sleep while there is work for it.
- * Then random nonsense from the device: accepted exactly when the model says that it is no nonsense. */
+/* The split ring against a model, millions of chains: whatever the driver's end adds must reach the
+ * device as it was, come back once with the right length, and neither side may sleep while there is
+ * work for it. Then random nonsense from the device: accepted exactly when the model says that it
+ * is no nonsense. */
 #include "tests/boot/virtqueue_test_device.h"
 
 #define MODEL_SIZE_MAX 1024
@@ -270,8 +271,8 @@ TEST_WITH(virtqueue_model, large_ring, 0, 60000)
 #define NONSENSE_ROUNDS 3000
 #define NONSENSE_STEPS 40
 
-/* A fresh queue in the memory of the last one (world_pages gives memory for a few rings only), with a
- * random honest past of which nothing is left to be taken. */
+/* A fresh queue in the memory of the last one (world_pages gives memory for a few rings only), with
+ * a random honest past of which nothing is left to be taken. */
 static void nonsense_restart(struct test *t)
 {
         struct virtqueue_completion done[1];
@@ -322,7 +323,8 @@ static zx_status_t nonsense_round(struct test *t)
 
         zx_status_t status = virtqueue_driver_get(&model.ring.queue, done, 1, &count);
         bool good = move <= in_flight && meant != NULL && bytes <= meant->writable_bytes;
-        EXPECT_STATUS(move == 0 ? ZX_ERR_SHOULD_WAIT : good ? ZX_OK : ZX_ERR_IO_DATA_INTEGRITY, status);
+        zx_status_t expected = good ? ZX_OK : ZX_ERR_IO_DATA_INTEGRITY;
+        EXPECT_STATUS(move == 0 ? ZX_ERR_SHOULD_WAIT : expected, status);
         if (status == ZX_OK)
                 EXPECT_PTR_EQ(done[0].cookie, meant);
         return status;

@@ -273,6 +273,25 @@ TEST(memory_map, take_gives_the_highest_pages_below_the_limit)
         EXPECT_EQ(pa, 0x3000);
 }
 
+TEST(memory_map, what_touches_ram)
+{
+        struct memory_map map = empty_map();
+        NORMALISE(&map, {0x1000, 0x2000, RAM, 0}, {0x3000, 0x1000, LOADER, 0},
+                  {0x4000, 0x1000, NVS, 0}, {0x8000, 0x1000, RESERVED, 0}, {0xa000, 0x2000, RAM, 0});
+        REQUIRE_OK(memory_map_carve(&map, 0xb000, 0x1000));
+
+        EXPECT_FALSE(memory_map_touches_ram(&map, 0, 0x1000));
+        EXPECT_TRUE(memory_map_touches_ram(&map, 0, 0x1001));
+        EXPECT_TRUE(memory_map_touches_ram(&map, 0x2fff, 1));
+        EXPECT_TRUE(memory_map_touches_ram(&map, 0x3fff, 2)); /* LOADER's last byte */
+        EXPECT_FALSE(memory_map_touches_ram(&map, 0x4000, 0x6000)); /* NVS, hole, reserved, hole */
+        EXPECT_TRUE(memory_map_touches_ram(&map, 0x4000, 0x6001));
+        EXPECT_TRUE(memory_map_touches_ram(&map, 0xbfff, 1)); /* in use */
+        EXPECT_FALSE(memory_map_touches_ram(&map, 0xc000, UINT64_MAX));
+        EXPECT_TRUE(memory_map_touches_ram(&map, 0x9000, UINT64_MAX)); /* wraps */
+        EXPECT_FALSE(memory_map_touches_ram(&map, 0x1000, 0));
+}
+
 /* ---- arenas ---- */
 
 static struct memory_plan plan;

@@ -196,17 +196,27 @@ TEST(pmm_run, contiguous_between_pages_that_are_taken)
         EXPECT_TRUE(pmm_check_all(&pmm));
 }
 
+TEST(pmm_run, contiguous_starts_right_behind_what_is_taken)
+{
+        uint64_t pa;
+        make_bed(t, BED_PA, BED_PAGES);
+        REQUIRE_OK(pmm_wire_range(&pmm, BED_PA + 70 * PAGE_BYTES, 1));
+        EXPECT_OK(pmm_alloc_contiguous(&pmm, BED_FREE - 71, PMM_ALLOC_ANY, 0, &pa, &list));
+        EXPECT_EQ(pa, BED_PA + 71 * PAGE_BYTES);
+        EXPECT_TRUE(pmm_check_all(&pmm));
+}
+
 TEST(pmm_run, contiguous_never_crosses_arenas)
 {
         uint64_t pa;
         make_bed(t, BED_PA, 64);
         REQUIRE_OK(pmm_init(&pmm, pmm.physmap_base));
-        REQUIRE_OK(pmm_add_arena(&pmm, "one", BED_PA, 32 * PAGE_BYTES));
-        struct pmm_arena_config two = {"two", BED_PA + 32 * PAGE_BYTES, 32 * PAGE_BYTES,
-                                       BED_PA + 63 * PAGE_BYTES};
-        REQUIRE_OK(pmm_add_arena_at(&pmm, &two));
+        struct pmm_arena_config one = {"one", BED_PA, 32 * PAGE_BYTES, BED_PA};
+        REQUIRE_OK(pmm_add_arena_at(&pmm, &one)); /* free up to its last page */
+        REQUIRE_OK(pmm_add_arena(&pmm, "two", BED_PA + 32 * PAGE_BYTES, 32 * PAGE_BYTES));
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, pmm_alloc_contiguous(&pmm, 32, PMM_ALLOC_ANY, 0, &pa, &list));
         EXPECT_OK(pmm_alloc_contiguous(&pmm, 31, PMM_ALLOC_ANY, 0, &pa, &list));
+        EXPECT_EQ(pa, BED_PA + PAGE_BYTES);
         EXPECT_OK(pmm_alloc_contiguous(&pmm, 31, PMM_ALLOC_ANY, 0, &pa, &list));
         EXPECT_EQ(pa, BED_PA + 32 * PAGE_BYTES);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of kernel/page_cache: the rules of spec/zircon-objects.md, 3, as the header changes them. */
+/* Tests of kernel/page_cache: the rules of spec/zircon-objects.md, 3, as the header changes
+ * them. */
 #include "tests/expect.h"
 
 #include "base/bytes.h"
@@ -206,15 +207,17 @@ TEST(page_cache, never_fails_while_stock_and_pmm_have_enough)
                         reset_bed(t, RESERVE);
                         REQUIRE_OK(pmm_alloc_pages(&pmm, in_stock, PMM_ALLOC_ANY, &list));
                         page_cache_free(&cache, &list);
-                        REQUIRE_OK(pmm_alloc_pages(&pmm, FREE_PAGES - in_stock - in_pmm, PMM_ALLOC_ANY,
-                                                   &taken));
-                        EXPECT_STATUS(ZX_ERR_NO_MEMORY, page_cache_alloc(&cache, in_stock + in_pmm + 1,
-                                                                         PMM_ALLOC_ANY, &list));
+                        REQUIRE_OK(pmm_alloc_pages(&pmm, FREE_PAGES - in_stock - in_pmm,
+                                                   PMM_ALLOC_ANY, &taken));
+                        EXPECT_STATUS(ZX_ERR_NO_MEMORY,
+                                      page_cache_alloc(&cache, in_stock + in_pmm + 1, PMM_ALLOC_ANY,
+                                                       &list));
                         EXPECT_TRUE(list_is_empty(&list));
                         EXPECT_EQ(page_cache_available(&cache, 0), in_stock);
                         EXPECT_EQ(pmm_count_free_pages(&pmm), in_pmm);
                         uint64_t failures = pmm.statistics.allocation_failures;
-                        EXPECT_OK(page_cache_alloc(&cache, in_stock + in_pmm, PMM_ALLOC_ANY, &list));
+                        EXPECT_OK(
+                                page_cache_alloc(&cache, in_stock + in_pmm, PMM_ALLOC_ANY, &list));
                         EXPECT_EQ(list_count(&list), in_stock + in_pmm);
                         EXPECT_EQ(pmm.statistics.allocation_failures, failures);
                         expect_balance(t, 0);
@@ -228,7 +231,8 @@ TEST(page_cache, should_wait_comes_through_and_changes_nothing)
         make_bed(t, RESERVE);
         REQUIRE_OK(page_cache_alloc_page(&cache, PMM_ALLOC_ANY, &page));
         pmm.wait_state = PMM_WAIT_UNTIL_RESET;
-        EXPECT_OK(page_cache_alloc(&cache, RESERVE, PMM_ALLOC_CAN_WAIT, &list)); /* from the stock */
+        EXPECT_OK(
+                page_cache_alloc(&cache, RESERVE, PMM_ALLOC_CAN_WAIT, &list)); /* from the stock */
         EXPECT_STATUS(ZX_ERR_SHOULD_WAIT, page_cache_alloc(&cache, 1, PMM_ALLOC_CAN_WAIT, &list));
         EXPECT_STATUS(ZX_ERR_SHOULD_WAIT, page_cache_alloc_page(&cache, PMM_ALLOC_CAN_WAIT, &page));
         EXPECT_EQ(list_count(&list), RESERVE);
@@ -299,7 +303,8 @@ TEST(page_cache, random_work_keeps_the_books)
                 struct page_cache_counters counters = page_cache_counters(&cache);
                 EXPECT_EQ(counters.hit + counters.missed, handed_out);
                 EXPECT_EQ(list_count(&list), held);
-                uint64_t in_stock = page_cache_available(&cache, 0) + page_cache_available(&cache, 1);
+                uint64_t in_stock =
+                        page_cache_available(&cache, 0) + page_cache_available(&cache, 1);
                 EXPECT_EQ(pmm_count_free_pages(&pmm) + held + in_stock, FREE_PAGES);
                 expect_balance(t, in_stock);
         }

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* vmbus_receiver — what the receiving end does seldom: start, external headers, sleep, break.
+ *
+ * Relies on vmbus_memory.h for the arithmetic. Facts: spec/vmbus.md, a.4, b.4, b.5, c.3 to c.7. */
+#include "vmbus_ring/vmbus_receiver.h"
+
+void vmbus_receiver_init(struct vmbus_receiver *receiver, const struct vmbus_memory *memory)
+{
+        ASSERT(is_aligned(memory->data_bytes, VMBUS_DATA_UNIT_BYTES)); /* [V1] */
+        ASSERT(memory->data_bytes != 0);
+        *receiver = (struct vmbus_receiver){.memory = *memory};
+        shared_store_u32(&memory->control->interrupt_mask, VMBUS_INTERRUPTS_MASKED);
+}
+
+NOINLINE enum vmbus_result vmbus_receiver_broken_(struct vmbus_receiver *receiver,
+                                                  enum vmbus_result reason, uint32_t index,
+                                                  uint64_t value, uint64_t limit)
+{
+        ASSERT(receiver->state != VMBUS_END_CORRUPT);
+        ASSERT(vmbus_result_is_corrupt(reason));
+        receiver->state = VMBUS_END_CORRUPT;
+        receiver->fault = (struct vmbus_fault){reason, index, (uint32_t)value, (uint32_t)limit};
+        return reason;
+}
+
+NOINLINE enum vmbus_result vmbus_receiver_not_ready_(const struct vmbus_receiver *receiver)
+{
+        ASSERT(receiver->state != VMBUS_END_ASLEEP); /* woken or cancel_sleep comes first */
+        return receiver->fault.reason;
+}
+
+enum vmbus_result vmbus_receiver_position(struct vmbus_receiver *receiver,
+                                          struct vmbus_receive_position *position)
+{
+        if (receiver->state != VMBUS_END_READY)
+                return vmbus_receiver_not_ready_(receiver);
+
+        /* Snapshot; below this only the locals are used. */
+        uint32_t out = shared_load_u32(&receiver->memory.control->out);
+        uint32_t in = shared_load_acquire_u32(&receiver->memory.control->in); /* c.5, 1 */
+
+        if (out >= receiver->memory.data_bytes)
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_OUT_RANGE, 0, out,
+                                              receiver->memory.data_bytes);
+        if (!is_aligned(out, VMBUS_WORD_BYTES))
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_OUT_ALIGNMENT, 0, out,
+                                              VMBUS_WORD_BYTES);
+        enum vmbus_result result = vmbus_receiver_check_in_(receiver, in, out, out);
+        if (result != VMBUS_OK)
+                return result;
+        *position = (struct vmbus_receive_position){
+                .next_out = out, .committed_out = out, .cached_in = in};
+        return VMBUS_OK;
+}
+
+bool vmbus_receiver_peer_sets_pending_size(const struct vmbus_receiver *receiver)
+{
+        uint32_t features = shared_load_u32(&receiver->memory.control->feature_bits);
+        return (features & BIT_MASK(VMBUS_FEATURE_PENDING_SEND_SIZE_BIT)) != 0;
+}
+
+/* In the order of c.6. */
+NOINLINE enum vmbus_result vmbus_receiver_check_word0_(struct vmbus_receiver *receiver,
+                                                       uint32_t index, uint64_t word0,
+                                                       uint32_t available)
+{
+        uint32_t type = (uint16_t)(word0 >> VMBUS_WORD0_TYPE_BIT);
+        uint32_t data_offset8 = (uint16_t)(word0 >> VMBUS_WORD0_DATA_OFFSET8_BIT);
+        uint32_t length8 = (uint16_t)(word0 >> VMBUS_WORD0_LENGTH8_BIT);
+        uint32_t flags = (uint16_t)(word0 >> VMBUS_WORD0_FLAGS_BIT);
+        uint32_t total = length8 * VMBUS_WORD_BYTES + VMBUS_FOOTER_BYTES;
+
+        if (length8 < data_offset8)
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_LENGTH, index, length8,
+                                              data_offset8);
+        if (data_offset8 < VMBUS_DATA_OFFSET8_MIN)
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_DATA_OFFSET, index, data_offset8,
+                                              VMBUS_DATA_OFFSET8_MIN);
+        if (total > available)
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_TOTAL, index, total, available);
+        if (flags > 1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT)
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_FLAGS, index, flags,
+                                              1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT);
+        if (type == VMBUS_PACKET_IN_BAND || type == VMBUS_PACKET_COMPLETION)
+                return VMBUS_OK;
+        if (type != VMBUS_PACKET_TRANSFER_PAGES && type != VMBUS_PACKET_GPA_DIRECT)
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_TYPE, index, type,
+                                              VMBUS_PACKET_COMPLETION);
+        if (data_offset8 < VMBUS_DATA_OFFSET8_EXTERNAL_MIN)
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_EXTERNAL_HEADER, index,
+                                              data_offset8, VMBUS_DATA_OFFSET8_EXTERNAL_MIN);
+        return VMBUS_OK;
+}
+
+NOINLINE enum vmbus_result vmbus_receiver_external_(struct vmbus_receiver *receiver, uint32_t index,
+                                                    uint32_t external_bytes,
+                                                    struct vmbus_incoming *packet)
+{
+        const struct vmbus_memory *memory = &receiver->memory;
+        uint64_t word = vmbus_memory_load_u64(
+                memory, vmbus_memory_advance(memory, index, VMBUS_DESCRIPTOR_BYTES));
+        uint32_t count = (uint32_t)(word >> VMBUS_EXTERNAL_RANGE_COUNT_BIT);
+        uint32_t ranges_bytes = external_bytes - VMBUS_EXTERNAL_HEADER_BYTES;
+        bool direct = packet->type == VMBUS_PACKET_GPA_DIRECT;
+        /* A GPA-direct range has one page at least. */
+        uint32_t range_bytes_min = direct ? VMBUS_GPA_RANGE_BYTES + VMBUS_GPA_PAGE_BYTES
+                                          : VMBUS_TRANSFER_RANGE_BYTES;
+
+        if (direct && count == 0)
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_RANGE_COUNT_ZERO, index, 0, 1);
+        if (count > ranges_bytes / range_bytes_min)
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_RANGE_COUNT, index, count,
+                                              ranges_bytes / range_bytes_min);
+        packet->transfer_page_set_id = direct ? 0 : (uint16_t)(word >> VMBUS_EXTERNAL_SET_ID_BIT);
+        packet->range_count = count;
+        packet->ranges.offset = vmbus_memory_advance(
+                memory, index, VMBUS_DESCRIPTOR_BYTES + VMBUS_EXTERNAL_HEADER_BYTES);
+        packet->ranges.bytes = ranges_bytes;
+        return VMBUS_OK;
+}
+
+NOINLINE bool vmbus_receiver_frees_enough_(struct vmbus_receiver *receiver,
+                                           struct vmbus_receive_position before, uint32_t pending)
+{
+        const struct vmbus_memory *memory = &receiver->memory;
+        uint32_t in = shared_load_seq_cst_u32(&memory->control->in); /* c.5, 5 */
+        /* next_out is published, and the producer may have filled what we just gave back: it is
+         * from there that `in` must not have turned back. If it did fill it, it had seen next_out
+         * before it went to sleep, and waits for more than is free now: the second comparison
+         * says no. */
+        if (vmbus_receiver_check_in_(receiver, in, before.next_out, before.cached_in) != VMBUS_OK)
+                return false;
+        return vmbus_memory_free(memory, in, before.committed_out) < pending &&
+               pending <= vmbus_memory_free(memory, in, before.next_out);
+}
+
+enum vmbus_result vmbus_receiver_prepare_to_sleep(struct vmbus_receiver *receiver,
+                                                  struct vmbus_receive_position *position)
+{
+        struct vmbus_control_page *control = receiver->memory.control;
+        if (receiver->state != VMBUS_END_READY)
+                return vmbus_receiver_not_ready_(receiver);
+        DEBUG_ASSERT(vmbus_receive_position_valid(&receiver->memory, position));
+        if (position->next_out != position->committed_out)
+                return VMBUS_COMMIT_FIRST;
+        shared_store_u32(&control->interrupt_mask, VMBUS_INTERRUPTS_UNMASKED);
+        shared_fence_full(); /* c.5, 4: pairs with the store of `in` in vmbus_sender_commit() */
+        enum vmbus_result result = vmbus_receiver_can_read(receiver, position);
+        if (result == VMBUS_EMPTY)
+                receiver->state = VMBUS_END_ASLEEP;
+        else
+                shared_store_u32(&control->interrupt_mask, VMBUS_INTERRUPTS_MASKED);
+        return result;
+}
+
+enum vmbus_result vmbus_receiver_check_sleep(struct vmbus_receiver *receiver)
+{
+        if (receiver->state == VMBUS_END_CORRUPT)
+                return receiver->fault.reason;
+        ASSERT(receiver->state == VMBUS_END_ASLEEP);
+        uint32_t mask = shared_load_u32(&receiver->memory.control->interrupt_mask);
+        if (mask != VMBUS_INTERRUPTS_UNMASKED)
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_INTERRUPT_MASK, 0, mask,
+                                              VMBUS_INTERRUPTS_UNMASKED);
+        return VMBUS_OK;
+}
+
+enum vmbus_result vmbus_receiver_woken(struct vmbus_receiver *receiver)
+{
+        enum vmbus_result result = vmbus_receiver_check_sleep(receiver);
+        if (result == VMBUS_OK)
+                vmbus_receiver_cancel_sleep(receiver);
+        return result;
+}
+
+void vmbus_receiver_cancel_sleep(struct vmbus_receiver *receiver)
+{
+        if (receiver->state == VMBUS_END_CORRUPT)
+                return;
+        ASSERT(receiver->state == VMBUS_END_ASLEEP);
+        shared_store_u32(&receiver->memory.control->interrupt_mask, VMBUS_INTERRUPTS_MASKED);
+        receiver->state = VMBUS_END_READY;
+}

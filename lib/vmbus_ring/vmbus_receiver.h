@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* vmbus_receiver — the end that reads packets.
+ *
+ *   | free ...... | read, not committed | to read, known so far | published later ... |
+ *                 ^committed_out        ^next_out               ^cached_in
+ *
+ * The position (three indices) is the caller's: several packets are read under one commit, a copy
+ * of it looks ahead and is thrown away, revert goes back to what was not committed. One line of
+ * positions at a time: once a copy has been committed, it replaces the one it was copied from.
+ *
+ *              prepare_to_sleep = EMPTY                any function finds a broken rule
+ *      READY ------------------------------> ASLEEP    READY, ASLEEP -------------> CORRUPT
+ *            <------------------------------
+ *              woken, cancel_sleep
+ *
+ *   READY    signals are masked; everything may be called but woken, cancel_sleep and check_sleep
+ *   ASLEEP   signals are unmasked; only those three may be called, all else fails an ASSERT
+ *   CORRUPT  `fault` says which rule; everything returns it, nothing touches the ring. Start over
+ *            with vmbus_receiver_init() after the channel was closed and opened again
+ *
+ * Owner       the caller, of the struct and of the memory; nothing to release
+ * Peer        may write: every byte of the memory. We load `in`, `pending_send_size` and the words
+ *             of each packet's headers once each, and never an index of our own after the position
+ *             was taken. Of interrupt_mask, which is ours, only woken and check_sleep look whether
+ *             somebody set it
+ * Context     one caller at a time; never sleeps itself; usable in interrupts; no loop anywhere
+ * Invariants  [R1] the three indices of a position are valid [V2]
+ *             [R2] going up from committed_out one meets next_out, then cached_in, then a gap of
+ *                  8 or more
+ * Facts       spec/vmbus.md, c.1, c.3, c.4, c.5, c.6 */
+#ifndef VMBUS_RING_VMBUS_RECEIVER_H
+#define VMBUS_RING_VMBUS_RECEIVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmbus_ring/vmbus_memory.h"
+#include "vmbus_ring/vmbus_payload.h"
+#include "vmbus_ring/vmbus_result.h"
+#include "vmbus_ring/vmbus_sender.h"
+#include "vmbus_ring/vmbus_wire.h"
+
+struct vmbus_receiver {
+        struct vmbus_memory memory;
+        enum vmbus_end_state state;
+        struct vmbus_fault fault;
+};
+
+struct vmbus_receive_position {
+        uint32_t next_out;
+        uint32_t committed_out;
+        uint32_t cached_in;
+};
+
+/* One packet, its headers checked. Plain numbers; the ranges live as vmbus_payload.h says. */
+struct vmbus_incoming {
+        uint64_t transaction_id; /* 0 unless has_transaction_id */
+        enum vmbus_packet_type type;
+        bool has_transaction_id;       /* completions, and whatever requests one */
+        bool completion_requested;     /* we owe a completion with this id, exactly one */
+        uint16_t transfer_page_set_id; /* transfer pages, else 0 */
+        uint32_t range_count;          /* transfer pages (any number), GPA direct (1 ..), else 0 */
+        struct vmbus_range ranges;     /* those ranges in wire form, else empty. All of them fit;
+                                        * their content is not checked: copy them out first */
+        struct vmbus_range payload;    /* padding included, a multiple of 8 */
+};
+
+/* ---- start ---- */
+
+/* Becomes the receiving end of `memory`, with signals masked. Once for each opening of the channel,
+ * before the peer's first look at this ring.
+ *   memory  from vmbus_memory_init_*(); copied */
+void vmbus_receiver_init(struct vmbus_receiver *receiver, const struct vmbus_memory *memory);
+
+/* Takes the position from the control page; the only time that our own index is read.
+ *   returns  VMBUS_OK; a broken rule when an index is not valid, *position unchanged */
+enum vmbus_result MUST_CHECK vmbus_receiver_position(struct vmbus_receiver *receiver,
+                                                     struct vmbus_receive_position *position);
+
+/* Whether the peer says that it sets pending_send_size when it waits. It may say so late; not
+ * checked. */
+bool vmbus_receiver_peer_sets_pending_size(const struct vmbus_receiver *receiver);
+
+/* ---- private: the slow ways out ---- */
+
+/* Not READY: a caller who should have woken up first, or a broken ring. */
+enum vmbus_result vmbus_receiver_not_ready_(const struct vmbus_receiver *receiver);
+/* Latches and returns the reason. */
+enum vmbus_result vmbus_receiver_broken_(struct vmbus_receiver *receiver, enum vmbus_result reason,
+                                         uint32_t index, uint64_t value, uint64_t limit);
+/* Holds the first word of a packet against every rule, `available` bytes being in the ring;
+ * VMBUS_OK or the first one that it breaks. */
+enum vmbus_result vmbus_receiver_check_word0_(struct vmbus_receiver *receiver, uint32_t index,
+                                              uint64_t word0, uint32_t available);
+/* Decodes the external header of types 7 and 9; VMBUS_OK or a broken rule. */
+enum vmbus_result vmbus_receiver_external_(struct vmbus_receiver *receiver, uint32_t index,
+                                           uint32_t external_bytes, struct vmbus_incoming *packet);
+
+static inline bool vmbus_receive_position_valid(const struct vmbus_memory *memory,
+                                                const struct vmbus_receive_position *position)
+{
+        uint32_t read = vmbus_memory_distance(memory, position->committed_out, position->next_out);
+        uint32_t known =
+                vmbus_memory_distance(memory, position->committed_out, position->cached_in);
+        return position->next_out < memory->data_bytes &&
+               is_aligned(position->next_out, VMBUS_WORD_BYTES) &&
+               position->committed_out < memory->data_bytes &&
+               position->cached_in < memory->data_bytes && read <= known; /* [R1] [R2] */
+}
+
+/* Checks a value just loaded from `in` against its range, its alignment and the last one. */
+static ALWAYS_INLINE enum vmbus_result vmbus_receiver_check_in_(struct vmbus_receiver *receiver,
+                                                                uint32_t in, uint32_t committed_out,
+                                                                uint32_t cached_in)
+{
+        const struct vmbus_memory *memory = &receiver->memory;
+        if (UNLIKELY(in >= memory->data_bytes))
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_IN_RANGE, committed_out, in,
+                                              memory->data_bytes);
+        if (UNLIKELY(!is_aligned(in, VMBUS_WORD_BYTES)))
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_IN_ALIGNMENT, committed_out, in,
+                                              VMBUS_WORD_BYTES);
+        /* The producer moves away from committed_out: what is there to read grows until we
+         * commit. */
+        if (UNLIKELY(vmbus_memory_distance(memory, committed_out, in) <
+                     vmbus_memory_distance(memory, committed_out, cached_in)))
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_IN_BACKWARDS, committed_out, in,
+                                              cached_in);
+        return VMBUS_OK;
+}
+
+/* ---- packets ---- */
+
+/* Whether there is something to read; looks at the peer's index only when it must.
+ *   returns  VMBUS_OK; VMBUS_EMPTY; a broken rule
+ *   order    acquire of `in`; pairs with the store of `in` in vmbus_sender_commit() (c.5, 1) */
+static ALWAYS_INLINE enum vmbus_result MUST_CHECK
+vmbus_receiver_can_read(struct vmbus_receiver *receiver, struct vmbus_receive_position *position)
+{
+        if (UNLIKELY(receiver->state != VMBUS_END_READY))
+                return vmbus_receiver_not_ready_(receiver);
+        DEBUG_ASSERT(vmbus_receive_position_valid(&receiver->memory, position));
+        if (position->next_out != position->cached_in)
+                return VMBUS_OK;
+
+        uint32_t in = shared_load_acquire_u32(&receiver->memory.control->in); /* c.5, 1 */
+        enum vmbus_result result = vmbus_receiver_check_in_(receiver, in, position->committed_out,
+                                                            position->cached_in);
+        if (UNLIKELY(result != VMBUS_OK))
+                return result;
+        position->cached_in = in;
+        return position->next_out == in ? VMBUS_EMPTY : VMBUS_OK;
+}
+
+/* Whether the first word is that of a packet without external data and breaks no rule: what is
+ * common, told without a call. Of the others vmbus_receiver_check_word0_() judges. The footer
+ * counts: a packet whose footer lies beyond `in` is broken. */
+static ALWAYS_INLINE bool vmbus_receiver_word0_plain_(uint64_t word0, uint32_t available)
+{
+        uint32_t type = (uint16_t)(word0 >> VMBUS_WORD0_TYPE_BIT);
+        uint32_t data_offset8 = (uint16_t)(word0 >> VMBUS_WORD0_DATA_OFFSET8_BIT);
+        uint32_t length8 = (uint16_t)(word0 >> VMBUS_WORD0_LENGTH8_BIT);
+        uint32_t flags = (uint16_t)(word0 >> VMBUS_WORD0_FLAGS_BIT);
+        return (type == VMBUS_PACKET_IN_BAND || type == VMBUS_PACKET_COMPLETION) &&
+               data_offset8 >= VMBUS_DATA_OFFSET8_MIN && length8 >= data_offset8 &&
+               length8 * VMBUS_WORD_BYTES + VMBUS_FOOTER_BYTES <= available &&
+               flags <= 1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT;
+}
+
+/* Fills in what a good descriptor says. `straight`: the packet ends before the data does. */
+static ALWAYS_INLINE void vmbus_receiver_get_(const struct vmbus_receiver *receiver, uint32_t start,
+                                              uint64_t word0, struct vmbus_incoming *packet,
+                                              bool straight)
+{
+        const struct vmbus_memory *memory = &receiver->memory;
+        uint32_t data_offset = (uint16_t)(word0 >> VMBUS_WORD0_DATA_OFFSET8_BIT) * VMBUS_WORD_BYTES;
+        uint32_t length = (uint16_t)(word0 >> VMBUS_WORD0_LENGTH8_BIT) * VMBUS_WORD_BYTES;
+        uint64_t id = vmbus_memory_load_u64(
+                memory, vmbus_memory_step(memory, start, VMBUS_WORD_BYTES, straight));
+        packet->type = (enum vmbus_packet_type)(uint16_t)(word0 >> VMBUS_WORD0_TYPE_BIT);
+        packet->completion_requested = packet->type != VMBUS_PACKET_COMPLETION &&
+                                       (word0 >> VMBUS_WORD0_FLAGS_BIT) != 0;
+        packet->has_transaction_id = packet->type == VMBUS_PACKET_COMPLETION ||
+                                     packet->completion_requested;
+        packet->transaction_id = packet->has_transaction_id ? id : 0;
+        packet->transfer_page_set_id = 0;
+        packet->range_count = 0;
+        packet->ranges = (struct vmbus_range){start, 0};
+        packet->payload.offset = vmbus_memory_step(memory, start, data_offset, straight);
+        packet->payload.bytes = length - data_offset;
+}
+
+/* Reads the headers of the next packet and moves next_out behind it; the peer sees nothing yet.
+ *   packet   out; means nothing unless the result is VMBUS_OK
+ *   returns  VMBUS_OK; VMBUS_EMPTY; a broken rule, *position as it was
+ *   order    as vmbus_receiver_can_read()
+ *   cost     two words loaded, three for types 7 and 9; no copy */
+static ALWAYS_INLINE enum vmbus_result MUST_CHECK
+vmbus_receiver_read(struct vmbus_receiver *receiver, struct vmbus_receive_position *position,
+                    struct vmbus_incoming *packet)
+{
+        enum vmbus_result result = vmbus_receiver_can_read(receiver, position);
+        if (UNLIKELY(result != VMBUS_OK))
+                return result;
+        uint32_t start = position->next_out;
+        uint32_t available = vmbus_memory_distance(&receiver->memory, start, position->cached_in);
+        if (UNLIKELY(available < VMBUS_PACKET_BYTES_MIN))
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_AVAILABLE, start, available,
+                                              VMBUS_PACKET_BYTES_MIN);
+
+        /* The one look at the first word; below this only the local is used. */
+        uint64_t word0 = vmbus_memory_load_u64(&receiver->memory, start);
+        if (UNLIKELY(!vmbus_receiver_word0_plain_(word0, available))) {
+                result = vmbus_receiver_check_word0_(receiver, start, word0, available);
+                if (result != VMBUS_OK)
+                        return result;
+        }
+        uint32_t data_offset = (uint16_t)(word0 >> VMBUS_WORD0_DATA_OFFSET8_BIT) * VMBUS_WORD_BYTES;
+        uint32_t length = (uint16_t)(word0 >> VMBUS_WORD0_LENGTH8_BIT) * VMBUS_WORD_BYTES;
+        uint32_t total = length + VMBUS_FOOTER_BYTES;
+        if (LIKELY(total < receiver->memory.data_bytes - start))
+                vmbus_receiver_get_(receiver, start, word0, packet, true);
+        else
+                vmbus_receiver_get_(receiver, start, word0, packet, false);
+        if (UNLIKELY(packet->type == VMBUS_PACKET_TRANSFER_PAGES ||
+                     packet->type == VMBUS_PACKET_GPA_DIRECT)) {
+                result = vmbus_receiver_external_(receiver, start,
+                                                  data_offset - VMBUS_DESCRIPTOR_BYTES, packet);
+                if (UNLIKELY(result != VMBUS_OK))
+                        return result;
+        }
+        position->next_out = vmbus_memory_advance(&receiver->memory, start, total);
+        return VMBUS_OK;
+}
+
+/* A reader over a range of a packet of this end (`payload` or `ranges`); as many as are wanted. */
+static inline struct vmbus_reader vmbus_receiver_reader(const struct vmbus_receiver *receiver,
+                                                        const struct vmbus_range *range)
+{
+        return (struct vmbus_reader){.memory = &receiver->memory,
+                                     .left = {.offset = range->offset, .bytes = range->bytes}};
+}
+
+/* Copies a whole range to private memory, where the peer cannot change it any more.
+ *   target        at least target_bytes long
+ *   target_bytes  what there is room for
+ *   returns       VMBUS_OK: range->bytes bytes were copied; VMBUS_RANGE_END when they do not fit,
+ *                 nothing copied */
+static inline enum vmbus_result MUST_CHECK
+vmbus_receiver_copy(const struct vmbus_receiver *receiver, const struct vmbus_range *range,
+                    void *target, uint32_t target_bytes)
+{
+        uint32_t bytes = range->bytes;
+        if (UNLIKELY(bytes > target_bytes))
+                return VMBUS_RANGE_END;
+        vmbus_memory_copy_in(&receiver->memory, range->offset, target, bytes);
+        return VMBUS_OK;
+}
+
+/* Goes back to the first packet that was read since the last commit. */
+static inline void vmbus_receiver_revert(struct vmbus_receive_position *position)
+{
+        position->next_out = position->committed_out;
+}
+
+/* Tells whether giving back the bytes committed_out .. next_out ends a wait of the producer (c.3, 3
+ * and 4). */
+bool vmbus_receiver_frees_enough_(struct vmbus_receiver *receiver,
+                                  struct vmbus_receive_position before, uint32_t pending);
+
+/* Gives the bytes of every packet read since the last commit back to the producer; their ranges end
+ * here.
+ *   returns  true: send the peer one signal now. The rule (c.3), as what the peer may rely on:
+ *            whenever it waits for `pending_send_size` free bytes, the commit that takes the free
+ *            bytes from below that number up to it or beyond signals, and no other does. False on a
+ *            broken end, where nothing is given back; also when the look at `in` breaks a rule,
+ *            which the next call then returns
+ *   order    release: packet reads before `out`; pairs with the acquire of `out` in vmbus_sender
+ *            (c.5, 2). Store of `out` before the loads of pending_send_size and `in`: all seq_cst
+ *            (c.5, 5); pairs with the fence in vmbus_sender_prepare_to_sleep() (c.5, 6)
+ *   cost     one exchange instruction */
+static ALWAYS_INLINE bool MUST_CHECK vmbus_receiver_commit(struct vmbus_receiver *receiver,
+                                                           struct vmbus_receive_position *position)
+{
+        struct vmbus_control_page *control = receiver->memory.control;
+        uint32_t out = position->next_out;
+        bool signal = false;
+        if (UNLIKELY(receiver->state != VMBUS_END_READY)) {
+                (void)vmbus_receiver_not_ready_(receiver);
+                return false;
+        }
+        DEBUG_ASSERT(vmbus_receive_position_valid(&receiver->memory, position));
+        if (UNLIKELY(out == position->committed_out))
+                return false;
+        shared_store_seq_cst_u32(&control->out, out); /* c.5, 2 and 5 */
+        uint32_t pending = shared_load_seq_cst_u32(&control->pending_send_size);
+        /* The low bits are noise of peers that reckon with one byte of gap instead of 8 (c.3). */
+        pending &= ~(VMBUS_WORD_BYTES - 1);
+        if (UNLIKELY(pending != 0))
+                signal = vmbus_receiver_frees_enough_(receiver, *position, pending);
+        position->committed_out = out;
+        return signal;
+}
+
+/* ---- waiting for packets ---- */
+
+/* Unmasks signals and looks once more.
+ *   returns  VMBUS_EMPTY: asleep; wait for a signal, then call vmbus_receiver_woken(), or give up
+ *            by vmbus_receiver_cancel_sleep(). VMBUS_OK: there is a packet, not asleep.
+ *            VMBUS_COMMIT_FIRST: the producer does not signal while it believes that we have
+ *            packets left; not asleep, nothing changed. A broken rule
+ *   order    full fence between the store of interrupt_mask and the load of `in` (c.5, 4); pairs
+ *            with the seq_cst store of `in` in vmbus_sender_commit() (c.5, 3) */
+enum vmbus_result MUST_CHECK
+vmbus_receiver_prepare_to_sleep(struct vmbus_receiver *receiver,
+                                struct vmbus_receive_position *position);
+
+/* While asleep, as often as wanted, for a watchdog: a peer that sets our mask would let us sleep
+ * for ever.
+ *   returns  VMBUS_OK; VMBUS_BAD_INTERRUPT_MASK or the broken rule of a broken end */
+enum vmbus_result MUST_CHECK vmbus_receiver_check_sleep(struct vmbus_receiver *receiver);
+
+/* After a signal: masks signals, awake. Signals are hints (c.4): there may be nothing to read. A
+ * batch of reads under one signal has a bound, for the peer can fill as fast as we read (c.7).
+ *   returns  as vmbus_receiver_check_sleep() */
+enum vmbus_result MUST_CHECK vmbus_receiver_woken(struct vmbus_receiver *receiver);
+/* The same without a signal and without the check: deadline, close. */
+void vmbus_receiver_cancel_sleep(struct vmbus_receiver *receiver);
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* vmbus_sender — what the sending end does seldom: start, look at `out`, sleep, break.
+ *
+ * Relies on vmbus_memory.h for the arithmetic. Facts: spec/vmbus.md, a.4, c.2, c.4, c.5, c.7. */
+#include "vmbus_ring/vmbus_sender.h"
+
+void vmbus_sender_init(struct vmbus_sender *sender, const struct vmbus_memory *memory)
+{
+        ASSERT(is_aligned(memory->data_bytes, VMBUS_DATA_UNIT_BYTES)); /* [V1] */
+        ASSERT(memory->data_bytes != 0);
+        *sender = (struct vmbus_sender){.memory = *memory};
+        sender->packet_bytes_max =
+                (uint32_t)min_u64(memory->data_bytes - VMBUS_GAP_BYTES, VMBUS_PACKET_BYTES_MAX);
+        shared_store_u32(&memory->control->pending_send_size, 0);
+        shared_store_u32(&memory->control->feature_bits,
+                         (uint32_t)BIT_MASK(VMBUS_FEATURE_PENDING_SEND_SIZE_BIT));
+}
+
+/* Latches the first broken rule and returns it. */
+static enum vmbus_result broken(struct vmbus_sender *sender, struct vmbus_fault fault)
+{
+        ASSERT(sender->state != VMBUS_END_CORRUPT);
+        ASSERT(vmbus_result_is_corrupt(fault.reason));
+        sender->state = VMBUS_END_CORRUPT;
+        sender->fault = fault;
+        return fault.reason;
+}
+
+NOINLINE enum vmbus_result vmbus_sender_not_ready_(const struct vmbus_sender *sender)
+{
+        ASSERT(sender->state != VMBUS_END_ASLEEP); /* woken or cancel_sleep comes first */
+        return sender->fault.reason;
+}
+
+/* The two rules that the consumer's index obeys by itself; our own stands at `in`. */
+static enum vmbus_result check_out(struct vmbus_sender *sender, uint32_t out, uint32_t in)
+{
+        uint32_t data_bytes = sender->memory.data_bytes;
+        if (out >= data_bytes)
+                return broken(sender,
+                              (struct vmbus_fault){VMBUS_BAD_OUT_RANGE, in, out, data_bytes});
+        if (!is_aligned(out, VMBUS_WORD_BYTES))
+                return broken(sender, (struct vmbus_fault){VMBUS_BAD_OUT_ALIGNMENT, in, out,
+                                                           VMBUS_WORD_BYTES});
+        return VMBUS_OK;
+}
+
+enum vmbus_result vmbus_sender_position(struct vmbus_sender *sender,
+                                        struct vmbus_send_position *position)
+{
+        uint32_t data_bytes = sender->memory.data_bytes;
+        if (sender->state != VMBUS_END_READY)
+                return vmbus_sender_not_ready_(sender);
+
+        /* Snapshot; below this only the locals are used. */
+        uint32_t in = shared_load_u32(&sender->memory.control->in);
+        uint32_t out = shared_load_acquire_u32(&sender->memory.control->out); /* c.5, 2 */
+
+        if (in >= data_bytes)
+                return broken(sender, (struct vmbus_fault){VMBUS_BAD_IN_RANGE, 0, in, data_bytes});
+        if (!is_aligned(in, VMBUS_WORD_BYTES))
+                return broken(sender, (struct vmbus_fault){VMBUS_BAD_IN_ALIGNMENT, 0, in,
+                                                           VMBUS_WORD_BYTES});
+        enum vmbus_result result = check_out(sender, out, in);
+        if (result != VMBUS_OK)
+                return result;
+        *position =
+                (struct vmbus_send_position){.next_in = in, .committed_in = in, .cached_out = out};
+        return VMBUS_OK;
+}
+
+NOINLINE enum vmbus_result vmbus_sender_load_out_(struct vmbus_sender *sender,
+                                                  uint32_t committed_in, uint32_t cached_out,
+                                                  uint32_t *out)
+{
+        const struct vmbus_memory *memory = &sender->memory;
+        uint32_t value = shared_load_acquire_u32(&memory->control->out); /* c.5, 2 */
+        enum vmbus_result result = check_out(sender, value, committed_in);
+        if (result != VMBUS_OK)
+                return result;
+        /* The consumer moves from cached_out towards committed_in and not beyond: what is in use
+         * shrinks. An `out` that turned back, or ran past `in`, shows as use that grew. */
+        uint32_t used = vmbus_memory_distance(memory, value, committed_in);
+        if (used > vmbus_memory_distance(memory, cached_out, committed_in))
+                return broken(sender, (struct vmbus_fault){VMBUS_BAD_OUT_BACKWARDS, committed_in,
+                                                           value, cached_out});
+        *out = value;
+        return VMBUS_OK;
+}
+
+NOINLINE void vmbus_sender_put_wrapped_(const struct vmbus_sender *sender, uint32_t start,
+                                        struct vmbus_outgoing packet)
+{
+        vmbus_sender_put_(sender, start, packet, false);
+}
+
+enum vmbus_result vmbus_sender_prepare_to_sleep(struct vmbus_sender *sender,
+                                                struct vmbus_send_position *position,
+                                                uint64_t needed_bytes, uint64_t wake_bytes)
+{
+        const struct vmbus_memory *memory = &sender->memory;
+        enum vmbus_result result;
+        ASSERT(needed_bytes != 0);
+        if (sender->state != VMBUS_END_READY)
+                return vmbus_sender_not_ready_(sender);
+        DEBUG_ASSERT(vmbus_send_position_valid(memory, position));
+        if (needed_bytes > sender->packet_bytes_max)
+                return VMBUS_TOO_LARGE;
+
+        /* The consumer reckons from the published `in`: what is written but not committed looks
+         * free to it and must be asked for on top. It never sees more free bytes than an empty ring
+         * has. */
+        uint64_t uncommitted =
+                vmbus_memory_distance(memory, position->committed_in, position->next_in);
+        uint64_t empty_free = memory->data_bytes - VMBUS_GAP_BYTES;
+        if (uncommitted + VMBUS_ROUND8(needed_bytes) > empty_free)
+                return VMBUS_COMMIT_FIRST;
+        uint64_t beyond = VMBUS_ROUND8(max_u64(needed_bytes, min_u64(wake_bytes, empty_free)));
+        shared_store_u32(&memory->control->pending_send_size,
+                         (uint32_t)min_u64(uncommitted + beyond, empty_free));
+        shared_fence_full(); /* c.5, 6: pairs with the store of `out` in vmbus_receiver_commit() */
+
+        uint32_t out;
+        result = vmbus_sender_load_out_(sender, position->committed_in, position->cached_out, &out);
+        if (result != VMBUS_OK)
+                return result;
+        position->cached_out = out;
+        if (vmbus_memory_free(memory, position->next_in, out) >= needed_bytes) {
+                shared_store_u32(&memory->control->pending_send_size, 0);
+                return VMBUS_OK;
+        }
+        sender->state = VMBUS_END_ASLEEP;
+        return VMBUS_FULL;
+}
+
+enum vmbus_result vmbus_sender_woken(struct vmbus_sender *sender)
+{
+        if (sender->state == VMBUS_END_CORRUPT)
+                return sender->fault.reason;
+        vmbus_sender_cancel_sleep(sender);
+        return VMBUS_OK;
+}
+
+void vmbus_sender_cancel_sleep(struct vmbus_sender *sender)
+{
+        if (sender->state == VMBUS_END_CORRUPT)
+                return;
+        ASSERT(sender->state == VMBUS_END_ASLEEP);
+        shared_store_u32(&sender->memory.control->pending_send_size, 0);
+        sender->state = VMBUS_END_READY;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* vmbus_sender — the end that writes packets.
+ *
+ *   | free ...... | committed, not read | written, not committed | free ...... |
+ *                 ^cached_out           ^committed_in            ^next_in
+ *
+ * The position (three indices) is the caller's: several packets are written under one commit, a
+ * copy of it tries a batch and is thrown away, revert drops what was not committed. One line of
+ * positions at a time: once a copy has been committed, it replaces the one it was copied from.
+ *
+ *              prepare_to_sleep = FULL                 any function finds a broken rule
+ *      READY ------------------------------> ASLEEP    READY, ASLEEP -------------> CORRUPT
+ *            <------------------------------
+ *              woken, cancel_sleep
+ *
+ *   READY    everything may be called but woken and cancel_sleep
+ *   ASLEEP   pending_send_size is set; only woken and cancel_sleep may be called, all else fails an
+ *            ASSERT
+ *   CORRUPT  `fault` says which rule; everything returns it, nothing touches the ring. Start over
+ *            with vmbus_sender_init() after the channel was closed and opened again
+ *
+ * Owner       the caller, of the struct and of the memory; nothing to release
+ * Peer        may write: every byte of the memory. We load `out` and `interrupt_mask`, nothing
+ *             else, and never an index of our own after the position was taken
+ * Context     one caller at a time; never sleeps itself; usable in interrupts; no loop anywhere
+ * Invariants  [S1] the three indices of a position are valid [V2]
+ *             [S2] going up from cached_out one meets committed_in, then next_in, then a gap of
+ *                  8 or more
+ * Facts       spec/vmbus.md, c.1, c.2, c.4, c.5, c.6 */
+#ifndef VMBUS_RING_VMBUS_SENDER_H
+#define VMBUS_RING_VMBUS_SENDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmbus_ring/vmbus_memory.h"
+#include "vmbus_ring/vmbus_payload.h"
+#include "vmbus_ring/vmbus_result.h"
+#include "vmbus_ring/vmbus_wire.h"
+
+enum vmbus_end_state { VMBUS_END_READY = 0, VMBUS_END_ASLEEP, VMBUS_END_CORRUPT };
+
+struct vmbus_sender {
+        struct vmbus_memory memory;
+        enum vmbus_end_state state;
+        uint32_t packet_bytes_max;
+        struct vmbus_fault fault;
+};
+
+struct vmbus_send_position {
+        uint32_t next_in;
+        uint32_t committed_in;
+        uint32_t cached_out;
+};
+
+enum vmbus_outgoing_kind {
+        VMBUS_SEND_IN_BAND = 1,     /* no completion */
+        VMBUS_SEND_IN_BAND_REQUEST, /* the peer owes a completion with the same transaction id */
+        VMBUS_SEND_COMPLETION,      /* answers such a request */
+};
+
+struct vmbus_outgoing {
+        enum vmbus_outgoing_kind kind;
+        uint32_t payload_bytes;
+        uint64_t transaction_id; /* with a host that is not trusted, no pointer (b.3) */
+};
+
+/* ---- start ---- */
+
+/* Becomes the sending end of `memory`: declares support of pending_send_size and clears it. Once
+ * for each opening of the channel, before the peer's first look at this ring.
+ *   memory  from vmbus_memory_init_*(); copied */
+void vmbus_sender_init(struct vmbus_sender *sender, const struct vmbus_memory *memory);
+
+/* Takes the position from the control page; the only time that our own index is read.
+ *   returns  VMBUS_OK; a broken rule when an index is not valid, *position unchanged */
+enum vmbus_result MUST_CHECK vmbus_sender_position(struct vmbus_sender *sender,
+                                                   struct vmbus_send_position *position);
+
+/* The largest packet of this ring, footer included: what write, can_write and prepare_to_sleep
+ * accept, and what an empty ring takes. A multiple of 8. */
+static inline uint32_t vmbus_sender_packet_bytes_max(const struct vmbus_sender *sender)
+{
+        return sender->packet_bytes_max;
+}
+
+/* What `packet` takes in the ring, footer included; may be more than packet_bytes_max. */
+static inline uint64_t vmbus_outgoing_bytes(const struct vmbus_outgoing *packet)
+{
+        return VMBUS_IN_BAND_BYTES(packet->payload_bytes);
+}
+
+/* ---- private: the slow ways out ---- */
+
+/* Not READY: a caller who should have woken up first, or a broken ring. */
+enum vmbus_result vmbus_sender_not_ready_(const struct vmbus_sender *sender);
+/* Loads and checks `out`; VMBUS_OK and *out, or a broken rule. */
+enum vmbus_result vmbus_sender_load_out_(struct vmbus_sender *sender, uint32_t committed_in,
+                                         uint32_t cached_out, uint32_t *out);
+
+static inline bool vmbus_send_position_valid(const struct vmbus_memory *memory,
+                                             const struct vmbus_send_position *position)
+{
+        uint32_t committed =
+                vmbus_memory_distance(memory, position->cached_out, position->committed_in);
+        uint32_t written = vmbus_memory_distance(memory, position->cached_out, position->next_in);
+        return position->next_in < memory->data_bytes &&
+               is_aligned(position->next_in, VMBUS_WORD_BYTES) &&
+               position->committed_in < memory->data_bytes &&
+               position->cached_out < memory->data_bytes && committed <= written; /* [S1] [S2] */
+}
+
+/* Stores every word of a packet but its payload. `straight`: it ends before the data does. */
+static ALWAYS_INLINE void vmbus_sender_put_(const struct vmbus_sender *sender, uint32_t start,
+                                            struct vmbus_outgoing packet, bool straight)
+{
+        const struct vmbus_memory memory = sender->memory;
+        uint32_t footer = (uint32_t)vmbus_outgoing_bytes(&packet) - VMBUS_FOOTER_BYTES;
+        uint32_t last = footer - VMBUS_WORD_BYTES; /* both from the start of the packet */
+        uint32_t type = packet.kind == VMBUS_SEND_COMPLETION ? VMBUS_PACKET_COMPLETION
+                                                             : VMBUS_PACKET_IN_BAND;
+        uint32_t flags = packet.kind == VMBUS_SEND_IN_BAND_REQUEST
+                               ? 1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT
+                               : 0;
+        vmbus_memory_store_u64(
+                &memory, start,
+                VMBUS_WORD0(type, VMBUS_DATA_OFFSET8_MIN, footer / VMBUS_WORD_BYTES, flags));
+        vmbus_memory_store_u64(&memory,
+                               vmbus_memory_step(&memory, start, VMBUS_WORD_BYTES, straight),
+                               packet.transaction_id);
+        /* Padding shares a word with the payload's last bytes: zero it, the payload comes later. */
+        if (!is_aligned(packet.payload_bytes, VMBUS_WORD_BYTES))
+                vmbus_memory_store_u64(&memory, vmbus_memory_step(&memory, start, last, straight),
+                                       0);
+        vmbus_memory_store_u64(&memory, vmbus_memory_step(&memory, start, footer, straight),
+                               (uint64_t)start << VMBUS_FOOTER_INDEX_BIT);
+}
+
+/* The same for a packet that reaches the end of the data; out of line, for it is seldom. */
+void vmbus_sender_put_wrapped_(const struct vmbus_sender *sender, uint32_t start,
+                               struct vmbus_outgoing packet);
+
+/* ---- packets ---- */
+
+/* Whether a packet of `total_bytes` can be written now; loads the peer's index only when it must.
+ *   total_bytes  from vmbus_outgoing_bytes(): footer included, 1 ..
+ *   returns      VMBUS_OK: the next write of that size succeeds; VMBUS_FULL; VMBUS_TOO_LARGE; a
+ *                broken rule
+ *   order        acquire of `out`; pairs with the release in vmbus_receiver_commit() (c.5, 2) */
+static ALWAYS_INLINE enum vmbus_result MUST_CHECK
+vmbus_sender_can_write(struct vmbus_sender *sender, struct vmbus_send_position *position,
+                       uint64_t total_bytes)
+{
+        enum vmbus_result result;
+        uint32_t out;
+        if (UNLIKELY(sender->state != VMBUS_END_READY))
+                return vmbus_sender_not_ready_(sender);
+        DEBUG_ASSERT(vmbus_send_position_valid(&sender->memory, position));
+        if (UNLIKELY(total_bytes > sender->packet_bytes_max))
+                return VMBUS_TOO_LARGE;
+        if (LIKELY(vmbus_memory_free(&sender->memory, position->next_in, position->cached_out) >=
+                   total_bytes))
+                return VMBUS_OK;
+        result = vmbus_sender_load_out_(sender, position->committed_in, position->cached_out, &out);
+        if (UNLIKELY(result != VMBUS_OK))
+                return result;
+        position->cached_out = out;
+        if (vmbus_memory_free(&sender->memory, position->next_in, out) >= total_bytes)
+                return VMBUS_OK;
+        return VMBUS_FULL;
+}
+
+/* Writes descriptor, padding and footer of one packet and moves next_in; the peer sees nothing yet.
+ *   packet   read, not kept
+ *   payload  out: where its bytes belong; the caller writes them all before commit
+ *            (vmbus_sender_writer)
+ *   returns  VMBUS_OK; VMBUS_FULL (vmbus_outgoing_bytes() says what is needed) and VMBUS_TOO_LARGE
+ *            with nothing changed; a broken rule
+ *   order    as vmbus_sender_can_write()
+ *   cost     three or four words stored, no copy */
+static ALWAYS_INLINE enum vmbus_result MUST_CHECK
+vmbus_sender_write(struct vmbus_sender *sender, struct vmbus_send_position *position,
+                   const struct vmbus_outgoing *packet, struct vmbus_range *payload)
+{
+        uint64_t total = vmbus_outgoing_bytes(packet);
+        enum vmbus_result result = vmbus_sender_can_write(sender, position, total);
+        if (UNLIKELY(result != VMBUS_OK))
+                return result;
+        /* From here on nothing fails; total fits the ring and the 16-bit fields. */
+        uint32_t start = position->next_in, bytes = (uint32_t)total;
+        payload->bytes = packet->payload_bytes;
+        if (LIKELY(bytes < sender->memory.data_bytes - start)) {
+                vmbus_sender_put_(sender, start, *packet, true);
+                payload->offset = start + VMBUS_DESCRIPTOR_BYTES;
+                position->next_in = start + bytes;
+                return VMBUS_OK;
+        }
+        vmbus_sender_put_wrapped_(sender, start, *packet);
+        payload->offset = vmbus_memory_advance(&sender->memory, start, VMBUS_DESCRIPTOR_BYTES);
+        position->next_in = vmbus_memory_advance(&sender->memory, start, bytes);
+        return VMBUS_OK;
+}
+
+/* A writer over the payload of a packet of this end. */
+static inline struct vmbus_writer vmbus_sender_writer(const struct vmbus_sender *sender,
+                                                      const struct vmbus_range *payload)
+{
+        return (struct vmbus_writer){.memory = &sender->memory,
+                                     .left = {.offset = payload->offset, .bytes = payload->bytes}};
+}
+
+/* Drops every packet written since the last commit. */
+static inline void vmbus_sender_revert(struct vmbus_send_position *position)
+{
+        position->next_in = position->committed_in;
+}
+
+/* Publishes every packet written since the last commit.
+ *   returns  true: send the peer one signal now. The rule (c.2), as what the peer may rely on:
+ *            whenever it has told us that it emptied the ring, and has not masked signals, the next
+ *            packet signals. So: a signal if and only if something was written, the mask is clear,
+ *            and `out` stands where `in` stood before. False on a broken end, where nothing is
+ *            published
+ *   order    release: packet bytes before `in`; pairs with the acquire of `in` in vmbus_receiver
+ *            (c.5, 1). Store of `in` before the loads of mask and `out`: all three are seq_cst
+ *            (c.5, 3); pairs with the fence in vmbus_receiver_prepare_to_sleep() (c.5, 4). Mask
+ *            before `out` (c.5, 7) likewise
+ *   cost     one exchange instruction */
+static ALWAYS_INLINE bool MUST_CHECK vmbus_sender_commit(struct vmbus_sender *sender,
+                                                         struct vmbus_send_position *position)
+{
+        struct vmbus_control_page *control = sender->memory.control;
+        uint32_t previous_in = position->committed_in;
+        if (UNLIKELY(sender->state != VMBUS_END_READY)) {
+                (void)vmbus_sender_not_ready_(sender);
+                return false;
+        }
+        DEBUG_ASSERT(vmbus_send_position_valid(&sender->memory, position));
+        if (UNLIKELY(position->next_in == previous_in))
+                return false;
+        shared_store_seq_cst_u32(&control->in, position->next_in); /* c.5, 1 and 3 */
+        position->committed_in = position->next_in;
+        if (shared_load_seq_cst_u32(&control->interrupt_mask) != VMBUS_INTERRUPTS_UNMASKED)
+                return false;
+        /* Only compared, so it need not be valid. */
+        return shared_load_seq_cst_u32(&control->out) == previous_in; /* c.5, 7 */
+}
+
+/* ---- waiting for room ---- */
+
+/* Asks the peer for a signal when there is room, and looks once more; what is uncommitted stays so.
+ *   needed_bytes  size of the packet that did not fit, footer included, 1 .. packet_bytes_max
+ *   wake_bytes    free bytes at which to be woken, beyond what is uncommitted; less than
+ *                 needed_bytes (0) means needed_bytes. More of them (vmbus_sender_wake_bytes)
+ *                 spares signals. What is asked for never exceeds what an empty ring has free
+ *   returns       VMBUS_FULL: asleep; wait for a signal, then call vmbus_sender_woken(), or give up
+ *                 by vmbus_sender_cancel_sleep(). VMBUS_OK: there is room, not asleep.
+ *                 VMBUS_TOO_LARGE: never. VMBUS_COMMIT_FIRST: with what is uncommitted it would not
+ *                 fit even an empty ring, so the signal would never come; not asleep, nothing
+ *                 changed. A broken rule
+ *   order         full fence between the store of pending_send_size and the load of `out` (c.5, 6);
+ *                 pairs with the seq_cst store of `out` in vmbus_receiver_commit() (c.5, 5) */
+enum vmbus_result MUST_CHECK vmbus_sender_prepare_to_sleep(struct vmbus_sender *sender,
+                                                           struct vmbus_send_position *position,
+                                                           uint64_t needed_bytes,
+                                                           uint64_t wake_bytes);
+
+/* A wake_bytes that keeps the two ends from waking each other for every packet: a quarter of the
+ * ring, or packet_bytes_max where that is less. A policy, not a rule of the protocol (c.4). */
+static inline uint32_t vmbus_sender_wake_bytes(const struct vmbus_sender *sender)
+{
+        return (uint32_t)min_u64(sender->memory.data_bytes / 4, sender->packet_bytes_max);
+}
+
+/* After a signal: no longer waits. Signals are hints (c.4): the packet may still not fit; try, and
+ * sleep again. Only while asleep. Returns VMBUS_OK or the broken rule of a broken end. */
+enum vmbus_result MUST_CHECK vmbus_sender_woken(struct vmbus_sender *sender);
+/* The same without a signal: deadline, close. */
+void vmbus_sender_cancel_sleep(struct vmbus_sender *sender);
+
+#endif

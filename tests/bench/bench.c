@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* bench — measures every registered benchmark and writes build/bench/results.json.
+ *
+ * Usage: PROGRAM [GLOB] [--output FILE]      GLOB as for tests: "vmbus_ring.*"
+ *
+ * Time is the CPU time of this thread, so that other programs on the machine disturb it little. For
+ * each benchmark a run length is found that takes about RUN_NS; then operation and yardstick take
+ * turns, RUNS times each, so that a slow spell of the machine meets both. Of the runs, the fastest
+ * and the median count; the ratio is that of the fastest ones.
+ *
+ * results.json: an array of {"name", "unit", "min", "median", "yardstick", "ratio"}; times in
+ * nanoseconds for one unit, yardstick and ratio null where there is none. */
+#define _GNU_SOURCE
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/assert.h"
+#include "tests/bench/bench.h"
+
+#define BENCHES_MAX 128
+#define RUNS 41
+#define RUN_NS 2000000.0
+#define ITERATIONS_MAX (UINT64_C(1) << 40)
+#define OUTPUT_DEFAULT "build/bench/results.json"
+
+/* Files that are not there are left out. */
+#pragma weak vmbus_ring_bench_register
+#pragma weak buffer_chain_bench_register
+#pragma weak pmm_bench_register
+#pragma weak virtqueue_bench_register
+
+static void (*const parts[])(void) = {
+        vmbus_ring_bench_register,
+        buffer_chain_bench_register,
+        pmm_bench_register,
+        virtqueue_bench_register,
+};
+
+struct result {
+        double min, median, yardstick; /* ns for one iteration; yardstick < 0: none */
+};
+
+static const struct bench *benches[BENCHES_MAX];
+static size_t bench_count;
+
+void bench_register(const struct bench *bench)
+{
+        if (bench_count == BENCHES_MAX)
+                bench_fail("more than BENCHES_MAX benchmarks");
+        benches[bench_count++] = bench;
+}
+
+_Noreturn void bench_fail(const char *what)
+{
+        fprintf(stderr, "bench: failed: %s\n", what);
+        exit(1);
+}
+
+NORETURN void assert_failed(const char *file, unsigned line, const char *expression)
+{
+        fprintf(stderr, "bench: assertion failed: %s:%u: %s\n", file, line, expression);
+        abort();
+}
+
+static double thread_ns(void)
+{
+        struct timespec now;
+        if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) != 0)
+                bench_fail("clock_gettime");
+        return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+/* ns for one iteration. */
+static double measure(void (*run)(void *, uint64_t), void *context, uint64_t iterations)
+{
+        double start = thread_ns();
+        run(context, iterations);
+        return (thread_ns() - start) / (double)iterations;
+}
+
+/* How many iterations take about RUN_NS; also warms up. */
+static uint64_t calibrate(void (*run)(void *, uint64_t), void *context)
+{
+        uint64_t iterations = 1;
+        while (iterations < ITERATIONS_MAX) {
+                double ns = measure(run, context, iterations) * (double)iterations;
+                if (ns >= RUN_NS / 2)
+                        return iterations;
+                iterations *= 2;
+        }
+        return iterations;
+}
+
+static int compare(const void *left, const void *right)
+{
+        double l = *(const double *)left, r = *(const double *)right;
+        return (l > r) - (l < r);
+}
+
+static struct result measure_bench(const struct bench *bench)
+{
+        double runs[RUNS], yardsticks[RUNS];
+        uint64_t iterations = calibrate(bench->run, bench->context);
+        uint64_t yardstick_iterations =
+                bench->yardstick != NULL ? calibrate(bench->yardstick, bench->context) : 0;
+        for (int i = 0; i < RUNS; i++) {
+                runs[i] = measure(bench->run, bench->context, iterations);
+                if (bench->yardstick != NULL)
+                        yardsticks[i] =
+                                measure(bench->yardstick, bench->context, yardstick_iterations);
+        }
+        qsort(runs, RUNS, sizeof(runs[0]), compare);
+        if (bench->yardstick != NULL)
+                qsort(yardsticks, RUNS, sizeof(yardsticks[0]), compare);
+        return (struct result){.min = runs[0],
+                               .median = runs[RUNS / 2],
+                               .yardstick = bench->yardstick != NULL ? yardsticks[0] : -1};
+}
+
+static void report(FILE *output, const struct bench *bench, const struct result *result, int first)
+{
+        printf("%-36s %9.2f %9.2f", bench->name, result->min, result->median);
+        fprintf(output,
+                "%s\n  {\"name\": \"%s\", \"unit\": \"%s\", \"min\": %.3f, \"median\": %.3f, ",
+                first ? "" : ",", bench->name, bench->unit, result->min, result->median);
+        if (result->yardstick > 0) {
+                printf(" %9.2f %6.2f  %s\n", result->yardstick, result->min / result->yardstick,
+                       bench->yardstick_name);
+                fprintf(output, "\"yardstick\": %.3f, \"ratio\": %.3f}", result->yardstick,
+                        result->min / result->yardstick);
+        } else {
+                printf("\n");
+                fprintf(output, "\"yardstick\": null, \"ratio\": null}");
+        }
+        fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+        const char *glob = "*", *path = OUTPUT_DEFAULT;
+        size_t reported = 0;
+        for (int i = 1; i < argc; i++) {
+                if (strcmp(argv[i], "--output") == 0 && i + 1 < argc)
+                        path = argv[++i];
+                else
+                        glob = argv[i];
+        }
+        for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+                if (parts[i] != NULL)
+                        parts[i]();
+
+        FILE *output = fopen(path, "w");
+        if (output == NULL) {
+                perror(path);
+                return 1;
+        }
+        fputc('[', output);
+        printf("%-36s %9s %9s %9s %6s  (ns)\n", "name", "min", "median", "yardstick", "ratio");
+        for (size_t i = 0; i < bench_count; i++) {
+                if (fnmatch(glob, benches[i]->name, 0) != 0)
+                        continue;
+                struct result result = measure_bench(benches[i]);
+                report(output, benches[i], &result, reported++ == 0);
+        }
+        fputs("\n]\n", output);
+        if (fclose(output) != 0) {
+                perror(path);
+                return 1;
+        }
+        if (reported == 0) {
+                fprintf(stderr, "bench: no benchmark matches %s\n", glob);
+                return 1;
+        }
+        return 0;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* pmm_bench — what a page costs, and what a run of pages costs when memory is in pieces.
+ *
+ * The machine has 1 GiB of which only the page structures exist: the pmm never looks into a page.
+ * In pmm.contiguous64.fragmented every other page is taken, but for one run of 64 pages that is
+ * found, freed and searched again: each search starts behind the run and has to go once round the
+ * whole arena. */
+#include "kernel/page_cache.h"
+#include "tests/bench/bench.h"
+
+#define ARENA_PAGES (1 * GIB / PAGE_BYTES)
+#define ARENA_PA (1 * GIB)
+#define STRUCTURE_BYTES (13 * MIB) /* at least pmm_structure_bytes(ARENA_PAGES) */
+#define RUN_PAGES 64
+#define RESERVE_PAGES 32
+
+static ALIGNED(4096) char structures[2][STRUCTURE_BYTES];
+static struct pmm whole, fragmented;
+static struct page_cache cache;
+static struct page_cache_entry entry;
+
+static void make_machine(struct pmm *pmm, char *memory)
+{
+        const struct pmm_arena_config config = {"bench", ARENA_PA, ARENA_PAGES * PAGE_BYTES,
+                                                ARENA_PA};
+        bench_require(pmm_structure_bytes(ARENA_PAGES) <= STRUCTURE_BYTES, "STRUCTURE_BYTES");
+        bench_require(pmm_init(pmm, (uint64_t)(uintptr_t)memory - ARENA_PA) == ZX_OK, "pmm_init");
+        bench_require(pmm_add_arena_at(pmm, &config) == ZX_OK, "pmm_add_arena_at");
+}
+
+static void make_fragmented(void)
+{
+        uint64_t middle = ARENA_PAGES / 2;
+        make_machine(&fragmented, structures[1]);
+        for (uint64_t i = pmm_structure_bytes(ARENA_PAGES) / PAGE_BYTES; i < ARENA_PAGES; i += 2) {
+                if (i >= middle && i < middle + RUN_PAGES)
+                        continue;
+                bench_require(pmm_wire_range(&fragmented, ARENA_PA + i * PAGE_BYTES, 1) == ZX_OK,
+                              "wire");
+        }
+}
+
+static void run_page(void *context, uint64_t iterations)
+{
+        struct vm_page *page;
+        for (uint64_t i = 0; i < iterations; i++) {
+                bench_require(pmm_alloc_page(context, PMM_ALLOC_ANY, &page) == ZX_OK, "alloc_page");
+                bench_keep(page);
+                pmm_free_page(context, page);
+        }
+}
+
+static void run_add_arena(void *context, uint64_t iterations)
+{
+        static struct pmm pmm;
+        for (uint64_t i = 0; i < iterations; i++) {
+                make_machine(&pmm, context);
+                bench_keep(&pmm);
+        }
+}
+
+static void run_contiguous(void *context, uint64_t iterations)
+{
+        struct list_node list;
+        list_init(&list);
+        for (uint64_t i = 0; i < iterations; i++) {
+                zx_status_t status =
+                        pmm_alloc_contiguous(context, RUN_PAGES, PMM_ALLOC_ANY, 0, NULL, &list);
+                bench_require(status == ZX_OK, "alloc_contiguous");
+                pmm_free(context, &list);
+        }
+}
+
+/* The least that looking at every page can cost: each word of the bitmap once. */
+static void scan_bitmap(void *context, uint64_t iterations)
+{
+        const struct pmm *pmm = context;
+        const uint64_t *words = pmm->arenas[0].free_words;
+        for (uint64_t i = 0; i < iterations; i++) {
+                uint64_t sum = 0;
+                for (uint64_t group = 0; group < ARENA_PAGES / PMM_GROUP_PAGES; group++) {
+                        uint64_t word = words[group];
+                        bench_keep(&word);
+                        sum += word;
+                }
+                bench_keep(&sum);
+        }
+}
+
+static void run_cache_hit(void *context, uint64_t iterations)
+{
+        struct vm_page *page;
+        for (uint64_t i = 0; i < iterations; i++) {
+                bench_require(page_cache_alloc_page(context, PMM_ALLOC_ANY, &page) == ZX_OK, "hit");
+                bench_keep(page);
+                page_cache_free_page(context, page);
+        }
+}
+
+static const struct bench benches[] = {
+        {.name = "pmm.page", .unit = "page", .run = run_page, .context = &whole},
+        {.name = "pmm.add_arena.1GiB",
+         .unit = "arena",
+         .run = run_add_arena,
+         .context = structures[0]},
+        {.name = "pmm.contiguous64.fragmented",
+         .unit = "run",
+         .run = run_contiguous,
+         .yardstick = scan_bitmap,
+         .yardstick_name = "one look at each bitmap word",
+         .context = &fragmented},
+        {.name = "page_cache.hit", .unit = "page", .run = run_cache_hit, .context = &cache},
+};
+
+void pmm_bench_register(void)
+{
+        const struct page_cache_config config = {&fragmented, RESERVE_PAGES, 1, &entry, NULL};
+        struct vm_page *page;
+        make_machine(&whole, structures[0]);
+        make_fragmented();
+        bench_require(page_cache_init(&cache, &config) == ZX_OK, "page_cache_init");
+        /* Two out and one back, so that there is always room in the stock. */
+        bench_require(page_cache_alloc_page(&cache, PMM_ALLOC_ANY, &page) == ZX_OK, "fill");
+        bench_require(page_cache_alloc_page(&cache, PMM_ALLOC_ANY, &page) == ZX_OK, "fill");
+        for (size_t i = 0; i < ARRAY_COUNT(benches); i++)
+                bench_register(&benches[i]);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* virtqueue_bench — what a buffer costs that goes to a device and comes back, driver's end.
+ *
+ * One iteration is one chain: added, published with 63 others, taken back with them; the question
+ * whether to notify is asked once a batch, full fence included. A device that only copies heads
+ * from the avail ring to the used ring is measured with it. ".1" has one descriptor a chain, ".2"
+ * two. The yardstick copies the same bytes of descriptors and ring entries, there and back, without
+ * the protocol. */
+#include "base/bytes.h"
+#include "tests/bench/bench.h"
+#include "virtqueue/virtqueue_driver.h"
+
+#define SIZE 256u
+#define BATCH 64u
+
+struct queue_bench {
+        uint32_t elements; /* of a chain */
+};
+
+static ALIGNED(4096) uint8_t descriptors[VIRTQUEUE_DESCRIPTOR_BYTES * SIZE];
+static ALIGNED(4096) uint8_t avail_area[8192], used_area[8192];
+static struct virtqueue_slot slots[SIZE];
+static struct virtqueue_driver queue;
+
+static void open_queue(void)
+{
+        struct virtqueue_driver_config config = {
+                .size = SIZE,
+                .event_index = true,
+                .descriptors = {.va = descriptors, .dev = 0x100000},
+                .avail = {.va = avail_area, .dev = 0x200000},
+                .used = {.va = used_area, .dev = 0x300000},
+                .slots = slots,
+        };
+        bench_require(virtqueue_driver_init(&queue, &config) == ZX_OK, "virtqueue_driver_init");
+}
+
+/* Gives every chain of the batch straight back. */
+static void device_serves(uint16_t index)
+{
+        const struct virtqueue_avail *avail = queue.avail;
+        struct virtqueue_used *used = queue.used;
+        for (uint16_t i = 0; i < BATCH; i++, index++)
+                used->ring[index % SIZE].id = avail->ring[index % SIZE];
+        bench_keep(used);
+        used->index = index;
+}
+
+static void run_batch(uint32_t elements)
+{
+        struct virtqueue_element element[2] = {{.dev = 0x1000000, .bytes = 12},
+                                               {.dev = 0x2000000, .bytes = 1514}};
+        struct virtqueue_chain chain = {.elements = element, .readable_count = elements};
+        struct virtqueue_completion done[BATCH];
+        uint16_t index = (uint16_t)queue.added;
+        uint32_t count;
+        for (uintptr_t i = 0; i < BATCH; i++) {
+                element[0].dev += 4096;
+                chain.cookie = (void *)i;
+                bench_require(virtqueue_driver_add(&queue, &chain) == ZX_OK, "add");
+        }
+        virtqueue_driver_publish(&queue);
+        bool kick = virtqueue_driver_kick_needed(&queue);
+        bench_keep(&kick);
+        device_serves(index);
+        bench_require(virtqueue_driver_get(&queue, done, BATCH, &count) == ZX_OK && count == BATCH,
+                      "get");
+        bench_keep(done);
+}
+
+static void run(void *context, uint64_t iterations)
+{
+        const struct queue_bench *bench = context;
+        open_queue();
+        for (uint64_t i = 0; i < iterations; i += BATCH)
+                run_batch(bench->elements);
+}
+
+static void copy(void *context, uint64_t iterations)
+{
+        const struct queue_bench *bench = context;
+        static uint8_t there[VIRTQUEUE_DESCRIPTOR_BYTES * SIZE];
+        size_t bytes =
+                (bench->elements * VIRTQUEUE_DESCRIPTOR_BYTES + VIRTQUEUE_USED_ELEMENT_BYTES) *
+                (size_t)BATCH;
+        for (uint64_t i = 0; i < iterations; i += BATCH) {
+                memcpy(there, descriptors, bytes);
+                bench_keep(there);
+                memcpy(descriptors, there, bytes);
+                bench_keep(descriptors);
+        }
+}
+
+static struct queue_bench one = {.elements = 1}, two = {.elements = 2};
+
+void virtqueue_bench_register(void)
+{
+        static const struct bench benches[] = {
+                {.name = "virtqueue.split.driver.1",
+                 .unit = "buffer",
+                 .run = run,
+                 .yardstick = copy,
+                 .yardstick_name = "copy",
+                 .context = &one},
+                {.name = "virtqueue.split.driver.2",
+                 .unit = "buffer",
+                 .run = run,
+                 .yardstick = copy,
+                 .yardstick_name = "copy",
+                 .context = &two},
+        };
+        for (size_t i = 0; i < ARRAY_COUNT(benches); i++)
+                bench_register(&benches[i]);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* vmbus_ring_hosted_test — the two ends on two threads, asleep as often as they can be.
+ *
+ * What is under test is that no wake-up is lost (c.5, 3 to 6): each end sleeps only as the protocol
+ * says and wakes only by the other's signal; a signal that never comes shows as a wait that ends at
+ * its deadline. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <semaphore.h>
+#include <time.h>
+
+#include "tests/boot/vmbus_ring_rig.h"
+#include "tests/expect.h"
+
+#define PACKETS 200000u
+#define PAYLOAD_BYTES_MAX 700u
+#define WAIT_SECONDS_MAX 20
+
+struct two_threads {
+        struct rig rig;
+        sem_t sender_signal, receiver_signal;
+        uint64_t sender_sleeps, receiver_sleeps, sent_sum, received_sum;
+        const char *sender_failure, *receiver_failure;
+};
+
+/* Waits for a signal; false when it did not come. */
+static bool await(sem_t *signal)
+{
+        struct timespec deadline;
+        clock_gettime(CLOCK_REALTIME, &deadline);
+        deadline.tv_sec += WAIT_SECONDS_MAX;
+        return sem_timedwait(signal, &deadline) == 0;
+}
+
+static uint32_t next_random(uint64_t *state)
+{
+        *state = *state * 6364136223846793005ull + 1442695040888963407ull;
+        return (uint32_t)(*state >> 33);
+}
+
+static uint64_t checksum(uint64_t id, const uint8_t *bytes, uint32_t count)
+{
+        uint64_t sum = id;
+        for (uint32_t i = 0; i < count; i++)
+                sum = sum * 31 + bytes[i];
+        return sum;
+}
+
+/* Sleeps until `total_bytes` fit; NULL or what went wrong. What is uncommitted stays so half of the
+ * time. */
+static const char *sender_sleep(struct two_threads *both, uint32_t total_bytes, bool commit_before)
+{
+        struct rig *rig = &both->rig;
+        if (commit_before && commit(rig))
+                sem_post(&both->receiver_signal);
+        enum vmbus_result result =
+                vmbus_sender_prepare_to_sleep(&rig->sender, &rig->to, total_bytes, 0);
+        if (result == VMBUS_COMMIT_FIRST)
+                return commit_before ? "COMMIT_FIRST with nothing uncommitted"
+                                     : sender_sleep(both, total_bytes, true);
+        if (result == VMBUS_OK)
+                return NULL;
+        if (result != VMBUS_FULL)
+                return vmbus_result_name(result);
+        both->sender_sleeps++;
+        if (!await(&both->sender_signal))
+                return "the sender was never woken";
+        return vmbus_sender_woken(&rig->sender) == VMBUS_OK ? NULL : "sender woken";
+}
+
+static void *sender_thread(void *argument)
+{
+        struct two_threads *both = argument;
+        struct rig *rig = &both->rig;
+        uint64_t random = 1;
+        uint8_t bytes[PAYLOAD_BYTES_MAX];
+        for (uint32_t id = 0; id < PACKETS && both->sender_failure == NULL; id++) {
+                uint32_t count = next_random(&random) % PAYLOAD_BYTES_MAX;
+                for (uint32_t i = 0; i < count; i++)
+                        bytes[i] = (uint8_t)(id + i * 7);
+                both->sent_sum += checksum(id, bytes, count);
+                enum vmbus_result result;
+                while ((result = put(rig, VMBUS_SEND_COMPLETION, (uint64_t)id << 32 | count, bytes,
+                                     count)) == VMBUS_FULL) {
+                        both->sender_failure = sender_sleep(both,
+                                                            (uint32_t)VMBUS_IN_BAND_BYTES(count),
+                                                            next_random(&random) % 2);
+                        if (both->sender_failure != NULL)
+                                return NULL;
+                }
+                if (result != VMBUS_OK)
+                        both->sender_failure = vmbus_result_name(result);
+                if ((next_random(&random) % 3 == 0 || id == PACKETS - 1) && commit(rig))
+                        sem_post(&both->receiver_signal);
+        }
+        return NULL;
+}
+
+static const char *receiver_sleep(struct two_threads *both)
+{
+        struct rig *rig = &both->rig;
+        if (give_back(rig))
+                sem_post(&both->sender_signal);
+        enum vmbus_result result = vmbus_receiver_prepare_to_sleep(&rig->receiver, &rig->from);
+        if (result == VMBUS_OK)
+                return NULL;
+        if (result != VMBUS_EMPTY)
+                return vmbus_result_name(result);
+        both->receiver_sleeps++;
+        if (!await(&both->receiver_signal))
+                return "the receiver was never woken";
+        return vmbus_receiver_woken(&rig->receiver) == VMBUS_OK ? NULL : "receiver woken";
+}
+
+static void *receiver_thread(void *argument)
+{
+        struct two_threads *both = argument;
+        struct rig *rig = &both->rig;
+        uint8_t bytes[VMBUS_ROUND8(PAYLOAD_BYTES_MAX)];
+        uint64_t random = 2;
+        uint32_t received = 0;
+        while (received < PACKETS && both->receiver_failure == NULL) {
+                struct vmbus_incoming packet;
+                enum vmbus_result result = get(rig, &packet);
+                if (result == VMBUS_EMPTY) {
+                        both->receiver_failure = receiver_sleep(both);
+                        continue;
+                }
+                if (result != VMBUS_OK ||
+                    vmbus_receiver_copy(&rig->receiver, &packet.payload, bytes, sizeof(bytes)) !=
+                            VMBUS_OK ||
+                    packet.transaction_id >> 32 != received) {
+                        both->receiver_failure = vmbus_result_name(result);
+                        break;
+                }
+                both->received_sum += checksum(received, bytes, (uint32_t)packet.transaction_id);
+                received++;
+                if (next_random(&random) % 3 == 0 && give_back(rig))
+                        sem_post(&both->sender_signal);
+        }
+        if (both->receiver_failure == NULL && give_back(rig)) /* else it may be asleep */
+                sem_post(&both->sender_signal);
+        return NULL;
+}
+
+TEST_WITH(vmbus_ring, two_threads_lose_no_signal, 0, 120000)
+{
+        static struct two_threads both;
+        pthread_t sender, receiver;
+        memset(&both, 0, sizeof(both));
+        OPEN(both.rig, 1, 0);
+        REQUIRE_EQ(sem_init(&both.sender_signal, 0, 0), 0);
+        REQUIRE_EQ(sem_init(&both.receiver_signal, 0, 0), 0);
+        REQUIRE_EQ(pthread_create(&sender, NULL, sender_thread, &both), 0);
+        REQUIRE_EQ(pthread_create(&receiver, NULL, receiver_thread, &both), 0);
+        pthread_join(sender, NULL);
+        pthread_join(receiver, NULL);
+        if (both.sender_failure != NULL)
+                test_log(t, "sender: %s", both.sender_failure);
+        if (both.receiver_failure != NULL)
+                test_log(t, "receiver: %s", both.receiver_failure);
+        EXPECT_TRUE(both.sender_failure == NULL);
+        EXPECT_TRUE(both.receiver_failure == NULL);
+        EXPECT_EQ(both.received_sum, both.sent_sum);
+        EXPECT_GT(both.sender_sleeps, 0u);
+        EXPECT_GT(both.receiver_sleeps, 0u);
+        sem_destroy(&both.sender_signal);
+        sem_destroy(&both.receiver_signal);
+}
