@@ -6,9 +6,9 @@
 # All output goes under build/. An image is built in one flavour, in a folder of its own:
 #   FLAVOUR=release (default) | debug        optimised | -Og with DEBUG_ASSERT
 #   CC=gcc (default) | clang                 clang's output goes to build/<flavour>-clang
-#   TESTS=1 (default) | 0 | all              0: no self-tests, build/<flavour>-notests; all: also those of
-#                                            portable parts that usually run on the host only,
-#                                            build/<flavour>-alltests
+#   TESTS=1 (default) | 0 | all              0: no self-tests, build/<flavour>-notests; all: also tests/boot/all
+#                                            and those of portable parts that usually run on the host
+#                                            only, build/<flavour>-alltests
 
 FLAVOUR ?= release
 TESTS   ?= 1
@@ -60,7 +60,7 @@ ARCH_SOURCES   := $(filter-out arch/x86_64/boot_efi%,$(wildcard arch/x86_64/*.c 
 KERNEL_SOURCES := $(filter-out $(PURE_SOURCES),$(wildcard kernel/*.c))
 DRIVER_SOURCES := $(wildcard drivers/*/*.c)
 TEST_SOURCES   := $(if $(filter-out 0,$(TESTS)),tests/expect.c $(wildcard tests/boot/*.c)) \
-  $(if $(filter all,$(TESTS)),$(filter-out %_hosted_test.c %_model_test.c tests/host/boot_efi%,\
+  $(if $(filter all,$(TESTS)),$(wildcard tests/boot/all/*.c) $(filter-out %_hosted_test.c %_model_test.c tests/host/boot_efi%,\
   $(wildcard tests/host/*_test.c)))
 IMAGE_SOURCES  := $(LIB_SOURCES) $(ARCH_SOURCES) $(PURE_SOURCES) $(KERNEL_SOURCES) \
                   $(DRIVER_SOURCES) $(TEST_SOURCES)
