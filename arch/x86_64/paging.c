@@ -113,6 +113,18 @@ static uint64_t *entry_build(uint64_t va, unsigned level, const struct arch_tabl
         return &table[table_index(va, level)];
 }
 
+/* The entry for a leaf at va of *level at most: where an earlier mapping, undone since, has left a table, its
+ * entries are used, and *level is theirs. NULL as entry_build. */
+static uint64_t *leaf_build(uint64_t va, unsigned *level, const struct arch_table_source *source,
+                            bool *occupied)
+{
+        for (;; --*level) { /* ends at level 0, where every entry is a leaf's */
+                uint64_t *entry = entry_build(va, *level, source, occupied);
+                if (entry == NULL || !(*entry & PTE_PRESENT) || is_leaf(*entry, *level))
+                        return entry;
+        }
+}
+
 /* The leaf entry that maps va, NULL when there is none. */
 static uint64_t *entry_find(uint64_t va, unsigned *level)
 {
@@ -178,7 +190,7 @@ zx_status_t arch_map(uint64_t va, uint64_t pa, uint64_t bytes, uint32_t flags,
         while (done < bytes && status == ZX_OK) {
                 unsigned level = leaf_level(va + done, pa + done, bytes - done);
                 bool occupied = false;
-                uint64_t *entry = entry_build(va + done, level, source, &occupied);
+                uint64_t *entry = leaf_build(va + done, &level, source, &occupied);
                 if (entry == NULL) {
                         status = occupied ? ZX_ERR_ALREADY_EXISTS : ZX_ERR_NO_MEMORY;
                 } else if (*entry & PTE_PRESENT) {

@@ -2,6 +2,7 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* MSI-X: a table of messages, each with a mask. Facts: PCI Express Base 5.0, 7.7.2. */
 #include "drivers/pci/pci.h"
+#include "drivers/pci/pci_config.h"
 
 #include "arch/io.h"
 #include "base/assert.h"
@@ -10,6 +11,7 @@
 /* In the capability. */
 #define OFFSET_CONTROL 2
 #define OFFSET_TABLE 4
+#define CAPABILITY_BYTES 12
 #define CONTROL_COUNT_MASK 0x7ff /* less one */
 #define CONTROL_MASK_ALL_BIT 14
 #define CONTROL_ENABLE_BIT 15
@@ -40,6 +42,8 @@ zx_status_t pci_msix_open(const struct pci_device *device, struct pci_msix *msix
         const struct pci_capability *capability = pci_find_capability(device, PCI_CAPABILITY_MSIX);
         if (capability == NULL)
                 return ZX_ERR_NOT_FOUND;
+        if (capability->offset > PCI_CONFIG_BYTES - CAPABILITY_BYTES)
+                return ZX_ERR_OUT_OF_RANGE; /* a device may say anything */
         uint16_t control = (uint16_t)(capability->offset + OFFSET_CONTROL);
         uint32_t table = pci_read32(device, (uint16_t)(capability->offset + OFFSET_TABLE));
         *msix = (struct pci_msix){

@@ -107,6 +107,28 @@ TEST(paging, large_pages_where_alignment_allows)
         EXPECT_OK(arch_unmap(va, 4 * MIB));
 }
 
+/* Tables stay when their last page goes; a large page at their address must do without being large. */
+TEST(paging, tables_left_behind_are_in_nobodys_way)
+{
+        uint64_t va = SCRATCH_VA + 2 * GIB, found_pa;
+
+        REQUIRE_OK(arch_map(va + MIB, 0, PAGE_BYTES, 0, &memory_table_source));
+        REQUIRE_OK(arch_unmap(va + MIB, PAGE_BYTES));
+        REQUIRE_OK(arch_map(va, 4 * MIB, 4 * MIB, 0, &memory_table_source));
+        EXPECT_OK(arch_query(va + MIB, &found_pa, NULL, NULL));
+        EXPECT_EQ(found_pa, 5 * MIB);
+        EXPECT_OK(arch_query(va + 3 * MIB, &found_pa, NULL, NULL));
+        EXPECT_EQ(found_pa, 7 * MIB);
+        EXPECT_OK(arch_unmap(va, 4 * MIB));
+
+        /* A table that is in use still is in the way, and nothing stays of the attempt. */
+        REQUIRE_OK(arch_map(va + MIB, 0, PAGE_BYTES, 0, &memory_table_source));
+        EXPECT_STATUS(ZX_ERR_ALREADY_EXISTS,
+                      arch_map(va, 4 * MIB, 2 * MIB, 0, &memory_table_source));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, arch_query(va, NULL, NULL, NULL));
+        EXPECT_OK(arch_unmap(va + MIB, PAGE_BYTES));
+}
+
 TEST(paging, nothing_stays_after_a_failure)
 {
         uint64_t va = SCRATCH_VA + (1ull << 39); /* a fresh root slot: three tables for the first page */

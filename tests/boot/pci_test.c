@@ -278,6 +278,25 @@ TEST(pci, capabilities_to_the_brim)
         EXPECT_FALSE(fake.device.capabilities_broken);
 }
 
+/* The capability needs 12 bytes; behind the 256 bytes of the space there is nothing to read. */
+TEST(pci, msix_capability_over_the_end)
+{
+        struct pci_msix msix;
+        fake_init();
+        put16(STATUS, 0x10);
+        fake.space[CAPABILITIES] = 0xf8;
+        fake_capability(0xf8, PCI_CAPABILITY_MSIX, 0);
+        REQUIRE_OK(pci_probe(&fake.device));
+        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, pci_msix_open(&fake.device, &msix));
+        fake_init();
+        put16(STATUS, 0x10);
+        fake.space[CAPABILITIES] = 0xf4;
+        fake_capability(0xf4, PCI_CAPABILITY_MSIX, 0);
+        put32(0xf8, 7); /* read, and no such BAR */
+        REQUIRE_OK(pci_probe(&fake.device));
+        EXPECT_STATUS(ZX_ERR_WRONG_TYPE, pci_msix_open(&fake.device, &msix));
+}
+
 TEST(pci, msix_table_outside_its_bar)
 {
         struct pci_msix msix;

@@ -9,6 +9,7 @@
 #include "arch/arch.h"
 #include "base/bytes.h"
 #include "base/shared.h"
+#include "kernel/memory.h"
 
 #define NON_CANONICAL 0x0000900000000000ull
 #define UNMAPPED 0xffffb00000001000ull /* between the physical map and the windows */
@@ -365,6 +366,61 @@ TEST(trap, image_has_no_writable_alias)
         else
                 expect_fault(do_write, ARCH_PHYSMAP_BASE + pa, ARCH_TRAP_PAGE_FAULT,
                              ARCH_PAGE_FAULT_WRITE, ARCH_PHYSMAP_BASE + pa, "nothing is mapped");
+}
+
+/* ---- user pages ---- */
+
+#define USER_VA 0x40000000ull /* nothing else is in the user half */
+#define CPUID_EXTENDED_FEATURES 7u
+#define EBX_SMEP_BIT 7
+#define EBX_SMAP_BIT 20
+#define ECX_UMIP_BIT 2
+#define CR4_PGE_BIT 7
+#define CR4_UMIP_BIT 11
+
+/* What the CPU itself says that it has; 0 for a leaf that it does not know. */
+static void read_cpuid(uint32_t leaf, uint32_t *ebx, uint32_t *ecx)
+{
+        uint32_t eax = 0, edx;
+
+        __asm__("cpuid" : "+a"(eax), "=b"(*ebx), "=c"(*ecx), "=d"(edx));
+        if (eax < leaf) {
+                *ebx = *ecx = 0;
+                return;
+        }
+        eax = leaf;
+        *ecx = 0;
+        __asm__("cpuid" : "+a"(eax), "=b"(*ebx), "+c"(*ecx), "=d"(edx));
+}
+
+/* With SMAP the kernel cannot touch a user's page, with SMEP not run one. */
+TEST(trap, user_pages_are_out_of_reach)
+{
+        uint64_t pa, operand = USER_VA, cr4;
+        uint8_t *page = world_pages(t, 1, &pa);
+        uint32_t ebx, ecx;
+
+        read_cpuid(CPUID_EXTENDED_FEATURES, &ebx, &ecx);
+        shared_store_u8(page, RET_OPCODE);
+        REQUIRE_OK(arch_map(USER_VA, pa, PAGE_BYTES, ARCH_MAP_USER | ARCH_MAP_EXECUTE,
+                            &memory_table_source));
+        if (ebx >> EBX_SMAP_BIT & 1)
+                expect_fault(do_read, USER_VA, ARCH_TRAP_PAGE_FAULT, ARCH_PAGE_FAULT_PRESENT, USER_VA,
+                             "(SMAP: a user page)");
+        else
+                EXPECT_FALSE(arch_trap_probe(do_read, &operand, NULL));
+        if (ebx >> EBX_SMEP_BIT & 1)
+                expect_fault(do_call, USER_VA, ARCH_TRAP_PAGE_FAULT,
+                             ARCH_PAGE_FAULT_PRESENT | ARCH_PAGE_FAULT_FETCH, USER_VA,
+                             "(SMEP: a user page)");
+        else
+                EXPECT_FALSE(arch_trap_probe(do_call, &operand, NULL));
+        EXPECT_OK(arch_unmap(USER_VA, PAGE_BYTES));
+
+        /* These two show only in user mode, and in what a change of tables costs. */
+        __asm__("mov %%cr4, %0" : "=r"(cr4));
+        EXPECT_EQ(cr4 >> CR4_UMIP_BIT & 1, ecx >> ECX_UMIP_BIT & 1);
+        EXPECT_EQ(cr4 >> CR4_PGE_BIT & 1, 1); /* every 64-bit CPU has it */
 }
 
 /* ---- stacks ---- */

@@ -57,10 +57,14 @@ def pytest_generate_tests(metafunc):
 
 
 def test_boots_and_passes(run_name, shape):
-    _, stream, passed = boot.boot_and_pass(run_name, *options_of(*shape))
+    result, stream, passed = boot.boot_and_pass(run_name, *options_of(*shape))
     assert stream.results and passed > 0
     path = "UEFI" if shape[0] == "uefi" else "PVH"
     assert any(f"booted by {path}" in line for line in stream.all_diagnostics())
+    if shape[0] != "microvm":  # which has no network card here
+        assert any("virtio: net0 at " in line for line in stream.all_diagnostics())
+        net = result.stdout.partition("# Subtest: virtio_net\n")[2].partition("\nok ")[0]
+        assert "arp_of_the_router" in net and "# SKIP" not in net, result.explain()
 
 
 def test_the_covering_set_covers():
