@@ -82,8 +82,8 @@ static void drop_leaf_across(uint64_t va)
         }
 }
 
-/* Never fails: where there is no table for half of a large leaf, all of it goes, and faults bring back what is
- * still mapped. The lock is held. */
+/* Never fails: where there is no table for half of a large leaf, all of it goes, and faults bring
+ * back what is still mapped. The lock is held. */
 static void clear(uint64_t va, uint64_t bytes)
 {
         zx_status_t status = arch_clear(va, bytes, &source);
@@ -131,7 +131,8 @@ static void table_unmap(struct vmar_table *table, uint64_t va, uint64_t bytes)
         spinlock_give(&tables_lock);
 }
 
-static void table_protect(struct vmar_table *table, uint64_t va, uint64_t bytes, uint32_t permissions)
+static void table_protect(struct vmar_table *table, uint64_t va, uint64_t bytes,
+                          uint32_t permissions)
 {
         zx_status_t status;
 
@@ -172,8 +173,8 @@ static bool handle_fault(uint64_t va, uint32_t access)
 
         if (status == ZX_OK)
                 return true;
-        /* Something is mapped and forbids it. With the page entered the CPU says the same, and the copy can
-         * tell that from nothing being there. */
+        /* Something is mapped and forbids it. With the page entered the CPU says the same, and the
+         * copy can tell that from nothing being there. */
         if (status == ZX_ERR_ACCESS_DENIED && !(access & ARCH_PAGE_FAULT_PRESENT))
                 return vmar_fault(&space, va, 0) == ZX_OK;
         return false;
@@ -236,7 +237,7 @@ struct print {
 static void print_entry(void *context, const struct vmar_entry *entry)
 {
         struct print *print = context;
-        uint32_t permissions = entry->is_region ? entry->options >> VMAR_CAN_MAP_READ_BIT : entry->options;
+        uint32_t permissions = entry->options >> (entry->is_region ? VMAR_CAN_MAP_READ_BIT : 0);
         char rest[64];
 
         if (print->lines == LINES_MAX) {
@@ -253,7 +254,8 @@ static void print_entry(void *context, const struct vmar_entry *entry)
                          (unsigned long long)entry->vmo_offset);
         log_line("vmar: %*s0x%012llx..0x%012llx %c%c%c %s", (int)(2 * entry->depth), "",
                  (unsigned long long)entry->base, (unsigned long long)(entry->base + entry->bytes),
-                 permissions & VMAR_PERM_READ ? 'r' : '-', permissions & VMAR_PERM_WRITE ? 'w' : '-',
+                 permissions & VMAR_PERM_READ ? 'r' : '-',
+                 permissions & VMAR_PERM_WRITE ? 'w' : '-',
                  permissions & VMAR_PERM_EXECUTE ? 'x' : '-', rest);
 }
 
@@ -266,6 +268,7 @@ static void vmar_print(void)
                 log_line("vmar: and %u more", print.left_out);
         log_line("vmar: %llu regions, %llu mappings, %llu pages of tables, %llu faults answered",
                  (unsigned long long)space.region_count, (unsigned long long)space.mapping_count,
-                 (unsigned long long)aspace_table_page_count(), (unsigned long long)space.fault_count);
+                 (unsigned long long)aspace_table_page_count(),
+                 (unsigned long long)space.fault_count);
 }
 COMMAND(vmar_command, "vmar", "the user half: its tree of regions and mappings", vmar_print);

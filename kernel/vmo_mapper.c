@@ -27,7 +27,8 @@ static zx_status_t check(const struct vmo_mapper *mapper, const struct vmar_mana
 }
 
 /* Maps and, if that went well, becomes the owner. */
-static zx_status_t map(struct vmo_mapper *mapper, const struct vmo_mapper_map *request, uint64_t bytes)
+static zx_status_t map(struct vmo_mapper *mapper, const struct vmo_mapper_map *request,
+                       uint64_t bytes)
 {
         const struct vmar_map_request map_request = {.options = request->map_options,
                                                      .bytes = bytes,
@@ -117,7 +118,8 @@ void vmo_mapper_unmap(struct vmo_mapper *mapper)
 
         if (mapper->start == 0)
                 return;
-        status = vmar_unmap(vmar_manager_region(mapper->home, manager), mapper->start, mapper->bytes);
+        status = vmar_unmap(vmar_manager_region(mapper->home, manager), mapper->start,
+                            mapper->bytes);
         ASSERT(status == ZX_OK); /* what one vmar_map made: needs no memory */
         *mapper = (struct vmo_mapper){.home = mapper->home};
         vmar_manager_put(manager);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The user half on the CPU's own page tables: faults, permissions, tables that come and go, all CPUs; and
- * arch_clear and arch_protect below it. The tree itself is tested on the host (tests/host/vmar_test.c). */
+/* The user half on the CPU's own page tables: faults, permissions, tables that come and go, all
+ * CPUs; and arch_clear and arch_protect below it. The tree itself is tested on the host
+ * (tests/host/vmar_test.c). */
 #include "tests/expect.h"
 
 #include "arch/arch.h"
@@ -76,7 +77,8 @@ TEST(aspace, faults_bring_pages)
         EXPECT_EQ(aspace_table_page_count(), tables_before); /* nothing until it is touched */
         EXPECT_OK(user_copy_to(base + PAGE_BYTES - 8, text, sizeof(text), NULL));
         EXPECT_EQ(aspace_user()->fault_count, faults + 2);
-        EXPECT_GE(aspace_table_page_count(), tables_before + 2); /* the region is alone in its GiB */
+        /* the region is alone in its GiB */
+        EXPECT_GE(aspace_table_page_count(), tables_before + 2);
         EXPECT_LE(aspace_table_page_count(), tables_before + 3);
         EXPECT_EQ(vmo_committed_pages(vmo), 2);
         EXPECT_OK(vmo_read(vmo, back, PAGE_BYTES - 8, sizeof(back)));
@@ -104,7 +106,8 @@ TEST(aspace, permissions_are_the_cpus)
         EXPECT_OK(vmar_protect(region, RW, base, PAGES(2)));
         EXPECT_OK(write_byte(base, 2));
         EXPECT_OK(vmar_protect(region, VMAR_PERM_READ, base, PAGES(1)));
-        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, write_byte(base, 3)); /* a stale translation would let it */
+        /* a stale translation would let it */
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, write_byte(base, 3));
         EXPECT_OK(write_byte(base + PAGES(1), 4));
         EXPECT_OK(vmar_protect(region, 0, base, PAGES(1)));
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, read_byte(base, &byte));
@@ -163,7 +166,8 @@ static uint64_t page_bytes_at(uint64_t va)
 static void take_all(struct test *t, struct list_node *pages)
 {
         list_init(pages);
-        REQUIRE_OK(pmm_alloc_pages(&kernel_pmm, pmm_count_free_pages(&kernel_pmm), PMM_ALLOC_ANY, pages));
+        REQUIRE_OK(pmm_alloc_pages(&kernel_pmm, pmm_count_free_pages(&kernel_pmm), PMM_ALLOC_ANY,
+                                   pages));
 }
 
 TEST(aspace, large_leaves_are_split_or_dropped)
@@ -189,7 +193,8 @@ TEST(aspace, large_leaves_are_split_or_dropped)
         take_all(t, &pages); /* no page to split with: the leaf goes, and faults bring it back */
         EXPECT_OK(vmar_unmap(region, base, PAGES(2)));
         EXPECT_EQ(page_bytes_at(base + PAGES(2)), 0);
-        EXPECT_STATUS(ZX_ERR_NOT_FOUND, read_byte(base + LARGE_BYTES - 1, &byte)); /* no table for it */
+        /* no table for it */
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, read_byte(base + LARGE_BYTES - 1, &byte));
         pmm_free(&kernel_pmm, &pages);
         EXPECT_OK(read_byte(base + LARGE_BYTES - 1, &byte));
         EXPECT_EQ(byte, 5);
@@ -260,7 +265,8 @@ TEST(aspace, all_cpus_fault_at_once)
         begin(t, SHARED_PAGES);
         REQUIRE_OK(map_at(0, PAGES(SHARED_PAGES), RW));
         for (unsigned round = 0; round < 4; round++) {
-                REQUIRE_OK(cpu_run_on_all(write_shared, &failures, arch_clock_ns() + 5000000000ull));
+                REQUIRE_OK(cpu_run_on_all(write_shared, &failures,
+                                          arch_clock_ns() + 5000000000ull));
                 EXPECT_EQ(vmo_committed_pages(vmo), SHARED_PAGES);
                 for (uint64_t cpu = 1; cpu <= cpu_count(); cpu++)
                         for (unsigned i = 0; i < SHARED_PAGES; i++) {
@@ -345,7 +351,8 @@ TEST(aspace, arch_protect_and_split)
                 EXPECT_OK(arch_query(SCRATCH_VA + at + 5, &pa, &flags, NULL));
                 EXPECT_EQ(pa, GIB + at + 5);
                 EXPECT_EQ(flags, ARCH_MAP_UNCACHED |
-                                         (at >= MIB && at < 3 * MIB ? 0u : (uint32_t)ARCH_MAP_WRITE));
+                                         (at >= MIB && at < 3 * MIB ? 0u :
+                                          (uint32_t)ARCH_MAP_WRITE));
         }
         EXPECT_EQ(page_bytes_at(SCRATCH_VA), PAGE_BYTES);
         EXPECT_OK(arch_clear(SCRATCH_VA, 4 * MIB, &source));

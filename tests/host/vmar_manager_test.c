@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Managers and mappers: references, the root as NULL, moves, each status, what a compact region saves, and each
- * page allocation refused.
+/* Managers and mappers: references, the root as NULL, moves, each status, what a compact region
+ * saves, and each page allocation refused.
  *
  * Host only for its size; tests/boot/aspace_test.c counts real tables. */
 #include "tests/host/vmar_bed.h"
@@ -27,9 +27,11 @@ static zx_status_t make_home(void)
         }                                                               \
         static void suite_##_##name_##_inner_(struct test *t)
 
-static zx_status_t create(uint64_t bytes, struct vmar_manager *parent, struct vmar_manager **manager)
+static zx_status_t create(uint64_t bytes, struct vmar_manager *parent,
+                          struct vmar_manager **manager)
 {
-        return vmar_manager_create(&home, &(struct vmar_manager_request){bytes, parent, DEFAULT}, manager);
+        return vmar_manager_create(&home, &(struct vmar_manager_request){bytes, parent, DEFAULT},
+                                   manager);
 }
 
 BED_TEST(vmar_manager, home_needs_a_root_and_a_pool)
@@ -59,7 +61,8 @@ MANAGER_TEST(vmar_manager, create_and_its_statuses)
         EXPECT_EQ(manager->start, BED_BASE);
         EXPECT_PTR_EQ(manager->parent, NULL);
         EXPECT_TREE("0-4{}");
-        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, create(PAGES(5), manager, &child)); /* larger than the parent */
+        /* larger than the parent */
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, create(PAGES(5), manager, &child));
         REQUIRE_OK(create(PAGES(2), manager, &child));
         EXPECT_TREE("0-4{0-2{}}");
         request = (struct vmar_manager_request){PAGES(3), manager, DEFAULT};
@@ -129,9 +132,11 @@ MANAGER_TEST(vmar_manager, use)
 
         REQUIRE_OK(bed_region_at(bed.root, 4, 8, &region));
         EXPECT_STATUS(ZX_ERR_ACCESS_DENIED,
-                      vmar_manager_use(&home, (struct vmar_handle){region.vmar, RIGHT_DUPLICATE}, &manager));
+                      vmar_manager_use(&home, (struct vmar_handle){region.vmar, RIGHT_DUPLICATE},
+                                       &manager));
         EXPECT_STATUS(ZX_ERR_ACCESS_DENIED,
-                      vmar_manager_use(&home, (struct vmar_handle){region.vmar, RIGHT_INSPECT}, &manager));
+                      vmar_manager_use(&home, (struct vmar_handle){region.vmar, RIGHT_INSPECT},
+                                       &manager));
         EXPECT_EQ(slab_counts(&home.managers).objects, 0);
         REQUIRE_OK(vmar_manager_use(&home, region, &manager));
         vmar_close(region); /* it has a handle of its own */
@@ -161,7 +166,8 @@ MANAGER_TEST(vmo_mapper, create_and_map_checks_in_order)
         REQUIRE_OK(vmo_mapper_create_and_map(&used, &good, NULL));
         EXPECT_EQ(used.start, BED_BASE);
         request.bytes = 0;
-        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_mapper_create_and_map(&used, &request, &vmo)); /* first */
+        /* first */
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_mapper_create_and_map(&used, &request, &vmo));
         request.bytes = 1;
         request.manager = &broken;
         EXPECT_STATUS(ZX_ERR_BAD_STATE, vmo_mapper_create_and_map(&used, &request, &vmo));
@@ -254,7 +260,8 @@ MANAGER_TEST(vmo_mapper, map_and_its_statuses)
         request.manager = NULL;
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_mapper_map(&mapper, &request));
         request.offset = PAGES(4);
-        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_mapper_map(&mapper, &request)); /* to the end: nothing */
+        /* to the end: nothing */
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_mapper_map(&mapper, &request));
         request.bytes = 1;
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_mapper_map(&mapper, &request));
         request.offset = PAGES(1);
@@ -320,7 +327,8 @@ MANAGER_TEST(vmo_mapper, move)
         vmo_mapper_fini(&b);
 }
 
-/* A mapper must be able to unmap when there is no memory at all, even beside mappings of the same VMO. */
+/* A mapper must be able to unmap when there is no memory at all, even beside mappings of the same
+ * VMO. */
 MANAGER_TEST(vmo_mapper, unmapping_needs_no_memory)
 {
         struct vmo_mapper mappers[3];
@@ -333,9 +341,11 @@ MANAGER_TEST(vmo_mapper, unmapping_needs_no_memory)
                 vmo_mapper_init(&mappers[i], &home);
                 REQUIRE_OK(vmo_mapper_map(&mappers[i], &request));
         }
-        EXPECT_OK(vmar_protect(bed.root, RW, BED_BASE, PAGES(3))); /* equal neighbours are not joined */
+        /* equal neighbours are not joined */
+        EXPECT_OK(vmar_protect(bed.root, RW, BED_BASE, PAGES(3)));
         EXPECT_TREE("0-1rw 1-2rw+1 2-3rw+2");
-        REQUIRE_OK(pmm_alloc_pages(&bed.pmm, pmm_count_free_pages(&bed.pmm), PMM_ALLOC_ANY, &bed.taken));
+        REQUIRE_OK(pmm_alloc_pages(&bed.pmm, pmm_count_free_pages(&bed.pmm), PMM_ALLOC_ANY,
+                                   &bed.taken));
         for (uint64_t i = 100; bed_map_at(bed.root, i, 1, vmo) == ZX_OK; i++)
                 continue; /* until the slab is full, too */
         vmo_mapper_fini(&mappers[1]);
@@ -400,7 +410,8 @@ static void sweep_clean(void)
 
 static zx_status_t sweep_body(struct test *t)
 {
-        struct vmo_mapper_create request = {.bytes = PAGES(2), .map_options = RW, .rights = RIGHT_SAME};
+        struct vmo_mapper_create request = {.bytes = PAGES(2), .map_options = RW, .rights =
+                                            RIGHT_SAME};
 
         EXPECT_OK(make_home());
         vmo_mapper_init(&sweep_mapper, &home);
