@@ -368,7 +368,8 @@ uint64_t arch_user_copy(void *destination, const void *source, uint64_t bytes, u
  * Called for the instructions of arch_user_copy only: any other touch of a user address is a bug, which no
  * mapping may hide. Nor for what mapping cannot cure: broken tables, copies in interrupt handlers. */
 typedef bool (*arch_user_fault_fn)(uint64_t va, uint32_t access);
-void arch_set_user_fault_handler(arch_user_fault_fn function);
+/* Returns the one before, NULL at first. */
+arch_user_fault_fn arch_set_user_fault_handler(arch_user_fault_fn function);
 
 /* ---- expected faults, for tests ---- */
 

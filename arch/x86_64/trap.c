@@ -190,10 +190,10 @@ static const struct trap_exception *exception_of(const struct arch_trap_frame *f
 
 static arch_user_fault_fn user_fault_handler;
 
-void arch_set_user_fault_handler(arch_user_fault_fn function)
+arch_user_fault_fn arch_set_user_fault_handler(arch_user_fault_fn function)
 {
         /* release: whoever calls it sees what was set up for it before */
-        __atomic_store_n(&user_fault_handler, function, __ATOMIC_RELEASE);
+        return __atomic_exchange_n(&user_fault_handler, function, __ATOMIC_ACQ_REL);
 }
 
 /* Asks whether the page can be mapped, with interrupts as they were. */
