@@ -3,6 +3,7 @@
 /* main — the boot order, on one screen. Names no driver and no test: they enter through linker tables. */
 #include "arch/arch.h"
 #include "kernel/acpi.h"
+#include "kernel/aspace.h"
 #include "kernel/boot_info.h"
 #include "kernel/boot_report.h"
 #include "kernel/buffer_chain_boot.h"
@@ -62,6 +63,7 @@ NORETURN void kernel_main(const struct boot_info *boot_info)
         boot_report_step("cpus");
         watchdog_init();
         buffer_chain_boot();
+        aspace_init();
         boot_report_step("objects");
         driver_start_phase(DRIVER_PHASE_BUS);
         driver_start_phase(DRIVER_PHASE_DEVICE);

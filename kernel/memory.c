@@ -18,6 +18,8 @@
 
 /* Below this much RAM the kernel says so and stops: the self-tests borrow up to 1 MiB in a row. */
 #define MEMORY_NEEDED_BYTES (8 * MIB)
+/* As much as there can be: 52 bits of physical address. */
+#define LIMIT_MIB_MAX (BIT_MASK(52) / MIB)
 /* Early pages must be reachable in the boot path's tables (kernel/boot_info.h). */
 #define BOOT_MAPPED_BYTES GIB
 /* Where a CPU can start in real mode. */
@@ -52,6 +54,10 @@ CMDLINE_FLAG(checker_enable, "kernel.pmm-checker.enable",
 CMDLINE_UINT(checker_fill_size, "kernel.pmm-checker.fill-size", 8, PAGE_BYTES,
              "bytes of each free page that the checker fills, a multiple of 8");
 CMDLINE_STRING(checker_action, "kernel.pmm-checker.action", "oops (log it) or panic");
+
+static uint64_t limit_mib;
+CMDLINE_UINT(limit_mib, "kernel.memory-limit-mb", 0, LIMIT_MIB_MAX,
+             "use so many MiB of RAM, the lowest, and leave the rest alone; 0: all of it");
 
 /* ---- before the pmm ---- */
 
@@ -102,6 +108,19 @@ static size_t gather_ram(void)
         return count;
 }
 
+static void limit_ram(void)
+{
+        if (limit_mib == 0)
+                return;
+        if (limit_mib * MIB < MEMORY_NEEDED_BYTES) {
+                log_line("cmdline: 'kernel.memory-limit-mb=%llu': this kernel needs %u MiB",
+                         (unsigned long long)limit_mib, (unsigned)(MEMORY_NEEDED_BYTES / MIB));
+                return;
+        }
+        log_line("memory: limited to %llu MiB, %llu MiB are left alone", (unsigned long long)limit_mib,
+                 (unsigned long long)(memory_map_limit(&map, limit_mib * MIB) / MIB));
+}
+
 static void read_map(const struct boot_info *boot_info)
 {
         zx_status_t status = memory_map_normalise(&map, boot_info->regions, boot_info->region_count);
@@ -127,6 +146,7 @@ static void read_map(const struct boot_info *boot_info)
                 panic("memory: page 0: %s", zx_status_name(status));
         if (memory_map_take(&map, 1, REAL_MODE_END_PA, &trampoline_pa) != ZX_OK)
                 trampoline_pa = 0;
+        limit_ram();
 }
 
 static void build_tables(void)

@@ -287,6 +287,24 @@ zx_status_t memory_map_take(struct memory_map *map, uint64_t page_count, uint64_
         return ZX_ERR_NO_MEMORY;
 }
 
+uint64_t memory_map_limit(struct memory_map *map, uint64_t bytes)
+{
+        uint64_t managed = 0, cut = 0;
+        for (size_t i = 0; i < map->count; i++)
+                managed += is_managed(map->ranges[i].type) ? map->ranges[i].bytes : 0;
+        for (size_t i = map->count; i-- > 0 && managed - cut > bytes;) {
+                struct memory_range *range = &map->ranges[i];
+                if (range->type != BOOT_REGION_RAM)
+                        continue;
+                uint64_t step = min_u64(range->bytes, round_up(managed - cut - bytes, PAGE_BYTES));
+                range->bytes -= step;
+                cut += step;
+        }
+        join_ranges(map);
+        DEBUG_ASSERT(memory_map_valid(map));
+        return cut;
+}
+
 uint64_t memory_map_bytes(const struct memory_map *map, uint32_t type)
 {
         uint64_t bytes = 0;

@@ -82,6 +82,12 @@ zx_status_t MUST_CHECK memory_map_carve(struct memory_map *map, uint64_t pa, uin
 zx_status_t MUST_CHECK memory_map_take(struct memory_map *map, uint64_t page_count,
                                        uint64_t below_pa, uint64_t *pa_out);
 
+/* Leaves RAM out, the highest first, until RAM, LOADER and IN_USE are at most `bytes` together, or no
+ * RAM is left. What is left out becomes a hole.
+ *   bytes    grown outwards to whole pages
+ *   returns  the bytes that were left out; 0: nothing changed */
+uint64_t memory_map_limit(struct memory_map *map, uint64_t bytes);
+
 /* The bytes of all ranges of one type. */
 uint64_t memory_map_bytes(const struct memory_map *map, uint32_t type);
 

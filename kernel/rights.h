@@ -2,8 +2,8 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* rights — what a handle lets its holder do: bits with Zircon's numbers.
  *
- * A handle here is a value: a pointer and these bits, passed by copy. Who hands one out decides about its
- * rights, and the functions that take one check them.
+ * A handle here is a value: a pointer and these bits, passed by copy. Who hands one out decides
+ * about its rights, and the functions that take one check them.
  * Facts: Zircon's rights.h; spec/zircon-objects.md, 1 */
 #ifndef KERNEL_RIGHTS_H
 #define KERNEL_RIGHTS_H
@@ -36,11 +36,12 @@ enum right_bit {
 /* Instead of a set of rights: those that the handle has. */
 #define RIGHT_SAME ((uint32_t)BIT_MASK(RIGHT_SAME_BIT))
 
-/* What the handle of a new region has, and below it one of READ, WRITE, EXECUTE for each CAN_MAP option. */
+/* What the handle of a new region has, and below it one of READ, WRITE, EXECUTE for each CAN_MAP
+ * option. */
 #define RIGHTS_VMAR_DEFAULT (RIGHT_DUPLICATE | RIGHT_TRANSFER | RIGHT_INSPECT)
 /* What the handle of a new VMO has. */
-#define RIGHTS_VMO_DEFAULT                                                                            \
-        (RIGHT_DUPLICATE | RIGHT_TRANSFER | RIGHT_READ | RIGHT_WRITE | RIGHT_MAP | RIGHT_GET_PROPERTY | \
-         RIGHT_SET_PROPERTY)
+#define RIGHTS_VMO_DEFAULT                                                      \
+        (RIGHT_DUPLICATE | RIGHT_TRANSFER | RIGHT_READ | RIGHT_WRITE |          \
+         RIGHT_MAP | RIGHT_GET_PROPERTY | RIGHT_SET_PROPERTY)
 
 #endif

@@ -9,7 +9,8 @@ static bool config_valid(const struct vmar_space_config *config)
 {
         uint64_t end;
 
-        return config->table != NULL && config->pmm != NULL && config->base != 0 && config->bytes != 0 &&
+        return config->table != NULL && config->pmm != NULL && config->base != 0 &&
+               config->bytes != 0 &&
                is_aligned(config->base | config->bytes, PAGE_BYTES) &&
                !add_overflows(config->base, config->bytes, &end) && end <= BIT_MASK(63) &&
                config->entropy_bits <= VMAR_ENTROPY_BITS_MAX;
@@ -65,7 +66,8 @@ struct vmar_handle vmar_space_root(struct vmar_space *space)
 
 /* ---- handles ---- */
 
-zx_status_t vmar_duplicate(struct vmar_handle handle, uint32_t rights, struct vmar_handle *handle_out)
+zx_status_t vmar_duplicate(struct vmar_handle handle, uint32_t rights,
+                           struct vmar_handle *handle_out)
 {
         if (handle.vmar == NULL)
                 return ZX_ERR_BAD_HANDLE;
@@ -83,7 +85,8 @@ zx_status_t vmar_duplicate(struct vmar_handle handle, uint32_t rights, struct vm
 
 void vmar_release(struct vmar *vmar)
 {
-        /* acq_rel: whoever gives the last one sees what the others did to it before they gave theirs */
+        /* acq_rel: whoever gives the last one sees what the others did to it before they gave
+         * theirs */
         uint32_t before = __atomic_fetch_sub(&vmar->references, 1, __ATOMIC_ACQ_REL);
 
         ASSERT(before != 0);
@@ -126,8 +129,8 @@ static void detach(struct vmar *vmar)
         vmar_release(vmar);
 }
 
-/* Depth first without a stack: the way back is the parent. Ends after as many rounds as there are nodes, and as
- * many again on the way back. */
+/* Depth first without a stack: the way back is the parent. Ends after as many rounds as there are
+ * nodes, and as many again on the way back. */
 void vmar_take_apart(struct vmar *vmar)
 {
         struct vmar *at = vmar;
@@ -177,7 +180,8 @@ zx_status_t vmar_destroy(struct vmar_handle region)
 
 /* ---- walking ---- */
 
-static void visit_region(const struct vmar *vmar, uint32_t depth, vmar_visit_fn visit, void *context)
+static void visit_region(const struct vmar *vmar, uint32_t depth, vmar_visit_fn visit,
+                         void *context)
 {
         visit(context, &(struct vmar_entry){.is_region = true,
                                             .depth = depth,
@@ -189,11 +193,12 @@ static void visit_region(const struct vmar *vmar, uint32_t depth, vmar_visit_fn 
 static void visit_mapping(const struct vmar_mapping *mapping, uint32_t depth, vmar_visit_fn visit,
                           void *context)
 {
+        uint32_t options = mapping->permissions | mapping->permissions_max << VMAR_CAN_MAP_SHIFT;
+
         visit(context, &(struct vmar_entry){.depth = depth,
                                             .base = mapping->node.base,
                                             .bytes = mapping->node.bytes,
-                                            .options = mapping->permissions |
-                                                       mapping->permissions_max << VMAR_CAN_MAP_SHIFT,
+                                            .options = options,
                                             .vmo = mapping->vmo,
                                             .vmo_offset = mapping->link.vmo_offset});
 }

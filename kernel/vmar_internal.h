@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmar_internal — what vmar.c (space, handles, destroy), vmar_place.c (where), vmar_map.c (map, unmap),
- * vmar_protect.c, vmar_range.c (operations, faults) and vmar_valid.c share.
+/* vmar_internal — what vmar.c (space, handles, destroy), vmar_place.c (where), vmar_map.c (map,
+ * unmap), vmar_protect.c, vmar_range.c (operations, faults) and vmar_valid.c share.
  *
  * All functions: the space's lock is held. */
 #ifndef KERNEL_VMAR_INTERNAL_H
@@ -95,9 +95,11 @@ static inline bool vmar_permissions_forbidden(const struct vmar_space *space, ui
 
 /* ---- vmar.c ---- */
 
-/* Gives one reference back; with the last one the region's memory goes. With or without the lock. */
+/* Gives one reference back; with the last one the region's memory goes. With or without the lock.
+ * */
 void vmar_release(struct vmar *vmar);
-/* Takes `vmar` and all that is in it out of the tree; the page table has forgotten the range already. */
+/* Takes `vmar` and all that is in it out of the tree; the page table has forgotten the range
+ * already. */
 void vmar_take_apart(struct vmar *vmar);
 
 /* ---- vmar_place.c ---- */
@@ -110,7 +112,8 @@ struct vmar_place {
 };
 /* Rows 5 to 11 of vmar_allocate. */
 zx_status_t MUST_CHECK vmar_check_place(const struct vmar *parent, const struct vmar_place *place);
-/* Row 12, for a place that was checked. SPECIFIC_OVERWRITE: ZX_ERR_INVALID_ARGS for a region in the way. */
+/* Row 12, for a place that was checked. SPECIFIC_OVERWRITE: ZX_ERR_INVALID_ARGS for a region in the
+ * way. */
 zx_status_t MUST_CHECK vmar_find_place(struct vmar *parent, const struct vmar_place *place,
                                        uint64_t *base_out);
 
@@ -122,8 +125,8 @@ struct vmar_mapping *vmar_mapping_at(struct vmar *top, uint64_t va);
 struct vmar_mapping *vmar_mapping_at_or_after(struct vmar *top, uint64_t va);
 /* Makes [base, at) of `mapping` and [at, end) of `spare`, which is fresh from the slab. */
 void vmar_mapping_split(struct vmar_mapping *mapping, uint64_t at, struct vmar_mapping *spare);
-/* Makes one of two neighbours that one vmar_map made and that differ in nothing; `second` is gone then. Others
- * stay two, so that to unmap what one vmar_map made never needs memory.
+/* Makes one of two neighbours that one vmar_map made and that differ in nothing; `second` is gone
+ * then. Others stay two, so that to unmap what one vmar_map made never needs memory.
  *   returns  whether they could be joined */
 bool vmar_mapping_join(struct vmar_mapping *first, struct vmar_mapping *second);
 /* Takes it out of the tree and off the VMO; the page table has forgotten it. */
@@ -131,8 +134,9 @@ void vmar_mapping_remove(struct vmar_mapping *mapping);
 
 /* ---- vmar_range.c ---- */
 
-/* Enters the pages of [va, va + bytes), all in `mapping`, that are there. ZX_OK; ZX_ERR_NO_MEMORY: some were
- * entered. */
-zx_status_t MUST_CHECK vmar_mapping_enter(struct vmar_mapping *mapping, uint64_t va, uint64_t bytes);
+/* Enters the pages of [va, va + bytes), all in `mapping`, that are there. ZX_OK; ZX_ERR_NO_MEMORY:
+ * some were entered. */
+zx_status_t MUST_CHECK vmar_mapping_enter(struct vmar_mapping *mapping, uint64_t va,
+                                          uint64_t bytes);
 
 #endif

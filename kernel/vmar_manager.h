@@ -5,15 +5,16 @@
  *   home ── root                       NULL as a manager means the root, everywhere
  *     ^      └─ region <── manager <── child manager's parent, mappers, the creator
  *
- * Many small mappings scattered over a large region each need page tables of their own; a COMPACT region lays
- * them side by side under the same tables. That is what a manager is for.
+ * Many small mappings scattered over a large region each need page tables of their own; a COMPACT
+ * region lays them side by side under the same tables. That is what a manager is for.
  *
- * Owner       managers come from the home's slab; one reference from create or use to put. A child holds a
- *             reference on its parent, a mapper one on its manager, so a region outlives what is in it
+ * Owner       managers come from the home's slab; one reference from create or use to put. A child
+ *             holds a reference on its parent, a mapper one on its manager, so a region outlives
+ *             what is in it
  * Context     as vmar.h; references are atomic
  * Invariants  [M1] an owned region is alive as long as its manager (nobody else may destroy it)
- * Better      than the original: the status of a failure is returned, not lost; sizes are rounded up to a page
- *             instead of failing
+ * Better      than the original: the status of a failure is returned, not lost; sizes are rounded
+ *             up to a page instead of failing
  * Facts       spec/zircon-objects.md, 8 */
 #ifndef KERNEL_VMAR_MANAGER_H
 #define KERNEL_VMAR_MANAGER_H
@@ -57,21 +58,22 @@ struct vmar_manager_request {
 };
 /* Allocates a region and becomes its owner.
  *   manager_out  out: one reference; NULL on failure
- *   returns      ZX_OK; ZX_ERR_INVALID_ARGS: bytes 0 or rounding up past 2^64, a parent without a region;
- *                ZX_ERR_NO_MEMORY; what vmar_allocate says */
+ *   returns      ZX_OK; ZX_ERR_INVALID_ARGS: bytes 0 or rounding up past 2^64, a parent without a
+ *                region; ZX_ERR_NO_MEMORY; what vmar_allocate says */
 zx_status_t MUST_CHECK vmar_manager_create(struct vmar_home *home,
                                            const struct vmar_manager_request *request,
                                            struct vmar_manager **manager_out);
 /* Makes a manager of a region that is somebody else's and stays so.
  *   region       duplicated, not consumed
- *   manager_out  out: one reference; NULL for the root region, which is its own manager, and on failure
+ *   manager_out  out: one reference; NULL for the root region, which is its own manager, and on
+ *                failure
  *   returns      ZX_OK; ZX_ERR_NO_MEMORY; ZX_ERR_INVALID_ARGS: no handle; what vmar_get_info and
  *                vmar_duplicate say: ZX_ERR_ACCESS_DENIED */
 zx_status_t MUST_CHECK vmar_manager_use(struct vmar_home *home, struct vmar_handle region,
                                         struct vmar_manager **manager_out);
 
-/* One more reference, or one less; NULL is fine. With the last one an owned region is destroyed with all that
- * is in it, the handle is closed, and the parent's reference given back. */
+/* One more reference, or one less; NULL is fine. With the last one an owned region is destroyed
+ * with all that is in it, the handle is closed, and the parent's reference given back. */
 void vmar_manager_get(struct vmar_manager *manager);
 void vmar_manager_put(struct vmar_manager *manager);
 

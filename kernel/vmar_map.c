@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmar_map — mappings: making, cutting, joining and removing them; vmar_map and vmar_unmap; see vmar.h.
+/* vmar_map — mappings: making, cutting, joining and removing them; vmar_map and vmar_unmap; see
+ * vmar.h.
  *
- * Order of things when something goes: the page table forgets it, then the VMO forgets the mapping, and only
- * then does the tree. The space's lock keeps faults from entering it again meanwhile.
+ * Order of things when something goes: the page table forgets it, then the VMO forgets the mapping,
+ * and only then does the tree. The space's lock keeps faults from entering it again meanwhile.
  * Facts: spec/zircon-objects.md, 7.4, 7.5 */
 #include "kernel/vmar_internal.h"
 
@@ -86,7 +87,8 @@ void vmar_mapping_remove(struct vmar_mapping *mapping)
 /* Gives a mapping new ends. */
 static void resize(struct vmar_mapping *mapping, uint64_t base, uint64_t end)
 {
-        vmo_change_mapping(mapping->vmo, &mapping->link, base - mapping->va_of_offset_0, end - base);
+        vmo_change_mapping(mapping->vmo, &mapping->link, base - mapping->va_of_offset_0,
+                           end - base);
         vmar_tree_resize(&mapping->node, base, end - base);
 }
 

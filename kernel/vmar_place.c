@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmar_place — where a new child of a region goes, and vmar_allocate; see vmar.h, and vmar_tree.h for gaps.
+/* vmar_place — where a new child of a region goes, and vmar_allocate; see vmar.h, and vmar_tree.h
+ * for gaps.
  *
  * Facts: spec/zircon-objects.md, 7.2, 7.3 */
 #include "kernel/vmar_internal.h"
@@ -50,14 +51,16 @@ zx_status_t vmar_check_place(const struct vmar *parent, const struct vmar_place 
                 return ZX_ERR_INVALID_ARGS;
         if (!limit && (place->offset >= room || place->bytes > room - place->offset))
                 return ZX_ERR_INVALID_ARGS;
-        if (specific && !is_aligned(parent->node.base + place->offset, alignment_of(place->options)))
+        if (specific && !is_aligned(parent->node.base + place->offset,
+                                    alignment_of(place->options)))
                 return ZX_ERR_INVALID_ARGS;
         return ZX_OK;
 }
 
 /* ---- exactly there ---- */
 
-static zx_status_t check_specific(struct vmar *parent, const struct vmar_place *place, uint64_t base)
+static zx_status_t check_specific(struct vmar *parent, const struct vmar_place *place,
+                                  uint64_t base)
 {
         bool overwrite = (place->options & VMAR_SPECIFIC_OVERWRITE) != 0;
 
@@ -107,12 +110,14 @@ static uint64_t positions(const struct search *search, const struct vmar_gap *ga
 
 /* Goes through the gaps until position number `index` is found.
  *   returns  true: it is at *base; false: there are only *count */
-static bool find_position(const struct search *search, uint64_t index, uint64_t *base, uint64_t *count)
+static bool find_position(const struct search *search, uint64_t index, uint64_t *base,
+                          uint64_t *count)
 {
         const struct vmar *parent = search->parent;
         uint64_t end = vmar_end(parent), first;
         struct vmar_gap gap;
-        bool more = vmar_tree_first_gap(&parent->children, parent->node.base, end, search->bytes, &gap);
+        bool more = vmar_tree_first_gap(&parent->children, parent->node.base, end, search->bytes,
+                                        &gap);
 
         *count = 0;
         while (more && gap.first < search->end) {
@@ -127,7 +132,8 @@ static bool find_position(const struct search *search, uint64_t index, uint64_t 
         return false;
 }
 
-static zx_status_t find_somewhere(struct vmar *parent, const struct vmar_place *place, uint64_t *base)
+static zx_status_t find_somewhere(struct vmar *parent, const struct vmar_place *place,
+                                  uint64_t *base)
 {
         struct vmar_space *space = parent->space;
         struct search search = {.parent = parent,
@@ -160,7 +166,8 @@ zx_status_t vmar_find_place(struct vmar *parent, const struct vmar_place *place,
 
 /* ---- allocate ---- */
 
-static struct vmar *make_child(struct vmar *parent, const struct vmar_request *request, uint64_t base)
+static struct vmar *make_child(struct vmar *parent, const struct vmar_request *request,
+                               uint64_t base)
 {
         struct vmar *child = slab_alloc(&parent->space->regions);
 

@@ -4,7 +4,7 @@
  *
  *   |----- a (r) -----|----- b (rw) -----|        protect the middle to r
  *   |--- a ---|- a' (r) -|- b' (r) -|- b (rw) -|  split at both ends: two pieces more at most
- *   |----------- a (r) ------|- b' -|-- b (rw) -| join what differs in nothing (a and b are not one VMO)
+ *   |--- a ---|- a' -|- b' -|-- b (rw) -|         join pieces of one vmar_map that are equal
  *
  * Facts: spec/zircon-objects.md, 7.6 */
 #include "kernel/vmar_internal.h"
@@ -105,7 +105,8 @@ static zx_status_t protect_locked(struct change *change)
         if (!vmar_contains(change->region, change->first, change->end - change->first))
                 return ZX_ERR_INVALID_ARGS;
         status = check_change(change, needed);
-        if (status == ZX_OK && vmar_permissions_forbidden(change->region->space, change->permissions))
+        if (status == ZX_OK && vmar_permissions_forbidden(change->region->space,
+                                                          change->permissions))
                 status = ZX_ERR_ACCESS_DENIED;
         if (status == ZX_OK)
                 status = get_spares(change, needed);

@@ -2,9 +2,9 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* vmar_range — operations on the memory behind a range, and faults; see vmar.h.
  *
- * Pages of a paged VMO are entered while the VMO's lock is held, so that none can leave it in between; those of
- * a contiguous or physical one stay where they are as long as the mapping lives, and are entered in one run,
- * for which the page table may have larger entries.
+ * Pages of a paged VMO are entered while the VMO's lock is held, so that none can leave it in
+ * between; those of a contiguous or physical one stay where they are as long as the mapping lives,
+ * and are entered in one run, for which the page table may have larger entries.
  * Facts: spec/zircon-objects.md, 7.7 */
 #include "kernel/vmar_internal.h"
 

@@ -30,7 +30,8 @@ static void summarise(struct vmar_node *node)
         if (node->right != NULL) {
                 uint64_t gap = node->right->subtree_first - vmar_node_end(node);
                 node->subtree_end = node->right->subtree_end;
-                node->largest_gap = max_u64(node->largest_gap, max_u64(gap, node->right->largest_gap));
+                node->largest_gap = max_u64(node->largest_gap,
+                                            max_u64(gap, node->right->largest_gap));
         }
 }
 
@@ -258,7 +259,8 @@ static bool gap_from(struct vmar_node *node, uint64_t bytes, struct vmar_gap *ga
         }
 }
 
-static bool last_gap(const struct vmar_tree *tree, uint64_t end, uint64_t bytes, struct vmar_gap *gap)
+static bool last_gap(const struct vmar_tree *tree, uint64_t end, uint64_t bytes,
+                     struct vmar_gap *gap)
 {
         gap->first = tree->root->subtree_end;
         gap->end = end;
@@ -296,7 +298,8 @@ static bool node_valid(const struct vmar_node *node)
         struct vmar_node again = *node;
         unsigned left = height_of(node->left), right = height_of(node->right);
 
-        if (node->bytes == 0 || vmar_node_end(node) > BIT_MASK(63) || vmar_node_end(node) < node->base)
+        if (node->bytes == 0 || vmar_node_end(node) > BIT_MASK(63) ||
+            vmar_node_end(node) < node->base)
                 return false; /* [T1] */
         if ((node->left != NULL && node->left->up != node) ||
             (node->right != NULL && node->right->up != node))
@@ -312,7 +315,8 @@ bool vmar_tree_valid(const struct vmar_tree *tree)
 {
         const struct vmar_node *previous = NULL;
 
-        if (tree->root != NULL && (tree->root->up != NULL || tree->root->height > VMAR_TREE_HEIGHT_MAX))
+        if (tree->root != NULL && (tree->root->up != NULL ||
+                                   tree->root->height > VMAR_TREE_HEIGHT_MAX))
                 return false;
         for (const struct vmar_node *node = vmar_tree_first(tree); node != NULL;
              node = vmar_tree_next(node)) {

@@ -2,19 +2,20 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* vmar_tree — ranges of addresses that do not overlap, in order, and the gaps between them.
  *
- *              [40,50)                    subtree_first, subtree_end    10, 90
- *             /       \                   largest_gap  inside a subtree, between neighbours: here 20
+ *              [40,50)                subtree_first, subtree_end    10, 90
+ *             /       \               largest_gap  inside a subtree, between neighbours: 20
  *        [10,20)     [60,70)
  *             \           \
- *           [30,40)     [80,90)           the gaps before the first and after the last are the caller's
+ *           [30,40)     [80,90)       gaps before the first and after the last are the caller's
  *
- * A balanced tree (AVL: the two sides of a node differ by one level at most), so that 2^32 ranges make 46
- * levels. Nothing recurses: nodes know their parents. Each node knows the largest gap in its subtree, so the
- * search for a gap skips what has none that is large enough.
+ * A balanced tree (AVL: the two sides of a node differ by one level at most), so that 2^32 ranges
+ * make 46 levels. Nothing recurses: nodes know their parents. Each node knows the largest gap in
+ * its subtree, so the search for a gap skips what has none that is large enough.
  *
  * Owner       of a node is the caller; nothing is allocated here
  * Context     none of its own: the caller holds a lock
- * Invariants  [T1] in order, node->base + node->bytes <= next->base; bytes is not 0; no end is over 2^63
+ * Invariants  [T1] in order, node->base + node->bytes <= next->base; bytes is not 0; no end is over
+ *                  2^63
  *             [T2] heights of the two sides differ by at most 1; height is 1 + the larger
  *             [T3] subtree_first, subtree_end and largest_gap are what the subtree says
  * Cost        O(log n) everywhere

@@ -8,8 +8,8 @@
  *   ... mapper.start ...
  *   vmo_mapper_fini(&mapper);
  *
- * Owner       the caller's storage; it holds a reference on its manager (NULL: the root) while something is
- *             mapped. May move, by vmo_mapper_move only
+ * Owner       the caller's storage; it holds a reference on its manager (NULL: the root) while
+ *             something is mapped. May move, by vmo_mapper_move only
  * Context     as vmar.h; one mapper is one thread's
  * Invariants  [P1] start is 0 exactly when nothing is mapped; then bytes is 0 and manager NULL
  * Better      than the original: moving a mapper onto itself changes nothing
@@ -48,8 +48,8 @@ struct vmo_mapper_create {
  *   INVALID_ARGS  a manager without a region
  *   what vmo_create, vmo_set_cache_policy (policy other than 0) and vmar_map say
  *   INVALID_ARGS  vmo_out is there and `rights` is more than RIGHTS_VMO_DEFAULT
- *   vmo_out  out: a handle with one reference, the caller's; NULL: only the mapping keeps the VMO. Untouched
- *            on failure */
+ *   vmo_out  out: a handle with one reference, the caller's; NULL: only the mapping keeps the VMO.
+ *            Untouched on failure */
 zx_status_t MUST_CHECK vmo_mapper_create_and_map(struct vmo_mapper *mapper,
                                                  const struct vmo_mapper_create *request,
                                                  struct vmo_handle *vmo_out);
@@ -67,13 +67,14 @@ struct vmo_mapper_map {
  *   INVALID_ARGS  a manager without a region
  *   OUT_OF_RANGE  offset + bytes overflows or is more than the VMO's size
  *   what vmar_map says; INVALID_ARGS for nothing: offset is the VMO's size and bytes 0 */
-zx_status_t MUST_CHECK vmo_mapper_map(struct vmo_mapper *mapper, const struct vmo_mapper_map *request);
+zx_status_t MUST_CHECK vmo_mapper_map(struct vmo_mapper *mapper,
+                                      const struct vmo_mapper_map *request);
 
 /* Takes the mapping away and gives the manager's reference back; nothing when nothing is mapped. */
 void vmo_mapper_unmap(struct vmo_mapper *mapper);
 
-/* Unmaps `to`, then gives it what `from` has; `from` becomes empty. The address does not change. Onto itself:
- * nothing. `to` has been initialised. */
+/* Unmaps `to`, then gives it what `from` has; `from` becomes empty. The address does not change.
+ * Onto itself: nothing. `to` has been initialised. */
 void vmo_mapper_move(struct vmo_mapper *to, struct vmo_mapper *from);
 
 #endif

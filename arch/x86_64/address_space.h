@@ -14,7 +14,7 @@
  *   0xffff8000_00000000  the physical map: all RAM but the image, read/write, never executable
  *        ...             not canonical
  *   0x00007fff_ffffffff
- *        ...             the user half: nothing yet, so a null pointer faults
+ *        ...             the user half: kernel/aspace.h; nothing below 16 MiB, so a null pointer faults
  *   0x00000000_00000000
  *
  * Nothing is writable and executable. */

@@ -112,10 +112,13 @@ zx_status_t MUST_CHECK arch_unmap(uint64_t va, uint64_t bytes);
  *            nothing changed; ZX_ERR_INVALID_ARGS: misaligned
  *   cost     a table that is not there is stepped over as a whole */
 zx_status_t MUST_CHECK arch_clear(uint64_t va, uint64_t bytes, const struct arch_table_source *source);
-/* Gives what is mapped in the range new flags (as of arch_map), holes are fine, and invalidates it on all CPUs.
- * Results as arch_clear. */
+/* Gives what is mapped in the range these WRITE, EXECUTE and USER flags, the others stay as they are; holes are
+ * fine; invalidates it on all CPUs. Results as arch_clear. */
 zx_status_t MUST_CHECK arch_protect(uint64_t va, uint64_t bytes, uint32_t flags,
                                     const struct arch_table_source *source);
+/* Writes the cache lines of these bytes back to memory and drops them, on all CPUs: before memory that was
+ * mapped cached is mapped uncached. */
+void arch_clean_cache(const void *va, size_t bytes);
 /* What one address maps to. ZX_ERR_NOT_FOUND: nothing. Any out pointer may be NULL. */
 zx_status_t MUST_CHECK arch_query(uint64_t va, uint64_t *pa, uint32_t *flags, uint64_t *page_bytes);
 
@@ -357,15 +360,16 @@ uint64_t arch_user_copy(void *destination, const void *source, uint64_t bytes, u
 
 /* ---- faults on user addresses ---- */
 
-/* The kernel touched an address of the user half, as user copies do, and the page table said no.
+/* A user copy touched an address of the user half, and the page table said no.
  *   va       any address of the lower half
  *   access   ARCH_PAGE_FAULT_* as the CPU reported them
- *   returns  true: it is mapped now, the instruction is tried again; false: a fault like any other
+ *   returns  true: it is mapped now, the instruction is tried again; false: the copy ends there
  *   context  thread, interrupts as they were where it happened; a fault in here is a panic
- * Not called for what mapping cannot cure: a user address touched without leave (SMAP), executed by the kernel,
- * or touched by an interrupt handler; and broken tables. */
+ * Called for the instructions of arch_user_copy only: any other touch of a user address is a bug, which no
+ * mapping may hide. Nor for what mapping cannot cure: broken tables, copies in interrupt handlers. */
 typedef bool (*arch_user_fault_fn)(uint64_t va, uint32_t access);
-void arch_set_user_fault_handler(arch_user_fault_fn function);
+/* Returns the one before, NULL at first. */
+arch_user_fault_fn arch_set_user_fault_handler(arch_user_fault_fn function);
 
 /* ---- expected faults, for tests ---- */
 

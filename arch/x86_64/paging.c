@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* paging — the kernel's own 4-level page tables: build, switch, map, unmap, query.
+/* paging — the kernel's own 4-level page tables: build, switch, map, unmap, clear, protect, query.
  *
  * Leaf entries are as large as alignment allows: 1 GiB (when the CPU has them), 2 MiB, 4 KiB. Accessed and
  * dirty are set from the start, so that the CPU never has to write a table. Writable and executable together
@@ -25,6 +25,8 @@
 #define PTE_GLOBAL BIT_MASK(8)
 #define PTE_NO_EXECUTE BIT_MASK(63)
 #define PTE_ADDRESS_MASK 0x000ffffffffff000ull
+
+#define CACHE_LINE_BYTES 64 /* of every CPU with long mode */
 
 #define LEVEL_COUNT 4 /* level 0: 4 KiB leaves ... level 3: the root */
 #define ENTRIES_PER_TABLE 512
@@ -78,6 +80,13 @@ static uint64_t leaf_bits(uint32_t flags, unsigned level)
         return bits;
 }
 
+/* An entry that points at a table. Permissions are the leaf's business; the way there allows everything but
+ * user access to the kernel half. */
+static uint64_t table_entry(uint64_t table_pa, uint64_t va)
+{
+        return table_pa | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | (va >> 63 ? 0 : PTE_USER);
+}
+
 /* The largest leaf that starts at va and pa and is no longer than bytes. */
 static unsigned leaf_level(uint64_t va, uint64_t pa, uint64_t bytes)
 {
@@ -100,10 +109,7 @@ static uint64_t *entry_build(uint64_t va, unsigned level, const struct arch_tabl
                         uint64_t page_pa = source->alloc_page(source->context);
                         if (page_pa == 0)
                                 return NULL;
-                        /* Permissions are the leaf's business; the way there allows everything but
-                         * user access to the kernel half. */
-                        *entry = page_pa | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED |
-                                 (va >> 63 ? 0 : PTE_USER);
+                        *entry = table_entry(page_pa, va);
                 } else if (is_leaf(*entry, at)) {
                         *occupied = true;
                         return NULL;
@@ -207,6 +213,153 @@ zx_status_t arch_map(uint64_t va, uint64_t pa, uint64_t bytes, uint32_t flags,
         return status;
 }
 
+/* ---- what is there changes or goes, holes and all ---- */
+
+/* Makes 512 smaller leaves of a large one; what they map stays the same. False: no page. */
+static bool split_leaf(uint64_t *entry, unsigned level, uint64_t va,
+                       const struct arch_table_source *source)
+{
+        uint64_t table_pa = source->alloc_page(source->context);
+        uint64_t pa = round_down(*entry & PTE_ADDRESS_MASK, level_bytes(level));
+        uint64_t bits = *entry & ~PTE_ADDRESS_MASK;
+
+        if (table_pa == 0)
+                return false;
+        if (level == 1)
+                bits &= ~PTE_LARGE; /* means something else in a 4 KiB entry */
+        for (unsigned i = 0; i < ENTRIES_PER_TABLE; i++)
+                table_at(table_pa)[i] = (pa + i * level_bytes(level - 1)) | bits;
+        *entry = table_entry(table_pa, va);
+        return true;
+}
+
+/* Sees to it that no leaf lies on both sides of va. False: no page. */
+static bool split_at(uint64_t va, const struct arch_table_source *source)
+{
+        unsigned level;
+        uint64_t *entry;
+
+        while ((entry = entry_find(va, &level)) != NULL && !is_aligned(va, level_bytes(level)))
+                if (!split_leaf(entry, level, va, source))
+                        return false;
+        return true;
+}
+
+/* Both ends of a range. */
+static zx_status_t split_ends(uint64_t va, uint64_t bytes, const struct arch_table_source *source)
+{
+        if (!range_is_sane(va, 0, bytes))
+                return ZX_ERR_INVALID_ARGS;
+        return split_at(va, source) && split_at(va + bytes, source) ? ZX_OK : ZX_ERR_NO_MEMORY;
+}
+
+/* The entry at which the way down to va ends: a leaf, or nothing. */
+static uint64_t *entry_reach(uint64_t va, unsigned *level)
+{
+        uint64_t *table = table_at(root_pa);
+
+        for (unsigned at = LEVEL_COUNT - 1;; at--) {
+                uint64_t *entry = &table[table_index(va, at)];
+                if (!(*entry & PTE_PRESENT) || is_leaf(*entry, at)) {
+                        *level = at;
+                        return entry;
+                }
+                table = table_at(*entry);
+        }
+}
+
+static bool table_is_empty(const uint64_t *table)
+{
+        for (unsigned i = 0; i < ENTRIES_PER_TABLE; i++)
+                if (table[i] != 0)
+                        return false;
+        return true;
+}
+
+/* Tables that nothing points at any more, but of which a CPU may still know: chained through their first
+ * entries, which look like holes, until all CPUs have forgotten them. */
+struct dead_tables {
+        uint64_t first_pa; /* 0: none */
+};
+
+/* Unlinks the tables on the way to va that are empty, from below. */
+static void prune(uint64_t va, struct dead_tables *dead, struct arch_tlb_batch *batch)
+{
+        uint64_t *way[LEVEL_COUNT]; /* way[n] points at a table of level n - 1 */
+        uint64_t *table = table_at(root_pa);
+        unsigned level = LEVEL_COUNT - 1;
+
+        for (; level > 0; level--) {
+                way[level] = &table[table_index(va, level)];
+                if (!(*way[level] & PTE_PRESENT) || is_leaf(*way[level], level))
+                        break;
+                table = table_at(*way[level]);
+        }
+        for (level++; level < LEVEL_COUNT && table_is_empty(table_at(*way[level])); level++) {
+                uint64_t pa = *way[level] & PTE_ADDRESS_MASK;
+                *way[level] = 0;
+                table_at(pa)[0] = dead->first_pa;
+                dead->first_pa = pa;
+                /* One address is enough to drop what a CPU remembers of tables: SDM 3, 4.10.4.1. */
+                arch_tlb_add(batch, va, PAGE_BYTES);
+        }
+}
+
+static void bury(struct dead_tables *dead, const struct arch_table_source *source)
+{
+        while (dead->first_pa != 0) {
+                uint64_t pa = dead->first_pa;
+                dead->first_pa = table_at(pa)[0];
+                table_at(pa)[0] = 0;
+                source->free_page(source->context, pa);
+        }
+}
+
+zx_status_t arch_clear(uint64_t va, uint64_t bytes, const struct arch_table_source *source)
+{
+        struct arch_tlb_batch batch = {0};
+        struct dead_tables dead = {0};
+        zx_status_t status = split_ends(va, bytes, source);
+
+        for (uint64_t done = 0, next; done < bytes && status == ZX_OK; done = next) {
+                unsigned level;
+                uint64_t *entry = entry_reach(va + done, &level);
+                next = done + level_bytes(level) - ((va + done) & (level_bytes(level) - 1));
+                if (*entry & PTE_PRESENT) {
+                        *entry = 0;
+                        arch_tlb_add(&batch, va + done, PAGE_BYTES);
+                }
+                /* The last entry of its table, or of the range. */
+                if ((next >= bytes || is_aligned(va + next, level_bytes(level + 1))) &&
+                    source->free_page != NULL)
+                        prune(va + done, &dead, &batch);
+        }
+        arch_tlb_flush(&batch);
+        bury(&dead, source);
+        return status;
+}
+
+zx_status_t arch_protect(uint64_t va, uint64_t bytes, uint32_t flags,
+                         const struct arch_table_source *source)
+{
+        const uint64_t kept = PTE_CACHE_DISABLE | PTE_WRITE_THROUGH | PTE_GLOBAL;
+        struct arch_tlb_batch batch = {0};
+        zx_status_t status = split_ends(va, bytes, source);
+
+        for (uint64_t done = 0, next; done < bytes && status == ZX_OK; done = next) {
+                unsigned level;
+                uint64_t *entry = entry_reach(va + done, &level);
+                next = done + level_bytes(level) - ((va + done) & (level_bytes(level) - 1));
+                if (*entry & PTE_PRESENT) {
+                        *entry = round_down(*entry & PTE_ADDRESS_MASK, level_bytes(level)) |
+                                 (*entry & kept) | leaf_bits(flags, level);
+                        arch_tlb_add(&batch, va + done, PAGE_BYTES);
+                }
+        }
+        arch_tlb_flush(&batch);
+        return status;
+}
+
 zx_status_t arch_query(uint64_t va, uint64_t *pa, uint32_t *flags, uint64_t *page_bytes)
 {
         unsigned level = 0;
@@ -287,4 +440,14 @@ void paging_drop_all(void)
         cpu_write_cr4(cpu_read_cr4() & ~BIT_MASK(CPU_CR4_PGE_BIT));
         if (cpu_features()->pge)
                 cpu_write_cr4(cpu_read_cr4() | BIT_MASK(CPU_CR4_PGE_BIT));
+}
+
+void arch_clean_cache(const void *va, size_t bytes)
+{
+        uint64_t end = (uint64_t)va + bytes;
+
+        __asm__ volatile("mfence" : : : "memory");
+        for (uint64_t at = round_down((uint64_t)va, CACHE_LINE_BYTES); at < end; at += CACHE_LINE_BYTES)
+                __asm__ volatile("clflush (%0)" : : "r"(at) : "memory");
+        __asm__ volatile("mfence" : : : "memory");
 }

@@ -173,19 +173,56 @@ static bool is_in_table(const struct trap_exception *entry, uint64_t rip)
         return (uint64_t)&entry->fault_offset + (uint64_t)(int64_t)entry->fault_offset == rip;
 }
 
-/* Only user addresses: a fault on the kernel's side of a copy is our bug, and so are broken tables.
- * */
-static bool continue_at_fixup(struct arch_trap_frame *frame)
+/* The entry for a user address touched by an instruction that says what to do then; NULL: anything
+ * else. Only user addresses: a fault on the kernel's side of a copy is our bug, and so are broken
+ * tables. */
+static const struct trap_exception *exception_of(const struct arch_trap_frame *frame)
 {
         const struct trap_exception *entry = __start_exception_table;
 
         if (frame->vector != TRAP_PAGE_FAULT || frame->cr2 >= ARCH_USER_END ||
             (frame->error & ARCH_PAGE_FAULT_RESERVED_BIT) != 0)
-                return false;
+                return NULL;
         while (entry < __stop_exception_table && !is_in_table(entry, frame->rip))
                 entry++;
-        if (entry == __stop_exception_table)
+        return entry < __stop_exception_table ? entry : NULL;
+}
+
+static arch_user_fault_fn user_fault_handler;
+
+arch_user_fault_fn arch_set_user_fault_handler(arch_user_fault_fn function)
+{
+        /* release: whoever calls it sees what was set up for it before */
+        return __atomic_exchange_n(&user_fault_handler, function, __ATOMIC_ACQ_REL);
+}
+
+/* Asks whether the page can be mapped, with interrupts as they were. */
+static bool is_mapped_now(struct arch_cpu *cpu, const struct arch_trap_frame *frame)
+{
+        arch_user_fault_fn function = __atomic_load_n(&user_fault_handler, __ATOMIC_ACQUIRE);
+        uint64_t outer_stack = cpu->probe_stack;
+        bool mapped;
+
+        if (function == NULL || cpu->handler_depth != 0)
                 return false;
+        cpu->probe_stack = 0; /* a fault in there is a panic */
+        arch_interrupts_restore((frame->rflags & BIT_MASK(CPU_RFLAGS_IF_BIT)) != 0);
+        mapped = function(frame->cr2, (uint32_t)frame->error);
+        arch_interrupts_disable();
+        cpu->probe_stack = outer_stack;
+        return mapped;
+}
+
+/* Tries the instruction again, or goes on where its entry says.
+ *   returns  false: neither */
+static bool continue_after_fault(struct arch_cpu *cpu, struct arch_trap_frame *frame)
+{
+        const struct trap_exception *entry = exception_of(frame);
+
+        if (entry == NULL)
+                return false;
+        if (is_mapped_now(cpu, frame))
+                return true;
         frame->rip = (uint64_t)&entry->fixup_offset + (uint64_t)(int64_t)entry->fixup_offset;
         frame->rax = frame->error;
         return true;
@@ -199,7 +236,7 @@ static void dispatch_exception(struct arch_trap_frame *frame)
 
         frame->cr2 = cpu_read_cr2();
         frame->dr6 = cpu_read_dr6();
-        if (continue_at_fixup(frame))
+        if (continue_after_fault(cpu, frame))
                 return;
         if (cpu->probe_stack == 0 || cpu->handler_depth != 0 ||
             frame->vector == TRAP_MACHINE_CHECK)

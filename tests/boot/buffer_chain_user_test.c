@@ -80,8 +80,9 @@ TEST(buffer_chain_user, append)
         expect_append(t, ZX_OK, KERNEL_VA, 0, 0);
         expect_append(t, ZX_ERR_INVALID_ARGS, KERNEL_VA, 8, 0);
         expect_append(t, ZX_ERR_INVALID_ARGS, UINT64_MAX - 7, 16, 0);
-        /* The whole range is checked first: not a byte of its good part. */
         expect_append(t, ZX_ERR_INVALID_ARGS, ARCH_USER_END - 8, 9, 0);
+        /* The whole range is checked first: not a byte of its good part. */
+        expect_append(t, ZX_ERR_INVALID_ARGS, USER_VA, ARCH_USER_END - USER_VA + 1, 0);
         expect_append(t, ZX_ERR_NOT_FOUND, HOLE_VA, 8, 0);
         expect_append(t, ZX_ERR_NOT_FOUND, 0, 8, 0);
         /* A fault in the first buffer's piece, in the second's, right between them, in the third's.
@@ -136,6 +137,33 @@ TEST(buffer_chain_user, copy_out)
         expect_copy_out(t, ZX_ERR_ACCESS_DENIED, READ_ONLY_VA - FIRST - 13, FIRST + NEXT,
                         FIRST + 13);
         unmap_user(t);
+}
+
+/* The last page of the user half is there, and a message that begins in it ends behind it: not a
+ * byte is written. */
+TEST(buffer_chain_user, copy_out_checks_the_whole_range_first)
+{
+        struct buffer_chain *chain;
+        size_t got = 42;
+        uint64_t pa;
+        uint8_t *last = world_pages(t, 1, &pa);
+
+        REQUIRE_OK(arch_map(ARCH_USER_END - PAGE_BYTES, pa, PAGE_BYTES,
+                            ARCH_MAP_WRITE | ARCH_MAP_USER, &memory_table_source));
+        REQUIRE_OK(buffer_chain_alloc(cache, 2 * FIRST, &chain));
+        memset(last, 0xee, PAGE_BYTES);
+        REQUIRE_OK(buffer_chain_append_kernel(chain, last, FIRST, NULL));
+        REQUIRE_OK(buffer_chain_append_kernel(chain, last, FIRST, NULL));
+        memset(last, 0x11, PAGE_BYTES);
+        EXPECT_OK(buffer_chain_copy_out_user(chain, ARCH_USER_END - 8, 0, 8, NULL));
+        EXPECT_EQ(last[PAGE_BYTES - 1], 0xee);
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS,
+                      buffer_chain_copy_out_user(chain, ARCH_USER_END - PAGE_BYTES, 0, 2 * FIRST,
+                                                 &got));
+        EXPECT_EQ(got, 0);
+        EXPECT_EQ(last[0], 0x11);
+        buffer_chain_free(chain);
+        EXPECT_OK(arch_unmap(ARCH_USER_END - PAGE_BYTES, PAGE_BYTES));
 }
 
 /* ---- packets ---- */

@@ -215,6 +215,67 @@ static bool has_smap(void)
         return strstr(text, " smap") != NULL;
 }
 
+/* ---- demand faults ---- */
+
+static uint64_t fault_va, fault_page_pa;
+static uint32_t fault_count, fault_access;
+static bool fault_interrupts, fault_saw_user_page;
+
+/* Maps the missing page, after a look at what was just copied from. */
+static bool fill_in(uint64_t va, uint32_t access)
+{
+        fault_count++;
+        fault_va = va;
+        fault_access = access;
+        fault_interrupts = arch_interrupts_enabled();
+        fault_saw_user_page = !arch_trap_probe(read_user, NULL, NULL);
+        return arch_map(round_down(va, PAGE_BYTES), fault_page_pa, PAGE_BYTES,
+                        ARCH_MAP_WRITE | ARCH_MAP_USER, &memory_table_source) == ZX_OK;
+}
+
+static bool refuse(UNUSED uint64_t va, UNUSED uint32_t access)
+{
+        fault_count++;
+        return false;
+}
+
+TEST(user_copy, missing_page_is_filled_in_under_the_copy)
+{
+        arch_user_fault_fn before = arch_set_user_fault_handler(fill_in);
+        uint8_t *page = world_pages(t, 1, &fault_page_pa);
+        size_t copied = 0;
+
+        map_user(t);
+        memset(page, 0x77, PAGE_BYTES);
+        fault_count = 0;
+        EXPECT_OK(user_copy_from(buffer, HOLE_VA - 13, 100, &copied));
+        EXPECT_EQ(copied, 100);
+        EXPECT_EQ(buffer[12], user_page[1][PAGE_BYTES - 1]);
+        EXPECT_EQ(buffer[13], 0x77);
+        EXPECT_EQ(buffer[99], 0x77);
+        EXPECT_EQ(fault_count, 1);
+        EXPECT_EQ(fault_va, HOLE_VA);
+        EXPECT_EQ(fault_access, 0); /* a read, nothing there */
+        EXPECT_TRUE(fault_interrupts);
+        /* What interrupts a copy runs with user pages closed; the copy goes on with them open. */
+        EXPECT_EQ(fault_saw_user_page, !has_smap());
+        EXPECT_OK(arch_unmap(HOLE_VA, PAGE_BYTES));
+
+        EXPECT_OK(user_copy_to(HOLE_VA + 50, "demand", 6, &copied));
+        EXPECT_BYTES_EQ(page + 50, "demand", 6);
+        EXPECT_EQ(fault_access, ARCH_PAGE_FAULT_WRITE);
+        EXPECT_EQ(fault_count, 2);
+        EXPECT_OK(arch_unmap(HOLE_VA, PAGE_BYTES));
+
+        /* Nobody can: once for the words, once for the bytes that are left. */
+        (void)arch_set_user_fault_handler(refuse);
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, user_copy_from(buffer, HOLE_VA - 13, 100, &copied));
+        EXPECT_EQ(copied, 13);
+        EXPECT_EQ(fault_count, 4);
+        EXPECT_TRUE(arch_set_user_fault_handler(before) == refuse);
+        unmap_user(t);
+}
+
 TEST(user_copy, user_pages_are_closed_after_every_way_out)
 {
         struct arch_trap_info info = {0};

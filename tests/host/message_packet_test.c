@@ -23,6 +23,7 @@ static void make_bed(struct test *t)
         static struct page_cache_entry entry;
         struct page_cache_config config = {&pmm, 0, 1, &entry, NULL};
         char *memory = world_pages(t, FREE_PAGES + 1, NULL);
+        __builtin_memset(memory, 0xa5, (FREE_PAGES + 1) * PAGE_BYTES); /* old bytes */
         pattern = world_pages(t, PATTERN_BYTES / PAGE_BYTES, NULL);
         out = world_pages(t, PATTERN_BYTES / PAGE_BYTES, NULL);
         for (uint32_t i = 0; i < PATTERN_BYTES; i++)

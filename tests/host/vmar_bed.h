@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmar_bed — a pmm, a pool of VMOs, a simulated page table and a space over them, for the tests of vmar.
+/* vmar_bed — a pmm, a pool of VMOs, a simulated page table and a space over them, for the tests of
+ * vmar.
  *
- * The simulated table has two levels: each 512 pages of the window share a table page from the pmm, which goes
- * back when its last entry does; so tables can run out of memory and be counted, as real ones. Addresses
- * outside the window can be given to mappings but never entered. */
+ * The simulated table has two levels: each 512 pages of the window share a table page from the pmm,
+ * which goes back when its last entry does; so tables can run out of memory and be counted, as real
+ * ones. Addresses outside the window can be given to mappings but never entered. */
 #ifndef TESTS_HOST_VMAR_BED_H
 #define TESTS_HOST_VMAR_BED_H
 
@@ -70,11 +71,13 @@ static inline void bed_table_clear(uint64_t index)
 static inline void bed_table_unmap(struct vmar_table *table, uint64_t va, uint64_t bytes)
 {
         bed.table.unmap_calls++;
-        for (uint64_t at = va; at - va < bytes && bed_index(at) < BED_WINDOW_PAGES; at += PAGE_BYTES)
+        for (uint64_t at = va; at - va < bytes &&
+             bed_index(at) < BED_WINDOW_PAGES; at += PAGE_BYTES)
                 bed_table_clear(bed_index(at));
 }
 
-static inline zx_status_t bed_table_map(struct vmar_table *table, const struct vmar_table_entry *entry)
+static inline zx_status_t bed_table_map(struct vmar_table *table,
+                                        const struct vmar_table_entry *entry)
 {
         bed.table.map_calls++;
         for (uint64_t done = 0; done < entry->bytes; done += PAGE_BYTES) {
@@ -94,7 +97,8 @@ static inline zx_status_t bed_table_map(struct vmar_table *table, const struct v
                 if (!bed.table.entries[index].present)
                         bed.table.used[group]++;
                 bed.table.entries[index] =
-                        (struct bed_entry){.pa = entry->pa + done, .permissions = entry->permissions,
+                        (struct bed_entry){.pa = entry->pa + done, .permissions =
+                                           entry->permissions,
                                            .policy = entry->policy, .present = true};
         }
         return ZX_OK;
@@ -104,7 +108,8 @@ static inline void bed_table_protect(struct vmar_table *table, uint64_t va, uint
                                      uint32_t permissions)
 {
         bed.table.protect_calls++;
-        for (uint64_t at = va; at - va < bytes && bed_index(at) < BED_WINDOW_PAGES; at += PAGE_BYTES)
+        for (uint64_t at = va; at - va < bytes &&
+             bed_index(at) < BED_WINDOW_PAGES; at += PAGE_BYTES)
                 if (bed.table.entries[bed_index(at)].present)
                         bed.table.entries[bed_index(at)].permissions = permissions;
 }
@@ -204,16 +209,18 @@ static inline void bed_end(struct test *t)
                         return tried_;                                  \
         } while (0)
 
-/* Runs the body with memory enough and then with 0, 1, 2 ... pages, until it passes. `clean` gives back what
- * handles the body left. */
-static inline void bed_sweep(struct test *t, zx_status_t (*body)(struct test *t), void (*clean)(void))
+/* Runs the body with memory enough and then with 0, 1, 2 ... pages, until it passes. `clean` gives
+ * back what handles the body left. */
+static inline void bed_sweep(struct test *t, zx_status_t (*body)(struct test *t),
+                             void (*clean)(void))
 {
         for (uint64_t n = 0; n <= BED_RUNS_MAX && !test_has_failed(t); n++) {
                 zx_status_t status;
                 bed_make_pmm(t, 128);
                 bed.sweeping = n != 0;
                 if (n != 0)
-                        REQUIRE_OK(pmm_alloc_pages(&bed.pmm, bed.free_pages - (n - 1), PMM_ALLOC_ANY,
+                        REQUIRE_OK(pmm_alloc_pages(&bed.pmm, bed.free_pages - (n - 1),
+                                                   PMM_ALLOC_ANY,
                                                    &bed.taken));
                 status = bed_make_space(BED_BASE, BED_WINDOW_PAGES * PAGE_BYTES, 0, 1);
                 if (status != ZX_OK)

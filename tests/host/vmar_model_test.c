@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Random work on a space, compared call by call with an obvious model: an array that says of every page which
- * region it belongs to, which page of which VMO it shows, and what it permits and may permit.
+/* Random work on a space, compared call by call with an obvious model: an array that says of every
+ * page which region it belongs to, which page of which VMO it shows, and what it permits and may
+ * permit.
  *
  * Host only for its size. */
 #include "tests/host/vmar_bed.h"
@@ -111,7 +112,8 @@ static void kill_regions_in(unsigned top, uint64_t first, uint64_t end)
 {
         for (unsigned i = 1; i < REGIONS; i++) {
                 unsigned at = i;
-                if (i == top || !regions[i].alive || regions[i].first < first || regions[i].end > end)
+                if (i == top || !regions[i].alive || regions[i].first < first ||
+                    regions[i].end > end)
                         continue;
                 while (at != top && at != 0)
                         at = regions[at].parent;
@@ -129,7 +131,8 @@ struct model_place {
 
 static struct model_place pick_place(struct test *t, unsigned region)
 {
-        static const uint32_t kinds[] = {0, 0, VMAR_SPECIFIC, VMAR_SPECIFIC, VMAR_SPECIFIC_OVERWRITE,
+        static const uint32_t kinds[] = {0, 0, VMAR_SPECIFIC, VMAR_SPECIFIC,
+                                         VMAR_SPECIFIC_OVERWRITE,
                                          VMAR_OFFSET_IS_UPPER_LIMIT};
         struct model_place place = {.options = kinds[pick(t, ARRAY_COUNT(kinds))],
                                     .pages = 1 + pick(t, 12), .alignment = PAGE_BYTES};
@@ -195,7 +198,8 @@ static void do_map(struct test *t, unsigned region)
                 request.options |= VMAR_MAP_RANGE;
         expected = permissions & ~allowed || permissions & ~regions[region].can_map ?
                            ZX_ERR_ACCESS_DENIED : model_place(region, &place, &page);
-        /* The handle of a region has the rights of its CAN_MAP_*, so the two can differ for no code. */
+        /* The handle of a region has the rights of its CAN_MAP_*, so the two can differ for no
+         * code. */
         EXPECT_STATUS(expected, vmar_map(regions[region].handle, &request, &va));
         if (expected != ZX_OK)
                 return;
@@ -267,14 +271,16 @@ static void do_unmap(struct test *t, unsigned region)
                         if (in_child(region, i, &child) &&
                             (regions[child].first < first || regions[child].end > end))
                                 expected = ZX_ERR_INVALID_ARGS;
-        EXPECT_STATUS(expected, vmar_unmap(regions[region].handle, va_of(first), PAGES(end - first) - pick(t, 9)));
+        EXPECT_STATUS(expected, vmar_unmap(regions[region].handle, va_of(first),
+                                           PAGES(end - first) - pick(t, 9)));
         if (expected != ZX_OK)
                 return;
         kill_regions_in(region, first, end);
         forget(first, end, region);
 }
 
-static zx_status_t model_protect(unsigned region, uint32_t permissions, uint64_t first, uint64_t end)
+static zx_status_t model_protect(unsigned region, uint32_t permissions, uint64_t first,
+                                 uint64_t end)
 {
         if (permissions & ~regions[region].can_map) /* the handle */
                 return ZX_ERR_ACCESS_DENIED;
@@ -333,14 +339,16 @@ static void do_fault(struct test *t)
                                needs[flags] & ~page->permissions ? ZX_ERR_ACCESS_DENIED :
                                page->vmo_page >= vmo_pages[page->vmo] ? ZX_ERR_OUT_OF_RANGE : ZX_OK;
 
-        EXPECT_STATUS(expected, vmar_fault(&bed.space, va_of((uint64_t)(page - model)) + pick(t, 4096), flags));
+        EXPECT_STATUS(expected, vmar_fault(&bed.space, va_of((uint64_t)(page - model)) + pick(t,
+                        4096), flags));
         if (expected == ZX_OK)
                 EXPECT_TRUE(bed_shown(va_of((uint64_t)(page - model))));
 }
 
 static void do_op(struct test *t, unsigned region)
 {
-        static const uint32_t ops[] = {VMAR_OP_COMMIT, VMAR_OP_DECOMMIT, VMAR_OP_ZERO, VMAR_OP_MAP_RANGE};
+        static const uint32_t ops[] = {VMAR_OP_COMMIT, VMAR_OP_DECOMMIT, VMAR_OP_ZERO,
+                                       VMAR_OP_MAP_RANGE};
         uint32_t op = ops[pick(t, ARRAY_COUNT(ops))];
         bool writes = op != VMAR_OP_MAP_RANGE, own = op == VMAR_OP_COMMIT || op == VMAR_OP_DECOMMIT;
         uint64_t first, end;
@@ -353,13 +361,15 @@ static void do_op(struct test *t, unsigned region)
                 expected = ZX_ERR_OUT_OF_RANGE;
         for (uint64_t i = first; i < end && expected == ZX_OK; i++) {
                 const struct model_page *page = &model[i];
-                uint64_t last = i; /* a mapping is checked as a whole, as far as it is in the range */
+                /* a mapping is checked as a whole, as far as it is in the range */
+                uint64_t last = i;
                 if (page->vmo == NONE) {
                         expected = ZX_ERR_BAD_STATE;
                         break;
                 }
                 while (last + 1 < end && model[last + 1].origin == page->origin &&
-                       model[last + 1].vmo != NONE && model[last + 1].permissions == page->permissions)
+                       model[last + 1].vmo != NONE &&
+                                       model[last + 1].permissions == page->permissions)
                         last++;
                 if (page->region != region && own)
                         expected = ZX_ERR_INVALID_ARGS;
@@ -369,7 +379,8 @@ static void do_op(struct test *t, unsigned region)
                         expected = ZX_ERR_OUT_OF_RANGE;
                 i = last;
         }
-        EXPECT_STATUS(expected, vmar_op_range(regions[region].handle, op, va_of(first), PAGES(end - first)));
+        EXPECT_STATUS(expected, vmar_op_range(regions[region].handle, op, va_of(first),
+                                              PAGES(end - first)));
         for (uint64_t i = first; i < end && expected == ZX_OK && op == VMAR_OP_COMMIT; i++)
                 EXPECT_EQ(bed_shown(va_of(i)), model[i].permissions != 0);
 }
@@ -416,7 +427,8 @@ static void check_table(struct test *t)
                 EXPECT_NE(permissions, 0);
                 EXPECT_EQ(permissions, model[i].permissions);
                 if (model[i].vmo != NONE)
-                        EXPECT_OK(vmo_get_page(vmos[model[i].vmo], PAGES(model[i].vmo_page), 0, &page_pa));
+                        EXPECT_OK(vmo_get_page(vmos[model[i].vmo], PAGES(model[i].vmo_page), 0,
+                                               &page_pa));
                 EXPECT_EQ(pa, page_pa);
         }
 }
@@ -444,7 +456,8 @@ static void check_entry(void *context, const struct vmar_entry *entry)
                 EXPECT_PTR_EQ(entry->vmo, vmos[page->vmo]);
                 EXPECT_EQ(entry->vmo_offset + PAGES(check->at - first), PAGES(page->vmo_page));
                 EXPECT_EQ(entry->options & VMAR_PERM_MASK, page->permissions);
-                EXPECT_EQ(entry->options >> VMAR_CAN_MAP_READ_BIT & VMAR_PERM_MASK, page->permissions_max);
+                EXPECT_EQ(entry->options >> VMAR_CAN_MAP_READ_BIT & VMAR_PERM_MASK,
+                          page->permissions_max);
                 EXPECT_EQ(page->origin, model[first].origin);
         }
 }

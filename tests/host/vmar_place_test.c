@@ -69,7 +69,8 @@ static void check_gaps(struct test *t, uint64_t bytes)
 {
         struct vmar_gap gap;
         bool more = vmar_tree_first_gap(&tree, 0, CELLS, bytes, &gap);
-        for (uint64_t first = next_cell(0, false), end; first < CELLS; first = next_cell(end, false)) {
+        for (uint64_t first = next_cell(0, false), end; first < CELLS; first = next_cell(end,
+                                                                                         false)) {
                 end = next_cell(first, true);
                 if (end - first < bytes)
                         continue;
@@ -155,7 +156,8 @@ TEST(vmar_tree, validity_sees_what_is_wrong)
 
 static struct vmo *vmo;
 
-static zx_status_t place(struct vmar_handle region, uint32_t options, uint64_t offset, uint64_t pages,
+static zx_status_t place(struct vmar_handle region, uint32_t options, uint64_t offset,
+                         uint64_t pages,
                          uint64_t *page_out)
 {
         uint64_t va = 0;
@@ -307,7 +309,8 @@ TEST(vmar_place, compact_is_first_fit_and_not_inherited)
         uint64_t base, page, in_order = 0;
         make(t, 1u << 20, 36, 5);
         REQUIRE_OK(vmar_allocate(bed.root, &request, &compact, &base));
-        EXPECT_NE(base, BED_BASE); /* it is itself placed at random; this seed is not the one in a million */
+        /* it is itself placed at random; this seed is not the one in a million */
+        EXPECT_NE(base, BED_BASE);
         for (uint64_t i = 0; i < 8; i++) {
                 EXPECT_OK(place(compact, 0, 0, 2, &page));
                 EXPECT_EQ(page, bed_index(base) + 2 * i);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Every operation of vmar.h: each row of each table of checks, each edge, and each page allocation refused.
+/* Every operation of vmar.h: each row of each table of checks, each edge, and each page allocation
+ * refused.
  *
  * Host only for its size; tests/boot/vmar_test.c proves the same parts on real page tables. */
 #include "tests/host/vmar_bed.h"
@@ -55,7 +56,8 @@ BED_TEST(vmar, handles)
 
         EXPECT_STATUS(ZX_ERR_BAD_HANDLE, vmar_duplicate(none, RIGHT_SAME, &copy));
         EXPECT_STATUS(ZX_ERR_ACCESS_DENIED,
-                      vmar_duplicate((struct vmar_handle){child.vmar, RIGHT_READ}, RIGHT_SAME, &copy));
+                      vmar_duplicate((struct vmar_handle){child.vmar, RIGHT_READ}, RIGHT_SAME,
+                                     &copy));
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_duplicate(child, RIGHT_EXECUTE, &copy));
         REQUIRE_OK(vmar_duplicate(child, RIGHT_READ | RIGHT_INSPECT, &copy));
         EXPECT_PTR_EQ(copy.vmar, child.vmar);
@@ -77,7 +79,8 @@ BED_TEST(vmar, everything_on_a_dead_region_is_bad_state)
         struct vmar_handle dead, grandchild, child;
         struct vmo *vmo = make_vmo(t, 1);
         uint64_t va;
-        struct vmar_map_request map = {.options = RW, .bytes = PAGE_BYTES, .vmo = {vmo, RIGHTS_ALL}};
+        struct vmar_map_request map = {.options = RW, .bytes = PAGE_BYTES,
+                                       .vmo = {vmo, RIGHTS_ALL}};
         struct vmar_request allocate = {.bytes = PAGE_BYTES};
 
         REQUIRE_OK(bed_region_at(bed.root, 0, 16, &dead));
@@ -111,7 +114,8 @@ BED_TEST(vmar, no_handle_is_bad_handle)
 {
         struct vmar_handle none = {NULL}, child;
         struct vmo *vmo = make_vmo(t, 1);
-        struct vmar_map_request map = {.options = RW, .bytes = PAGE_BYTES, .vmo = {vmo, RIGHTS_ALL}};
+        struct vmar_map_request map = {.options = RW, .bytes = PAGE_BYTES,
+                                       .vmo = {vmo, RIGHTS_ALL}};
         uint64_t va;
 
         EXPECT_STATUS(ZX_ERR_BAD_HANDLE,
@@ -140,7 +144,8 @@ BED_TEST(vmar, allocate_checks_in_order)
                 uint64_t offset, bytes;
                 zx_status_t status;
         } rows[] = {
-                {&bed.root, RIGHT_WRITE, VMAR_CAN_MAP_READ | VMAR_PERM_READ, 0, P, ZX_ERR_ACCESS_DENIED},
+                {&bed.root, RIGHT_WRITE, VMAR_CAN_MAP_READ | VMAR_PERM_READ, 0, P,
+                 ZX_ERR_ACCESS_DENIED},
                 {&bed.root, RIGHT_READ, VMAR_CAN_MAP_WRITE, 0, 1, ZX_ERR_ACCESS_DENIED},
                 {&bed.root, RIGHT_READ, VMAR_CAN_MAP_EXECUTE, 0, 1, ZX_ERR_ACCESS_DENIED},
                 {&bed.root, all, VMAR_PERM_READ, 0, P, ZX_ERR_INVALID_ARGS},
@@ -173,7 +178,8 @@ BED_TEST(vmar, allocate_checks_in_order)
                 {&bed.root, all, L, end + P, P, ZX_ERR_INVALID_ARGS},
                 {&bed.root, all, L, P, 2 * P, ZX_ERR_INVALID_ARGS},
                 {&bed.root, all, S | VMAR_ALIGN(13), P, P, ZX_ERR_INVALID_ARGS},
-                {&bed.root, all, S | VMAR_ALIGN(16), 8 * P, P, ZX_ERR_INVALID_ARGS}, /* 11 before 12 */
+                /* 11 before 12 */
+                {&bed.root, all, S | VMAR_ALIGN(16), 8 * P, P, ZX_ERR_INVALID_ARGS},
                 {&bed.root, all, S, 8 * P, P, ZX_ERR_ALREADY_EXISTS},
                 {&bed.root, all, S, 7 * P, 2 * P, ZX_ERR_ALREADY_EXISTS},
                 {&bed.root, all, S, 15 * P, 2 * P, ZX_ERR_ALREADY_EXISTS},
@@ -184,7 +190,8 @@ BED_TEST(vmar, allocate_checks_in_order)
 
         /* Pages 8..16 without CAN_MAP_SPECIFIC; 20..24 of which 21 is taken. */
         REQUIRE_OK(vmar_allocate(bed.root,
-                                 &(struct vmar_request){S | VMAR_CAN_MAP_READ, 8 * P, 8 * P}, &narrow,
+                                 &(struct vmar_request){S | VMAR_CAN_MAP_READ, 8 * P, 8 * P},
+                                                 &narrow,
                                  NULL));
         REQUIRE_OK(bed_region_at(bed.root, 20, 4, &small));
         REQUIRE_OK(bed_region_at(small, 0, 2, &child));
@@ -207,17 +214,20 @@ BED_TEST(vmar, allocate_gives_what_was_asked_for)
         uint64_t base;
 
         REQUIRE_OK(vmar_allocate(bed.root, &(struct vmar_request){
-                VMAR_CAN_MAP_READ | VMAR_CAN_MAP_EXECUTE | VMAR_ALIGN(10), 0, PAGES(3)}, &child, &base));
+                VMAR_CAN_MAP_READ | VMAR_CAN_MAP_EXECUTE | VMAR_ALIGN(10), 0, PAGES(3)}, &child,
+                                &base));
         EXPECT_EQ(base, BED_BASE); /* an alignment below a page is a page */
         EXPECT_EQ(child.rights, RIGHTS_VMAR_DEFAULT | RIGHT_READ | RIGHT_EXECUTE);
         /* CAN_MAP_SPECIFIC is not checked against the parent, and is not inherited. */
-        REQUIRE_OK(vmar_allocate(child, &(struct vmar_request){VMAR_CAN_MAP_SPECIFIC, 0, PAGES(3)}, &inner,
+        REQUIRE_OK(vmar_allocate(child, &(struct vmar_request){VMAR_CAN_MAP_SPECIFIC, 0, PAGES(3)},
+                                 &inner,
                                  NULL));
         EXPECT_EQ(inner.rights, RIGHTS_VMAR_DEFAULT);
         vmar_close(child);
         vmar_close(inner);
         REQUIRE_OK(vmar_allocate(bed.root,
-                                 &(struct vmar_request){VMAR_SPECIFIC | VMAR_ALIGN(20), MIB, PAGES(1)},
+                                 &(struct vmar_request){VMAR_SPECIFIC | VMAR_ALIGN(20), MIB,
+                                                        PAGES(1)},
                                  &child, &base));
         EXPECT_EQ(base, BED_BASE + MIB);
         vmar_close(child);
@@ -240,7 +250,8 @@ BED_TEST(vmar, map_checks_in_order)
                 uint64_t offset, bytes, vmo_offset;
                 zx_status_t status;
         } rows[] = {
-                {&bed.root, all, all & ~RIGHT_MAP, W, 0, P, 0, ZX_ERR_ACCESS_DENIED}, /* 2 before 3 */
+                /* 2 before 3 */
+                {&bed.root, all, all & ~RIGHT_MAP, W, 0, P, 0, ZX_ERR_ACCESS_DENIED},
                 {&bed.root, all, all, W, 0, P, 0, ZX_ERR_INVALID_ARGS},
                 {&bed.root, all, all, X, 0, P, 0, ZX_ERR_INVALID_ARGS},
                 {&bed.root, all, all, R | 1u << 15, 0, P, 0, ZX_ERR_INVALID_ARGS},
@@ -267,26 +278,34 @@ BED_TEST(vmar, map_checks_in_order)
                 {&readable, all, all, R | X, 0, P, 1, ZX_ERR_ACCESS_DENIED},
                 {&bed.root, all, all, R, 0, UINT64_MAX, 1, ZX_ERR_INVALID_ARGS}, /* 10 before 11 */
                 {&bed.root, all, all, R | S, 1, UINT64_MAX, 0, ZX_ERR_OUT_OF_RANGE},
-                {&bed.root, all, all, R | S, 1, 2 * P, 0 - P, ZX_ERR_OUT_OF_RANGE}, /* 11 before 12 */
+                /* 11 before 12 */
+                {&bed.root, all, all, R | S, 1, 2 * P, 0 - P, ZX_ERR_OUT_OF_RANGE},
                 {&bed.root, all, all, R, 0, 0, 0, ZX_ERR_INVALID_ARGS},
-                {&bed.root, all, all, R | S | VMAR_OFFSET_IS_UPPER_LIMIT, 0, P, 0, ZX_ERR_INVALID_ARGS},
-                {&bed.root, all, all, R | O | VMAR_OFFSET_IS_UPPER_LIMIT, 0, P, 0, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, all, R | S | VMAR_OFFSET_IS_UPPER_LIMIT, 0, P, 0,
+                 ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, all, R | O | VMAR_OFFSET_IS_UPPER_LIMIT, 0, P, 0,
+                 ZX_ERR_INVALID_ARGS},
                 {&bed.root, all, all, R, P, P, 0, ZX_ERR_INVALID_ARGS},
                 {&bed.root, all, all, R | S, 1, P, 0, ZX_ERR_INVALID_ARGS},
                 {&readable, all, all, R | S, 0, 99 * P, 0, ZX_ERR_ACCESS_DENIED},
                 {&readable, all, all, R | O, 0, 99 * P, 0, ZX_ERR_ACCESS_DENIED},
-                {&readable, all, all, R | VMAR_OFFSET_IS_UPPER_LIMIT, 0, 99 * P, 0, ZX_ERR_ACCESS_DENIED},
+                {&readable, all, all, R | VMAR_OFFSET_IS_UPPER_LIMIT, 0, 99 * P, 0,
+                 ZX_ERR_ACCESS_DENIED},
                 {&bed.root, all, all, R | S, PAGES(BED_WINDOW_PAGES), 1, 0, ZX_ERR_INVALID_ARGS},
-                {&bed.root, all, all, R | S, PAGES(BED_WINDOW_PAGES - 1), P + 1, 0, ZX_ERR_INVALID_ARGS},
-                {&bed.root, all, all, R | VMAR_OFFSET_IS_UPPER_LIMIT, P, P + 1, 0, ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, all, R | S, PAGES(BED_WINDOW_PAGES - 1), P + 1, 0,
+                 ZX_ERR_INVALID_ARGS},
+                {&bed.root, all, all, R | VMAR_OFFSET_IS_UPPER_LIMIT, P, P + 1, 0,
+                 ZX_ERR_INVALID_ARGS},
                 {&bed.root, all, all, R | O | VMAR_ALIGN(13), P, P, 0, ZX_ERR_INVALID_ARGS},
                 {&bed.root, all, all, R | S, 9 * P, P, 0, ZX_ERR_ALREADY_EXISTS},
-                {&bed.root, all, all, R | O, 9 * P, P, 0, ZX_ERR_INVALID_ARGS}, /* a region is there */
+                /* a region is there */
+                {&bed.root, all, all, R | O, 9 * P, P, 0, ZX_ERR_INVALID_ARGS},
                 {&readable, all, all, R, 0, 5 * P, 0, ZX_ERR_INVALID_ARGS},
                 {&readable, all, all, R, 0, 4 * P, 0, ZX_ERR_NO_RESOURCES},
         };
 
-        REQUIRE_OK(vmar_allocate(bed.root, &(struct vmar_request){S | VMAR_CAN_MAP_READ, 8 * P, 4 * P},
+        REQUIRE_OK(vmar_allocate(bed.root, &(struct vmar_request){S | VMAR_CAN_MAP_READ, 8 * P,
+                                                                  4 * P},
                                  &readable, NULL));
         REQUIRE_OK(vmar_allocate(readable, &(struct vmar_request){0, 0, P}, &child, NULL));
         vmar_close(child);
@@ -327,7 +346,8 @@ TEST(vmar, write_and_execute_together_where_that_is_forbidden)
         REQUIRE_OK(vmar_map(bed.root, &map, &va));
         EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_protect(bed.root, RW | RX, va, 1));
         EXPECT_OK(vmar_protect(bed.root, RW, va, 1)); /* one after the other is fine */
-        EXPECT_OK(vmar_protect(bed.root, VMAR_PERM_READ_IF_XOM_UNSUPPORTED | VMAR_PERM_EXECUTE, va, 1));
+        EXPECT_OK(vmar_protect(bed.root, VMAR_PERM_READ_IF_XOM_UNSUPPORTED | VMAR_PERM_EXECUTE, va,
+                               1));
         EXPECT_TREE("0-1rx");
         vmo_put(vmo);
         bed_end(t);
@@ -390,7 +410,8 @@ BED_TEST(vmar, contiguous_and_physical_memory)
         EXPECT_EQ(bed.table.entries[bed_index(va) + 1].pa, 64 * GIB + PAGES(1));
         EXPECT_EQ(bed.table.entries[bed_index(va)].policy, VMO_CACHE_UNCACHED);
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmar_fault(&bed.space, va + PAGES(2), 0));
-        EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, vmar_op_range(bed.root, VMAR_OP_DECOMMIT, va, PAGES(2)));
+        EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, vmar_op_range(bed.root, VMAR_OP_DECOMMIT, va,
+                                                          PAGES(2)));
         map.vmo_offset = PAGES(2); /* nothing there at all */
         REQUIRE_OK(vmar_map(bed.root, &map, &va));
         EXPECT_EQ(bed_shown_count(), 2);
@@ -410,14 +431,16 @@ BED_TEST(vmar, unmap_checks_in_order)
         REQUIRE_OK(vmar_destroy(dead));
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(dead, va_of(0) + 1, P)); /* 1 before 2 */
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(dead, va_of(0), 0));
-        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, va_of(0), UINT64_MAX)); /* rounds to 0 */
+        /* rounds to 0 */
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, va_of(0), UINT64_MAX));
         EXPECT_STATUS(ZX_ERR_BAD_STATE, vmar_unmap(dead, 0, P)); /* 2 before 3 */
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, va_of(0) - P, P));
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, last + P, P));
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, last, P + 1));
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, last, 0 - P));
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(child, va_of(3), P));
-        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, va_of(0), 5 * P)); /* 4: partly inside */
+        /* 4: partly inside */
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, va_of(0), 5 * P));
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, va_of(7), 5 * P));
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_unmap(bed.root, va_of(5), P));
         EXPECT_OK(vmar_unmap(bed.root, va_of(0), 4 * P)); /* nothing there: fine */
@@ -435,7 +458,8 @@ BED_TEST(vmar, unmap_whole_ends_and_middle)
         REQUIRE_OK(bed_map_at(bed.root, 10, 10, vmo));
         REQUIRE_OK(vmar_op_range(bed.root, VMAR_OP_COMMIT, va_of(10), PAGES(10)));
         EXPECT_EQ(bed_shown_count(), 10);
-        EXPECT_OK(vmar_unmap(bed.root, va_of(8), PAGES(4))); /* the front, from the hole before it */
+        /* the front, from the hole before it */
+        EXPECT_OK(vmar_unmap(bed.root, va_of(8), PAGES(4)));
         EXPECT_TREE("12-20rw+2");
         EXPECT_EQ(bed_shown_count(), 8);
         EXPECT_OK(vmar_unmap(bed.root, va_of(19), 1)); /* the back; bytes are rounded up */
@@ -502,7 +526,8 @@ BED_TEST(vmar, overwrite_replaces_mappings_and_no_regions)
         EXPECT_OK(vmar_fault(&bed.space, va_of(4), 0));
         EXPECT_OK(overwrite(new, 3, 4)); /* a whole mapping and two ends */
         EXPECT_TREE("0-3rw 3-7r 7-10rw+7");
-        EXPECT_FALSE(bed_shown(va_of(4))); /* what it showed was page 0 of `new`, now it is page 1 */
+        /* what it showed was page 0 of `new`, now it is page 1 */
+        EXPECT_FALSE(bed_shown(va_of(4)));
         EXPECT_OK(overwrite(new, 20, 1)); /* nothing in the way */
         REQUIRE_OK(bed_region_at(bed.root, 12, 1, &child));
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, overwrite(new, 0, 13));
@@ -527,7 +552,8 @@ BED_TEST(vmar, protect_checks_in_order)
         REQUIRE_OK(bed_region_at(bed.root, 30, 1, &dead));
         REQUIRE_OK(vmar_destroy(dead));
         REQUIRE_OK(bed_map_at(bed.root, 0, 4, vmo));
-        REQUIRE_OK(vmar_map(bed.root, &(struct vmar_map_request){R | VMAR_SPECIFIC, PAGES(4), PAGES(2),
+        REQUIRE_OK(vmar_map(bed.root, &(struct vmar_map_request){R | VMAR_SPECIFIC, PAGES(4),
+                                                                 PAGES(2),
                                         {vmo, RIGHT_MAP | RIGHT_READ}, 0}, &va)); /* read at most */
         REQUIRE_OK(bed_region_at(bed.root, 8, 4, &child));
         REQUIRE_OK(vmar_map(child, &(struct vmar_map_request){R | VMAR_SPECIFIC, 0, PAGES(4),
@@ -549,9 +575,12 @@ BED_TEST(vmar, protect_checks_in_order)
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmar_protect(bed.root, RW, va_of(6), P));
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmar_protect(bed.root, R, va_of(6), 3 * P));
         EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_protect(bed.root, RW, va_of(0), 5 * P));
-        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_protect(bed.root, RW, va_of(0), 7 * P)); /* comes first */
-        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_protect(child, RX, va_of(8), P)); /* region: no EXECUTE */
-        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_protect(bed.root, RW, va_of(8), P)); /* through a parent */
+        /* comes first */
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_protect(bed.root, RW, va_of(0), 7 * P));
+        /* region: no EXECUTE */
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_protect(child, RX, va_of(8), P));
+        /* through a parent */
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_protect(bed.root, RW, va_of(8), P));
         EXPECT_TREE("0-4rw 4-6r 8-12{8-12r}");
         EXPECT_OK(vmar_protect(child, RW, va_of(8), P)); /* by its own region */
         EXPECT_OK(vmar_protect(bed.root, R, va_of(8), P)); /* through a parent, only taking away */
@@ -580,7 +609,8 @@ BED_TEST(vmar, protect_makes_pieces_and_joins_them_again)
         EXPECT_OK(vmar_fault(&bed.space, va_of(4), VMAR_FAULT_WRITE));
         EXPECT_OK(vmar_protect(bed.root, R, va_of(4), PAGES(1))); /* beside it */
         EXPECT_TREE("0-2rw 2-5r+2 5-8rw+5 8-16rw");
-        EXPECT_OK(vmar_protect(bed.root, R, va_of(7), PAGES(3))); /* over the edge of two mappings */
+        /* over the edge of two mappings */
+        EXPECT_OK(vmar_protect(bed.root, R, va_of(7), PAGES(3)));
         EXPECT_TREE("0-2rw 2-5r+2 5-7rw+5 7-8r+7 8-10r 10-16rw+2");
         EXPECT_OK(vmar_protect(bed.root, 0, va_of(1), PAGES(12)));
         EXPECT_TREE("0-1rw 1-8+1 8-13 13-16rw+5");
@@ -617,7 +647,8 @@ BED_TEST(vmar, op_range_checks_in_order)
         REQUIRE_OK(bed_region_at(bed.root, 30, 1, &dead));
         REQUIRE_OK(vmar_destroy(dead));
         REQUIRE_OK(bed_map_at(bed.root, 0, 6, vmo)); /* two pages beyond the VMO */
-        REQUIRE_OK(vmar_map(bed.root, &(struct vmar_map_request){VMAR_PERM_READ | VMAR_SPECIFIC, PAGES(8),
+        REQUIRE_OK(vmar_map(bed.root, &(struct vmar_map_request){VMAR_PERM_READ | VMAR_SPECIFIC,
+                                                                 PAGES(8),
                                         PAGES(2), {vmo, RIGHT_MAP | RIGHT_READ}, 0}, &va));
         REQUIRE_OK(bed_region_at(bed.root, 10, 4, &child));
         REQUIRE_OK(bed_map_at(child, 0, 4, vmo));
@@ -661,7 +692,8 @@ BED_TEST(vmar, op_range_does_it)
 
         REQUIRE_OK(bed_map_at(bed.root, 0, 4, a));
         REQUIRE_OK(bed_map_at(bed.root, 4, 4, b));
-        EXPECT_OK(vmar_op_range(bed.root, VMAR_OP_COMMIT, va_of(2), PAGES(4))); /* over two mappings */
+        /* over two mappings */
+        EXPECT_OK(vmar_op_range(bed.root, VMAR_OP_COMMIT, va_of(2), PAGES(4)));
         EXPECT_EQ(vmo_committed_pages(a), 2);
         EXPECT_EQ(vmo_committed_pages(b), 2);
         EXPECT_TRUE(bed_shown(va_of(2)) && bed_shown(va_of(5)));
@@ -679,7 +711,8 @@ BED_TEST(vmar, op_range_does_it)
         EXPECT_OK(vmar_op_range(bed.root, VMAR_OP_MAP_RANGE, va_of(0), PAGES(8)));
         EXPECT_EQ(bed_shown_count(), 2);
         REQUIRE_OK(vmo_pin(b, PAGES(1), PAGE_BYTES));
-        EXPECT_STATUS(ZX_ERR_BAD_STATE, vmar_op_range(bed.root, VMAR_OP_DECOMMIT, va_of(4), PAGES(4)));
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, vmar_op_range(bed.root, VMAR_OP_DECOMMIT, va_of(4),
+                                                      PAGES(4)));
         vmo_unpin(b, PAGES(1), PAGE_BYTES);
         /* No permissions: the pages are made, nothing is shown. */
         EXPECT_OK(vmar_protect(bed.root, 0, va_of(0), PAGES(4)));
@@ -701,7 +734,8 @@ BED_TEST(vmar, faults)
         REQUIRE_OK(bed_region_at(bed.root, 4, 8, &child));
         REQUIRE_OK(bed_map_at(child, 1, 4, vmo));
         REQUIRE_OK(vmar_map(bed.root, &(struct vmar_map_request){RX | VMAR_SPECIFIC, 0, PAGES(1),
-                                                                 {vmo, RIGHTS_ALL}, PAGES(1)}, &va));
+                                                                 {vmo, RIGHTS_ALL}, PAGES(1)},
+                                                                                 &va));
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmar_fault(&bed.space, va_of(4), 0));
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmar_fault(&bed.space, va_of(20), 0));
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmar_fault(&bed.space, 0, 0));
@@ -715,7 +749,8 @@ BED_TEST(vmar, faults)
         EXPECT_OK(vmar_fault(&bed.space, va_of(0), VMAR_FAULT_EXECUTE));
         EXPECT_EQ(bed.table.entries[0].pa, bed.table.entries[6].pa); /* page 1 of the VMO, both */
         EXPECT_EQ(bed.table.entries[0].permissions, RX);
-        EXPECT_OK(vmar_fault(&bed.space, va_of(6), VMAR_FAULT_WRITE)); /* again: somebody was faster */
+        /* again: somebody was faster */
+        EXPECT_OK(vmar_fault(&bed.space, va_of(6), VMAR_FAULT_WRITE));
         EXPECT_EQ(bed_shown_count(), 2);
         EXPECT_EQ(bed.space.fault_count, 3);
         /* The VMO shrinks, and grows again. */
@@ -816,7 +851,8 @@ static zx_status_t sweep_body(struct test *t)
         EXPECT_EQ(bed.table.table_pages, 3);
         /* 29 of these fill a page of the slab. */
         for (unsigned i = 0; i < 20; i++)
-                TRY_UNCHANGED(vmar_protect(bed.root, VMAR_PERM_READ, va + PAGES(40 * i + 20), PAGES(10)));
+                TRY_UNCHANGED(vmar_protect(bed.root, VMAR_PERM_READ, va + PAGES(40 * i + 20),
+                                           PAGES(10)));
         for (unsigned i = 0; i < 5; i++)
                 TRY_UNCHANGED(vmar_unmap(bed.root, va + PAGES(40 * i + 22), PAGES(2)));
         for (unsigned i = 0; i < 3; i++)
@@ -845,7 +881,8 @@ TEST(vmar, unmap_and_protect_need_no_memory_but_for_a_middle)
         for (uint64_t i = 0; i < 40; i++) /* until the slab has no room left either */
                 if (bed_map_at(bed.root, 100 + 2 * i, 1, vmo) != ZX_OK)
                         break;
-        REQUIRE_OK(pmm_alloc_pages(&bed.pmm, pmm_count_free_pages(&bed.pmm), PMM_ALLOC_ANY, &bed.taken));
+        REQUIRE_OK(pmm_alloc_pages(&bed.pmm, pmm_count_free_pages(&bed.pmm), PMM_ALLOC_ANY,
+                                   &bed.taken));
         for (uint64_t i = 0; bed_map_at(bed.root, 200 + 2 * i, 1, vmo) == ZX_OK; i++)
                 continue;
         EXPECT_STATUS(ZX_ERR_NO_MEMORY, vmar_unmap(bed.root, va_of(8), PAGES(2)));
