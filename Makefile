@@ -141,6 +141,7 @@ row_flags = -I$(INC)/$(1) $(call freestanding,$(CC)) \
   $(if $(filter lib-% pure,$(1)),$(STRICT_WARNINGS)) \
   $(if $(filter kernel driver-% boot-test,$(1)),$(PICOLIBC_FLAGS)) \
   $(if $(filter boot-test host-test,$(1)),-Wno-sign-compare) \
+  $(if $(filter gcc,$(COMPILER)),$(if $(filter host-test,$(1)),-Wstack-usage=4096)) \
   $(call row_optimise,$(1))
 # Data paths for speed; everything that runs once, and the tests, which are half of the image, for size.
 row_optimise = $(if $(filter debug,$(FLAVOUR)),-Og,\

@@ -304,8 +304,7 @@ SWEPT_TEST(vmo_range_edges, spans)
                                         EXPECT_NE(spans[i - 1].pa + spans[i - 1].bytes,
                                                   spans[i].pa);
                                 for (uint64_t b = 0; b < spans[i].bytes; b++, at++) {
-                                        if (spans[i].pa + b != pa[at / P] + at % P)
-                                                EXPECT_TRUE(false);
+                                        EXPECT_EQ(spans[i].pa + b, pa[at / P] + at % P);
                                 }
                         }
                         EXPECT_EQ(at, offset + length);
