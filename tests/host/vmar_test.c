@@ -319,6 +319,12 @@ BED_TEST(vmar, map_checks_in_order)
         }
         EXPECT_EQ(va, 0);
         EXPECT_TREE("8-12{8-9{}}");
+        /* What a region cannot have no mapping in it can, whatever the handles say. */
+        EXPECT_OK(vmar_map((struct vmar_handle){readable.vmar, all},
+                           &(struct vmar_map_request){R, 0, P, {vmo, all}, 0}, &va));
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED,
+                      vmar_protect((struct vmar_handle){readable.vmar, all}, R | W, va, P));
+        EXPECT_TREE("8-12{8-9{} 9-10r}");
         REQUIRE_OK(vmo_create(&bed.pool, P, 0, &fixed)); /* not resizable: fine */
         EXPECT_OK(vmar_map(bed.root, &(struct vmar_map_request){R | VMAR_REQUIRE_NON_RESIZABLE |
                                                                  VMAR_ALLOW_FAULTS, 0, 1,
@@ -889,6 +895,14 @@ TEST(vmar, unmap_and_protect_need_no_memory_but_for_a_middle)
         EXPECT_STATUS(ZX_ERR_NO_MEMORY, vmar_protect(bed.root, VMAR_PERM_READ, va_of(8), PAGES(2)));
         EXPECT_STATUS(ZX_ERR_NO_MEMORY, vmar_protect(bed.root, VMAR_PERM_READ, va_of(0), PAGES(2)));
         EXPECT_STATUS(ZX_ERR_NO_MEMORY, overwrite(vmo, 8, 2));
+        /* Room for one piece, where two are needed: it is given back, every time. */
+        EXPECT_OK(vmar_unmap(bed.root, va_of(100), PAGES(1)));
+        for (unsigned i = 0; i < 2; i++) {
+                EXPECT_STATUS(ZX_ERR_NO_MEMORY, overwrite(vmo, 8, 2));
+                EXPECT_STATUS(ZX_ERR_NO_MEMORY,
+                              vmar_protect(bed.root, VMAR_PERM_READ, va_of(8), PAGES(2)));
+        }
+        REQUIRE_OK(bed_map_at(bed.root, 100, 1, vmo));
         EXPECT_EQ(bed_shown_count(), 64); /* nothing changed */
         EXPECT_OK(vmar_unmap(bed.root, va_of(0), PAGES(8)));
         EXPECT_OK(vmar_unmap(bed.root, va_of(30), PAGES(4)));
