@@ -48,6 +48,7 @@ struct vmar_bed {
         bool sweeping;
 };
 static struct vmar_bed bed;
+static void (*bed_share)(struct pmm *pmm); /* set by tests with threads, before the bed is made */
 
 /* ---- the table ---- */
 
@@ -166,6 +167,8 @@ static inline void bed_make_pmm(struct test *t, uint64_t pages)
 {
         char *memory = world_pages(t, pages, NULL);
         REQUIRE_OK(pmm_init(&bed.pmm, (uint64_t)(uintptr_t)memory - BED_BASE_PA));
+        if (bed_share != NULL)
+                bed_share(&bed.pmm);
         REQUIRE_OK(pmm_add_arena(&bed.pmm, "bed", BED_BASE_PA, pages * PAGE_BYTES));
         REQUIRE_OK(vmo_pool_init(&bed.pool, &bed.pmm));
         bed.free_pages = pmm_count_free_pages(&bed.pmm);
