@@ -200,6 +200,9 @@ TEST(aspace, large_leaves_are_split_or_dropped)
         EXPECT_EQ(byte, 5);
         EXPECT_EQ(page_bytes_at(base + LARGE_BYTES - 1), PAGE_BYTES);
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, read_byte(base, &byte));
+        /* A run over what a fault has entered already. */
+        EXPECT_OK(vmar_op_range(region, VMAR_OP_MAP_RANGE, base + PAGES(2), LARGE_BYTES - PAGES(2)));
+        EXPECT_EQ(page_bytes_at(base + PAGES(2)), PAGE_BYTES);
         finish(t);
 }
 
