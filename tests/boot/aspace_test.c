@@ -2,7 +2,7 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* The user half on the CPU's own page tables: faults, permissions, tables that come and go, all
  * CPUs; and arch_clear and arch_protect below it. The tree itself is tested on the host
- * (tests/host/vmar_test.c). */
+ * (tests/host/vmar_*_test.c). */
 #include "tests/expect.h"
 
 #include "arch/arch.h"

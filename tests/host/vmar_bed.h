@@ -275,6 +275,18 @@ static inline void bed_sweep(struct test *t, zx_status_t (*body)(struct test *t)
 #define PAGES(n) ((uint64_t)(n) * PAGE_BYTES)
 #define CAN_RW (VMAR_CAN_MAP_READ | VMAR_CAN_MAP_WRITE)
 
+static inline uint64_t va_of(uint64_t page)
+{
+        return BED_BASE + PAGES(page);
+}
+
+static inline struct vmo *make_vmo(struct test *t, uint64_t pages)
+{
+        struct vmo *vmo = NULL;
+        EXPECT_OK(vmo_create(&bed.pool, PAGES(pages), VMO_RESIZABLE, &vmo));
+        return vmo;
+}
+
 /* Maps pages of `vmo` from its page `vmo_page` on, at page `page` of the region. */
 static inline zx_status_t MUST_CHECK bed_map_at(struct vmar_handle region, uint64_t page,
                                                 uint64_t pages, struct vmo *vmo)

@@ -39,11 +39,6 @@ static uint32_t pick(struct test *t, uint32_t bound)
         return world_random_below(t, bound);
 }
 
-static uint64_t va_of(uint64_t page)
-{
-        return BED_BASE + PAGES(page);
-}
-
 static uint32_t pick_permissions(struct test *t)
 {
         static const uint8_t sets[] = {0, VMAR_PERM_READ, VMAR_PERM_READ, RW, RW, RW, RX, RW | RX};
