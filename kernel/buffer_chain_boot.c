@@ -19,18 +19,13 @@ static uint64_t reserve_pages = BUFFER_CHAIN_RESERVE_PAGES_DEFAULT;
 CMDLINE_UINT(reserve_pages, "kernel.bufferchain.reserve-pages", 0, RESERVE_PAGES_MAX,
              "pages that each CPU keeps in stock for messages");
 
-static uint32_t current_cpu(void)
-{
-        return cpu_current();
-}
-
 void buffer_chain_boot(void)
 {
         const struct page_cache_config config = {
                 .pmm = &kernel_pmm,
                 .reserve_pages = (uint32_t)reserve_pages,
                 .cpu_count = cpu_count(),
-                .current_cpu = current_cpu,
+                .current_cpu = kernel_pmm.current_cpu,
         };
 
         buffer_chain_initialize_page_cache(&kernel_buffer_chain_cache, &config);

@@ -2,9 +2,9 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* cpu — starting the other CPUs, their idle loop, and work from one CPU to another. See cpu.h.
  *
- * A piece of work changes hands with its state: IDLE and QUEUED under the lock of the target's queue, RUNNING
- * under the same lock, DONE by the target alone (release), which the poster reads (acquire). After DONE the
- * target does not touch it again: the storage may be gone. */
+ * A piece of work changes hands with its state: IDLE and QUEUED under the lock of the target's
+ * queue, RUNNING under the same lock, DONE by the target alone (release), which the poster reads
+ * (acquire). After DONE the target does not touch it again: the storage may be gone. */
 #include "kernel/cpu.h"
 
 #include "base/assert.h"
@@ -20,11 +20,13 @@
 
 _Static_assert(ACPI_CPUS_MAX == ARCH_CPU_COUNT_MAX, "as many as the MADT's reader notes");
 
-/* A waiter looks so often before it halts: an answer that comes at once costs no halt and no wake-up. */
+/* A waiter looks so often before it halts: an answer that comes at once costs no halt and no
+ * wake-up. */
 #define LOOKS_BEFORE_HALT 200u
 
 static uint64_t cpus_wanted = CPU_COUNT_MAX;
-CMDLINE_UINT(cpus_wanted, "cpus", 1, CPU_COUNT_MAX, "how many CPUs to start at most; 1: only the boot CPU");
+CMDLINE_UINT(cpus_wanted, "cpus", 1, CPU_COUNT_MAX, 
+             "how many CPUs to run at most; 1: only the boot CPU");
 
 struct cpu_queue {
         struct spinlock lock; /* taken with interrupts off */
@@ -35,6 +37,13 @@ struct cpu_queue {
 
 static struct cpu_queue queues[CPU_COUNT_MAX];
 static uint32_t running_count = 1;
+static struct pmm_state_counts state_counts[CPU_COUNT_MAX];
+_Static_assert(PMM_CPU_COUNT_MAX >= CPU_COUNT_MAX, "every CPU counts pages for itself");
+
+uint32_t cpu_current_number(void)
+{
+        return cpu_current();
+}
 
 uint32_t cpu_count(void)
 {
@@ -58,7 +67,8 @@ uint32_t spinlock_self(void)
 
 static uint32_t state_of(const struct cpu_work *work)
 {
-        return __atomic_load_n(&work->state, __ATOMIC_ACQUIRE); /* pairs with the release in run_one */
+        /* acquire: pairs with the release in run_one */
+        return __atomic_load_n(&work->state, __ATOMIC_ACQUIRE);
 }
 
 void cpu_work_init(struct cpu_work *work, cpu_work_fn function, void *context)
@@ -98,7 +108,8 @@ static bool run_one(void)
         uint32_t poster = work->poster;
         work->function(work->context);
         queue->run_count++;
-        __atomic_store_n(&work->state, CPU_WORK_DONE, __ATOMIC_RELEASE); /* now it is the poster's */
+        /* release: pairs with the acquire in state_of; now it is the poster's */
+        __atomic_store_n(&work->state, CPU_WORK_DONE, __ATOMIC_RELEASE);
         arch_cpu_wake(poster);
         return true;
 }
@@ -119,8 +130,8 @@ uint32_t cpu_serve(void)
         return count;
 }
 
-/* Halts until something happens, or the deadline; not at all when there is work, or `work` is done. The look is
- * with interrupts off, so a wake-up after it ends the halt. */
+/* Halts until something happens, or the deadline; not at all when there is work, or `work` is done.
+ * The look is with interrupts off, so a wake-up after it ends the halt. */
 static void halt_unless(const struct cpu_work *work, uint64_t deadline_ns)
 {
         bool enabled = arch_interrupts_disable();
@@ -277,6 +288,8 @@ void cpu_start_begin(void)
                 spinlock_init(&queues[cpu].lock, "work queue");
                 list_init(&queues[cpu].work);
         }
+        if (config.apic_id_count > 1)
+                pmm_set_cpus(&kernel_pmm, state_counts, CPU_COUNT_MAX, cpu_current_number);
         arch_smp_begin(&config);
 }
 
@@ -289,11 +302,12 @@ void cpu_start_finish(void)
         if (count > 1)
                 log_line("cpu: %u CPUs run", count);
         if (count < wanted_count())
-                log_line("cpu: %u of %u CPUs did not start", wanted_count() - count, wanted_count());
+                log_line("cpu: %u of %u CPUs did not start", wanted_count() - count,
+                         wanted_count());
         for (uint32_t cpu = 1; cpu < count; cpu++) {
                 arch_cpu_summary(cpu, &summary);
                 if (summary.tsc_corrected)
-                        log_line("cpu: the time stamp counter of CPU %u is off by %lld ticks; corrected", cpu,
+                        log_line("cpu: the time stamp counter of CPU %u is corrected by %lld", cpu,
                                  (long long)summary.tsc_offset);
         }
 }
@@ -312,7 +326,8 @@ static void cpu_print(void)
                          (unsigned long long)queues[cpu].run_count,
                          (unsigned long long)summary.interrupt_count,
                          (unsigned long long)summary.timer_count,
-                         (unsigned long long)summary.shootdown_count, (long long)summary.tsc_offset);
+                         (unsigned long long)summary.shootdown_count,
+                         (long long)summary.tsc_offset);
         }
 }
 COMMAND(cpu_command, "cpu", "the CPUs that run, and what they have done", cpu_print);

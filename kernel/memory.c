@@ -33,9 +33,6 @@
 
 struct pmm kernel_pmm;
 
-static struct pmm_state_counts state_counts[PMM_CPU_COUNT_MAX];
-_Static_assert(PMM_CPU_COUNT_MAX >= ARCH_CPU_COUNT_MAX, "every CPU counts for itself");
-
 static struct memory_range ranges[MEMORY_MAP_CAPACITY(BOOT_REGIONS_MAX, CARVES_MAX)];
 static struct memory_map map = {.ranges = ranges, .capacity = ARRAY_COUNT(ranges)};
 static struct memory_plan plan;
@@ -162,11 +159,6 @@ static void build_tables(void)
 
 /* ---- the pmm ---- */
 
-static uint32_t current_cpu(void)
-{
-        return arch_cpu_index();
-}
-
 static void add_arena(const struct pmm_arena_config *config)
 {
         struct memory_range taken;
@@ -231,7 +223,6 @@ void memory_init(const struct boot_info *boot_info)
 
         status = pmm_init(&kernel_pmm, ARCH_PHYSMAP_BASE);
         ASSERT(status == ZX_OK);
-        pmm_set_cpus(&kernel_pmm, state_counts, ARRAY_COUNT(state_counts), current_cpu);
         memory_map_plan_arenas(&map, &plan);
         for (size_t i = 0; i < plan.arena_count; i++)
                 add_arena(&plan.arenas[i]);

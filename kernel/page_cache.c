@@ -26,7 +26,10 @@ zx_status_t page_cache_init(struct page_cache *cache, const struct page_cache_co
         uint64_t entries_pa;
         if (config->pmm == NULL || config->cpu_count == 0 ||
             config->cpu_count > PAGE_CACHE_CPU_COUNT_MAX ||
-            config->reserve_pages > PAGE_CACHE_RESERVE_PAGES_MAX)
+            config->reserve_pages > PAGE_CACHE_RESERVE_PAGES_MAX ||
+            (config->pmm->current_cpu != NULL &&
+             (config->pmm->current_cpu != config->current_cpu ||
+              config->pmm->cpu_count < config->cpu_count)))
                 return ZX_ERR_INVALID_ARGS;
 
         memset(cache, 0, sizeof(*cache));
@@ -46,8 +49,11 @@ zx_status_t page_cache_init(struct page_cache *cache, const struct page_cache_co
                 cache->entries = pmm_pa_to_va(cache->pmm, entries_pa);
         }
         memset(cache->entries, 0, cache->cpu_count * sizeof(cache->entries[0]));
-        for (uint32_t cpu = 0; cpu < cache->cpu_count; cpu++)
+        for (uint32_t cpu = 0; cpu < cache->cpu_count; cpu++) {
                 list_init(&cache->entries[cpu].pages);
+                cache->entries[cpu].state_counts =
+                        &cache->pmm->cpu_counts[cache->pmm->current_cpu != NULL ? cpu : 0];
+        }
         return ZX_OK;
 }
 
@@ -67,10 +73,10 @@ static void set_count(struct page_cache_entry *entry, uint64_t count)
 
 /* Moves the first `count` nodes of `from`, which has that many, to the tail of `to`; every page
  * changes from state `old_state` to `new_state`. */
-static void move_pages(struct pmm *pmm, struct list_node *from, struct list_node *to,
-                       uint64_t count, enum vm_page_state old_state, enum vm_page_state new_state)
+static void move_pages(struct pmm_state_counts *counts, struct list_node *from,
+                       struct list_node *to, uint64_t count, enum vm_page_state old_state,
+                       enum vm_page_state new_state)
 {
-        struct pmm_state_counts *counts = pmm_counts_here(pmm);
         struct list_node *first = from->next, *last = from;
         if (count == 0)
                 return;
@@ -105,9 +111,10 @@ static zx_status_t alloc_from_pmm(struct page_cache *cache, struct page_cache_en
         pmm_count_add(&entry->counters.hit, entry->count);
         pmm_count_add(&entry->counters.missed, missing);
         pmm_count_add(&entry->counters.refilled, wanted - missing);
-        move_pages(cache->pmm, &entry->pages, list, entry->count, VM_PAGE_CACHE, VM_PAGE_ALLOC);
-        move_pages(cache->pmm, &fresh, list, missing, VM_PAGE_ALLOC, VM_PAGE_ALLOC);
-        move_pages(cache->pmm, &fresh, &entry->pages, wanted - missing, VM_PAGE_ALLOC,
+        move_pages(entry->state_counts, &entry->pages, list, entry->count, VM_PAGE_CACHE,
+                   VM_PAGE_ALLOC);
+        move_pages(entry->state_counts, &fresh, list, missing, VM_PAGE_ALLOC, VM_PAGE_ALLOC);
+        move_pages(entry->state_counts, &fresh, &entry->pages, wanted - missing, VM_PAGE_ALLOC,
                    VM_PAGE_CACHE);
         set_count(entry, wanted - missing);
         return ZX_OK;
@@ -121,7 +128,7 @@ zx_status_t page_cache_alloc(struct page_cache *cache, size_t count, uint32_t fl
         ASSERT((flags & ~(uint32_t)PMM_ALLOC_CAN_WAIT) == 0);
         if (UNLIKELY(count > entry->count))
                 return alloc_from_pmm(cache, entry, count, flags, list);
-        move_pages(cache->pmm, &entry->pages, list, count, VM_PAGE_CACHE, VM_PAGE_ALLOC);
+        move_pages(entry->state_counts, &entry->pages, list, count, VM_PAGE_CACHE, VM_PAGE_ALLOC);
         pmm_count_add(&entry->count, -count);
         pmm_count_add(&entry->counters.hit, count);
         return ZX_OK;
@@ -146,7 +153,7 @@ zx_status_t page_cache_alloc_page(struct page_cache *cache, uint32_t flags, stru
         if (UNLIKELY(entry->count == 0))
                 return alloc_page_from_pmm(cache, entry, flags, page);
         struct vm_page *hot = vm_page_from_node(entry->pages.next);
-        pmm_move_state(cache->pmm, hot, VM_PAGE_CACHE, VM_PAGE_ALLOC);
+        pmm_count_move(entry->state_counts, hot, VM_PAGE_CACHE, VM_PAGE_ALLOC);
         list_remove(&hot->list);
         pmm_count_add(&entry->count, -1ull);
         pmm_count_add(&entry->counters.hit, 1);
@@ -158,11 +165,11 @@ zx_status_t page_cache_alloc_page(struct page_cache *cache, uint32_t flags, stru
 
 /* A page that is freed here for the second time is in state CACHE or FREE and ends in this
  * assertion. */
-static inline void park(struct page_cache *cache, struct vm_page *page)
+static inline void park(struct page_cache_entry *entry, struct vm_page *page)
 {
         enum vm_page_state state = vm_page_state(page);
         ASSERT(state == VM_PAGE_ALLOC || state == VM_PAGE_IPC);
-        pmm_move_state(cache->pmm, page, state, VM_PAGE_CACHE);
+        pmm_count_move(entry->state_counts, page, state, VM_PAGE_CACHE);
 }
 
 void page_cache_free(struct page_cache *cache, struct list_node *list)
@@ -172,7 +179,7 @@ void page_cache_free(struct page_cache *cache, struct list_node *list)
         struct list_node *last = list, surplus;
         while (kept < room && last->next != list) {
                 last = last->next;
-                park(cache, vm_page_from_node(last));
+                park(entry, vm_page_from_node(last));
                 kept++;
         }
 
@@ -203,7 +210,7 @@ void page_cache_free_page(struct page_cache *cache, struct vm_page *page)
                 pmm_free_page(cache->pmm, page);
                 return;
         }
-        park(cache, page);
+        park(entry, page);
         list_add_head(&entry->pages, &page->list);
         pmm_count_add(&entry->count, 1);
         pmm_count_add(&entry->counters.returned, 1);

@@ -12,9 +12,9 @@
  * Owner       struct page_cache is the caller's and must not move; its entries are the caller's or,
  *             if none are handed in, pages of the pmm
  * Context     any CPU, not from interrupt handlers, and nothing else runs on the CPU meanwhile
- *             (there is no preemption; on the host: a thread for each CPU). Each CPU touches its own
- *             entry only, so there is no lock; only what goes to the pmm takes the pmm's. A page may
- *             come back on another CPU than it was handed out on, and stays there
+ *             (there is no preemption; on the host: a thread for each CPU). Each CPU touches its
+ *             own entry only, so there is no lock; only what goes to the pmm takes the pmm's. A
+ *             page may come back on another CPU than it was handed out on, and stays there
  * Invariants  [C1] entry->count is the length of its list and at most the reserve
  *             [C2] hit + missed is the number of pages handed out;
  *                  refilled + returned - hit - drained is the number of pages in the stock
@@ -49,6 +49,7 @@ struct page_cache_counters {
 struct page_cache_entry {
         struct list_node pages; /* first: the page that was freed last */
         uint64_t count;
+        struct pmm_state_counts *state_counts; /* where the pmm counts for this CPU */
         struct page_cache_counters counters;
 } ALIGNED(64);
 
@@ -66,7 +67,8 @@ struct page_cache_config {
         uint32_t reserve_pages;           /* for each CPU, 0 .. PAGE_CACHE_RESERVE_PAGES_MAX */
         uint32_t cpu_count;               /* 1 .. PAGE_CACHE_CPU_COUNT_MAX */
         struct page_cache_entry *entries; /* cpu_count of them; NULL: taken from the pmm */
-        uint32_t (*current_cpu)(void);    /* 0 .. cpu_count - 1; NULL: always 0 */
+        uint32_t (*current_cpu)(void);    /* 0 .. cpu_count - 1; NULL: always 0. If the pmm has
+                                           * been given one, it is the same */
 };
 
 /* Makes an empty cache.

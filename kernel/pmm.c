@@ -39,9 +39,12 @@ zx_status_t pmm_init(struct pmm *pmm, uint64_t physmap_base)
 void pmm_set_cpus(struct pmm *pmm, struct pmm_state_counts *counts, uint32_t cpu_count,
                   uint32_t (*current_cpu)(void))
 {
-        ASSERT(pmm->arena_count == 0);
         ASSERT(cpu_count > 0);
         ASSERT(cpu_count <= PMM_CPU_COUNT_MAX);
+        ASSERT(current_cpu != NULL);
+        ASSERT(pmm->current_cpu == NULL);
+        for (unsigned state = 0; state < VM_PAGE_STATE_COUNT; state++)
+                pmm_count_add(&pmm->state_count[state], pmm->own_counts.pages[state]);
         memset(counts, 0, cpu_count * sizeof(counts[0]));
         pmm->cpu_counts = counts;
         pmm->cpu_count = cpu_count;
@@ -157,9 +160,9 @@ zx_status_t pmm_add_arena_at(struct pmm *pmm, const struct pmm_arena_config *con
         zx_status_t status = check_arena(pmm, config);
         if (status != ZX_OK)
                 return status;
-        spinlock_take(&pmm->lock);
+        pmm_lock(pmm);
         fill_arena(pmm, config);
-        spinlock_give(&pmm->lock);
+        pmm_unlock(pmm);
         DEBUG_ASSERT(pmm_valid(pmm));
         return ZX_OK;
 }
@@ -267,10 +270,10 @@ static struct vm_page *page_by_number(const struct pmm *pmm, struct pmm_arena *a
         uint64_t group = number / PMM_GROUP_PAGES;
         if (UNLIKELY(!pmm_group_is_set_up(arena, group))) {
                 struct pmm *changed = (struct pmm *)(uintptr_t)pmm;
-                spinlock_take(&changed->lock);
+                pmm_lock(changed);
                 if (!pmm_group_is_set_up(arena, group)) /* nor has another CPU done it meanwhile */
                         pmm_set_up_group(changed, arena, group);
-                spinlock_give(&changed->lock);
+                pmm_unlock(changed);
         }
         return &arena->pages[number];
 }

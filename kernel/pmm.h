@@ -213,7 +213,7 @@ struct pmm {
         uint64_t physmap_base;
         struct list_node free_list[PMM_ZONE_COUNT];
         uint64_t free_in_zone[PMM_ZONE_COUNT];
-        uint64_t state_count[VM_PAGE_STATE_COUNT]; /* what was counted under the lock: all of FREE */
+        uint64_t state_count[VM_PAGE_STATE_COUNT]; /* counted under the lock: FREE, all of it */
         struct pmm_state_counts *cpu_counts;       /* the rest */
         uint32_t cpu_count;
         uint32_t (*current_cpu)(void); /* NULL: always 0 */
@@ -238,8 +238,9 @@ struct pmm {
  *   returns       ZX_OK; ZX_ERR_INVALID_ARGS: physmap_base is not page aligned */
 zx_status_t MUST_CHECK pmm_init(struct pmm *pmm, uint64_t physmap_base);
 
-/* Makes it usable by several CPUs (or threads) at the same time. Before the first arena; without
- * it one CPU at a time may use the pmm.
+/* Makes it usable by several CPUs (or threads) at the same time, from now on. Without it one CPU at
+ * a time may use the pmm, and pays for no lock. Once, before a second CPU uses it, and before there
+ * is a page_cache over it.
  *   counts       cpu_count of them, zeroed here; the caller's, as long as the pmm is used
  *   cpu_count    1 .. PMM_CPU_COUNT_MAX
  *   current_cpu  0 .. cpu_count - 1, a different number for each that runs at the same time */
@@ -290,7 +291,8 @@ zx_status_t MUST_CHECK pmm_alloc_range(struct pmm *pmm, uint64_t pa, size_t coun
  *   pa_out      (may be NULL) the address of the first page
  *   returns     ZX_OK; ZX_ERR_NOT_FOUND: no such run, nothing changed; count 0: ZX_OK, pa_out
  *               untouched; ZX_ERR_NO_MEMORY in the case of one page without alignment
- *   cost        a bit for each 64 pages that can be left out [P5], two words for each that cannot */
+ *   cost        a bit for each 64 pages that can be left out [P5], two words for each that cannot
+ *               */
 zx_status_t MUST_CHECK pmm_alloc_contiguous(struct pmm *pmm, size_t count, uint32_t flags,
                                             uint32_t align_log2, uint64_t *pa_out,
                                             struct list_node *list);
@@ -303,7 +305,8 @@ void pmm_free(struct pmm *pmm, struct list_node *list);
 
 /* ---- states ---- */
 
-/* Takes no lock: the page is the caller's. Never from or to FREE or FREE_LOANED, never from WIRED. Entering OBJECT clears `use`. */
+/* Takes no lock: the page is the caller's. Never from or to FREE or FREE_LOANED, never from WIRED.
+ * Entering OBJECT clears `use`. */
 void pmm_set_state(struct pmm *pmm, struct vm_page *page, enum vm_page_state state);
 
 /* Takes FREE pages for good, as pmm_alloc_range does, in state WIRED and on no list. */

@@ -19,7 +19,7 @@ bool pmm_checker_enable(struct pmm *pmm, const struct pmm_checker_config *config
 {
         ASSERT(pmm_checker_fill_bytes_valid(config->fill_bytes));
         ASSERT(config->report != NULL);
-        spinlock_take(&pmm->lock);
+        pmm_lock(pmm);
         bool first = !pmm->checker.enabled;
         if (first) {
                 pmm->checker.fill_bytes = config->fill_bytes;
@@ -28,7 +28,7 @@ bool pmm_checker_enable(struct pmm *pmm, const struct pmm_checker_config *config
                 pmm->checker.context = config->context;
                 pmm->checker.enabled = true;
         }
-        spinlock_give(&pmm->lock);
+        pmm_unlock(pmm);
         return first;
 }
 
@@ -57,10 +57,10 @@ static void arm(struct pmm *pmm)
 void pmm_checker_arm(struct pmm *pmm)
 {
         ASSERT(pmm->checker.enabled);
-        spinlock_take(&pmm->lock);
+        pmm_lock(pmm);
         if (!pmm->checker.armed)
                 arm(pmm);
-        spinlock_give(&pmm->lock);
+        pmm_unlock(pmm);
 }
 
 bool pmm_checker_verify(struct pmm *pmm, const struct vm_page *page)
@@ -90,7 +90,7 @@ uint64_t pmm_checker_check_all(struct pmm *pmm)
         if (!pmm->checker.armed)
                 return 0;
         uint64_t bad_count = 0, free_count = 0;
-        spinlock_take(&pmm->lock);
+        pmm_lock(pmm);
         for (unsigned zone = 0; zone < PMM_ZONE_COUNT; zone++) {
                 LIST_FOR_EACH(node, &pmm->free_list[zone])
                 {
@@ -108,6 +108,6 @@ uint64_t pmm_checker_check_all(struct pmm *pmm)
         }
         /* Not all are set up only if an arena was added after arming. */
         ASSERT(!all_set_up || free_count == pmm_count_free_pages(pmm));
-        spinlock_give(&pmm->lock);
+        pmm_unlock(pmm);
         return bad_count;
 }

@@ -20,6 +20,20 @@ static inline void pmm_count_add(uint64_t *counter, uint64_t addend)
         __atomic_store_n(counter, *counter + addend, __ATOMIC_RELAXED);
 }
 
+/* With one CPU at a time (no pmm_set_cpus) there is nothing to lock out, and nothing is paid for
+ * it. */
+static inline void pmm_lock(struct pmm *pmm)
+{
+        if (pmm->current_cpu != NULL)
+                spinlock_take(&pmm->lock);
+}
+
+static inline void pmm_unlock(struct pmm *pmm)
+{
+        if (pmm->current_cpu != NULL)
+                spinlock_give(&pmm->lock);
+}
+
 /* What the calling CPU counts without the lock. */
 static inline struct pmm_state_counts *pmm_counts_here(const struct pmm *pmm)
 {
@@ -36,14 +50,19 @@ static inline void pmm_relabel(struct vm_page *page, enum vm_page_state from,
 }
 
 /* Moves a page of the caller's from one state to another that are both known to be right, neither
- * of them FREE [P1]. Without the lock. */
-static inline void pmm_move_state(struct pmm *pmm, struct vm_page *page, enum vm_page_state from,
-                                  enum vm_page_state to)
+ * of them FREE [P1]. Without the lock; `counts` is what the calling CPU counts. */
+static inline void pmm_count_move(struct pmm_state_counts *counts, struct vm_page *page,
+                                  enum vm_page_state from, enum vm_page_state to)
 {
-        struct pmm_state_counts *counts = pmm_counts_here(pmm);
         pmm_relabel(page, from, to);
         pmm_count_add(&counts->pages[from], -1ull);
         pmm_count_add(&counts->pages[to], 1);
+}
+
+static inline void pmm_move_state(struct pmm *pmm, struct vm_page *page, enum vm_page_state from,
+                                  enum vm_page_state to)
+{
+        pmm_count_move(pmm_counts_here(pmm), page, from, to);
 }
 
 /* The same with any states, under the lock. */

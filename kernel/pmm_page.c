@@ -112,9 +112,9 @@ static zx_status_t alloc_pages(struct pmm *pmm, uint64_t count, uint32_t flags,
 zx_status_t pmm_alloc_page(struct pmm *pmm, uint32_t flags, struct vm_page **page)
 {
         ASSERT((flags & ~(uint32_t)KNOWN_FLAGS) == 0);
-        spinlock_take(&pmm->lock);
+        pmm_lock(pmm);
         zx_status_t status = alloc_page(pmm, flags, page);
-        spinlock_give(&pmm->lock);
+        pmm_unlock(pmm);
         return status;
 }
 
@@ -123,9 +123,9 @@ zx_status_t pmm_alloc_pages(struct pmm *pmm, size_t count, uint32_t flags, struc
         ASSERT((flags & ~(uint32_t)KNOWN_FLAGS) == 0);
         if (count == 0)
                 return ZX_OK;
-        spinlock_take(&pmm->lock);
+        pmm_lock(pmm);
         zx_status_t status = alloc_pages(pmm, count, flags, list);
-        spinlock_give(&pmm->lock);
+        pmm_unlock(pmm);
         return status;
 }
 
@@ -134,10 +134,10 @@ zx_status_t pmm_alloc_between(struct pmm *pmm, uint64_t least, uint64_t most, ui
 {
         ASSERT((flags & ~(uint32_t)PMM_ALLOC_CAN_WAIT) == 0);
         ASSERT(least > 0);
-        spinlock_take(&pmm->lock);
+        pmm_lock(pmm);
         uint64_t count = max_u64(least, min_u64(most, pmm->state_count[VM_PAGE_FREE]));
         zx_status_t status = alloc_pages(pmm, count, flags, list);
-        spinlock_give(&pmm->lock);
+        pmm_unlock(pmm);
         *count_out = count;
         return status;
 }
@@ -169,21 +169,21 @@ static void give_back(struct pmm *pmm, struct vm_page *page)
 
 void pmm_free_page(struct pmm *pmm, struct vm_page *page)
 {
-        spinlock_take(&pmm->lock);
+        pmm_lock(pmm);
         give_back(pmm, page);
         pmm_signal_after_free(pmm);
-        spinlock_give(&pmm->lock);
+        pmm_unlock(pmm);
 }
 
 void pmm_free(struct pmm *pmm, struct list_node *list)
 {
         struct list_node *node;
-        spinlock_take(&pmm->lock);
+        pmm_lock(pmm);
         /* From the tail, so that the list keeps its order at the head of the free list. */
         while ((node = list_remove_tail(list)) != NULL)
                 give_back(pmm, vm_page_from_node(node));
         pmm_signal_after_free(pmm);
-        spinlock_give(&pmm->lock);
+        pmm_unlock(pmm);
 }
 
 /* ---- states ---- */

@@ -2,15 +2,15 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* pmm_run — pages in a row: a given range, or any run of a length and alignment.
  *
- * Runs are searched in the free bitmap, 64 pages a word, and only in groups whose run words say that
- * one may start there: a run of `count` pages lies in one group, or has at least half of it in one
- * of the first two that it touches, or all of the second.
+ * Runs are searched in the free bitmap, 64 pages a word, and only in groups whose run words say
+ * that one may start there: a run of `count` pages lies in one group, or has at least half of it in
+ * one of the first two that it touches, or all of the second.
  *
  *   count     1..2   3..4   5..8   9..16   17..32   33..126   127..
  *   order        0      1      2       3        4         5       6     0: every group is searched
  *
- * A free sets a group's bit, in one step. An allocation leaves the bits as they are; the search that
- * comes by corrects them. So a search pays for what was allocated since the last one, once.
+ * A free sets a group's bit, in one step. An allocation leaves the bits as they are; the search
+ * that comes by corrects them. So a search pays for what was allocated since the last one, once.
  * Facts: spec/zircon-objects.md, 2.5, 2.6. */
 #include "kernel/pmm.h"
 #include "kernel/pmm_internal.h"
@@ -94,9 +94,9 @@ static zx_status_t take_range(struct pmm *pmm, uint64_t pa, uint64_t count, stru
 static zx_status_t lock_and_take_range(struct pmm *pmm, uint64_t pa, uint64_t count,
                                        struct list_node *list)
 {
-        spinlock_take(&pmm->lock);
+        pmm_lock(pmm);
         zx_status_t status = take_range(pmm, pa, count, list);
-        spinlock_give(&pmm->lock);
+        pmm_unlock(pmm);
         return status;
 }
 
@@ -295,7 +295,7 @@ zx_status_t pmm_alloc_contiguous(struct pmm *pmm, size_t count, uint32_t flags, 
                 .examined = &examined,
         };
         zx_status_t status = ZX_ERR_NOT_FOUND;
-        spinlock_take(&pmm->lock);
+        pmm_lock(pmm);
         for (uint32_t i = 0; i < pmm->arena_count && status != ZX_OK; i++) {
                 struct pmm_arena *arena = &pmm->arenas[i];
                 if ((flags & PMM_ALLOC_LO_MEM) != 0 && arena->zone != PMM_ZONE_LOW)
@@ -312,6 +312,6 @@ zx_status_t pmm_alloc_contiguous(struct pmm *pmm, size_t count, uint32_t flags, 
                 max_u64(pmm->statistics.groups_examined_max, examined);
         if (status == ZX_OK)
                 pmm_signal_after_alloc(pmm);
-        spinlock_give(&pmm->lock);
+        pmm_unlock(pmm);
         return status;
 }

@@ -82,19 +82,19 @@ bool pmm_set_free_memory_signal(struct pmm *pmm, const struct pmm_signal_config 
         ASSERT(config->signal != NULL);
         ASSERT(config->delay_level_pages <= config->lower_pages ||
                config->delay_level_pages == PMM_DELAY_AT_ONCE);
-        spinlock_take(&pmm->lock);
+        pmm_lock(pmm);
         uint64_t free_pages = pmm_count_free_pages(pmm);
         bool inside = free_pages >= config->lower_pages && free_pages <= config->upper_pages;
         if (inside)
                 arm(pmm, config);
-        spinlock_give(&pmm->lock);
+        pmm_unlock(pmm);
         return inside;
 }
 
 void pmm_stop_returning_should_wait(struct pmm *pmm)
 {
-        spinlock_take(&pmm->lock);
+        pmm_lock(pmm);
         pmm->wait_state = PMM_WAIT_NEVER;
         update_watch(pmm);
-        spinlock_give(&pmm->lock);
+        pmm_unlock(pmm);
 }

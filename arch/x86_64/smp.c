@@ -12,8 +12,8 @@
  *            wait until all are on line <------    entry()
  *
  * A CPU that comes too late finds its state ABANDONED and halts for good.
- * Facts: Intel SDM 3, 8.4.4.1 (the waits between INIT and start-up interrupts are for CPUs of the last
- * century: 10 ms are kept for those that are not virtual), 10.6. Context: boot CPU. */
+ * Facts: Intel SDM 3, 8.4.4.1 (the waits between INIT and start-up interrupts are for CPUs of the
+ * last century: 10 ms are kept for those that are not virtual), 10.6. Context: boot CPU. */
 #include "arch/smp.h"
 
 #include "arch/address_space.h"
@@ -41,7 +41,8 @@ _Static_assert(sizeof(struct arch_cpu) <= PAGE_BYTES, "an area is a page");
 /* Entries of the tables that a CPU starts on; paging.c has their meaning. */
 #define TABLE_ENTRIES 512
 #define TABLE_WAY (BIT_MASK(0) | BIT_MASK(1) | BIT_MASK(5))   /* present, write, accessed */
-#define TABLE_LEAF (BIT_MASK(0) | BIT_MASK(5) | BIT_MASK(7))  /* present, accessed, large: read, execute */
+/* Present, accessed, large: read and execute. */
+#define TABLE_LEAF (BIT_MASK(0) | BIT_MASK(5) | BIT_MASK(7))
 #define START_TABLES 3 /* root, pointers, directory */
 
 enum start_state { START_EXPECTED = 0, START_ARRIVED = 1, START_ABANDONED = 2 };
@@ -111,16 +112,16 @@ void smp_started(struct smp_start *start)
         if (!atomic_compare_exchange_strong_explicit(&start->state, &expected, START_ARRIVED,
                                                      memory_order_release, memory_order_relaxed))
                 halt_for_good();
-        /* acquire: pairs with the release in let_go, which wakes us. A host with few processors needs
-         * them for the boot CPU meanwhile. */
+        /* acquire: pairs with the release in let_go, which wakes us. A host with few processors
+         * needs them for the boot CPU meanwhile. */
         while (!atomic_load_explicit(&go, memory_order_acquire)) {
                 arch_wait_for_interrupt();
                 (void)arch_interrupts_disable();
         }
 
         cpu->tsc_seen = arch_ticks();
-        /* In this order, and seq_cst: whoever changes tables from now on asks us; what was changed before is
-         * what we read after the drop. Pairs with the fence in arch_tlb_flush. */
+        /* In this order, and seq_cst: whoever changes tables from now on asks us; what was changed
+         * before is what we read after the drop. Pairs with the fence in arch_tlb_flush. */
         atomic_fetch_or_explicit(&smp_online, BIT_MASK(cpu->index), memory_order_seq_cst);
         paging_drop_all();
         timer_init_this();
@@ -132,17 +133,19 @@ void smp_started(struct smp_start *start)
 /* ---- preparing ---- */
 
 /* Maps the stacks of one set; the pages in a row at `pa` become its stacks. */
-static zx_status_t map_stacks(uint32_t stack_set, uint64_t pa, const struct arch_table_source *source)
+static zx_status_t map_stacks(uint32_t stack_set, uint64_t pa,
+                              const struct arch_table_source *source)
 {
         for (unsigned i = 0; i < STACK_COUNT; i++) {
                 unsigned stack = stack_set * STACK_COUNT + i;
-                zx_status_t status = arch_map(stack_bottom(stack), pa + i * STACK_BYTES, STACK_BYTES,
-                                              ARCH_MAP_WRITE | ARCH_MAP_GLOBAL, source);
+                zx_status_t status =
+                        arch_map(stack_bottom(stack), pa + i * STACK_BYTES, STACK_BYTES,
+                                 ARCH_MAP_WRITE | ARCH_MAP_GLOBAL, source);
                 if (status == ZX_OK)
                         continue;
                 for (unsigned undo = 0; undo < i; undo++) {
-                        zx_status_t undone = arch_unmap(stack_bottom(stack_set * STACK_COUNT + undo),
-                                                        STACK_BYTES);
+                        unsigned mapped = stack_set * STACK_COUNT + undo;
+                        zx_status_t undone = arch_unmap(stack_bottom(mapped), STACK_BYTES);
                         ASSERT(undone == ZX_OK);
                 }
                 return status;
@@ -199,7 +202,8 @@ static void build_start_tables(uint64_t pa)
         uint64_t *pointers = table_at(pa + PAGE_BYTES), *directory = table_at(pa + 2 * PAGE_BYTES);
 
         memset(root, 0, START_TABLES * PAGE_BYTES);
-        memcpy(root + TABLE_ENTRIES / 2, table_at(paging_root_pa()) + TABLE_ENTRIES / 2, PAGE_BYTES / 2);
+        memcpy(root + TABLE_ENTRIES / 2, table_at(paging_root_pa()) + TABLE_ENTRIES / 2,
+               PAGE_BYTES / 2);
         root[0] = (pa + PAGE_BYTES) | TABLE_WAY;
         pointers[0] = (pa + 2 * PAGE_BYTES) | TABLE_WAY;
         directory[0] = TABLE_LEAF;
@@ -269,8 +273,8 @@ static void wait_for_arrivals(void)
         }
 }
 
-/* Numbers those that came, takes back the memory of nobody: a late one may still run through its stack.
- * Returns how many did not come. */
+/* Numbers those that came, takes back the memory of nobody: a late one may still run through its
+ * stack. Returns how many did not come. */
 static uint32_t number_arrivals(void)
 {
         uint32_t count = 1, absent = 0;
@@ -278,8 +282,8 @@ static uint32_t number_arrivals(void)
         for (uint32_t i = 0; i < smp_start_count; i++) {
                 struct smp_start *start = &smp_start_table[i];
                 uint32_t expected = START_EXPECTED;
-                if (atomic_compare_exchange_strong_explicit(&start->state, &expected, START_ABANDONED,
-                                                            memory_order_acquire,
+                if (atomic_compare_exchange_strong_explicit(&start->state, &expected,
+                                                            START_ABANDONED, memory_order_acquire,
                                                             memory_order_acquire)) {
                         absent++;
                         continue;
@@ -321,7 +325,8 @@ static void let_go(void)
 {
         uint64_t before = arch_ticks(), deadline_ns = arch_clock_ns() + ON_LINE_NS_MAX;
 
-        atomic_store_explicit(&go, true, memory_order_release); /* pairs with smp_started's acquire */
+        /* release: pairs with the acquire in smp_started */
+        atomic_store_explicit(&go, true, memory_order_release);
         for (uint32_t cpu = 1; cpu < arch_cpu_count(); cpu++)
                 arch_cpu_wake(cpu);
         while (atomic_load_explicit(&started_count, memory_order_acquire) != arch_cpu_count() - 1) {

@@ -2,8 +2,8 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* smp — the per-CPU area that GS points at, and what the files of arch/ share about several CPUs.
  *
- * Each CPU writes its own area; others read its counters, and arch_smp_begin writes an area before its CPU
- * runs. The boot CPU's area is static, those of the others lie in a page of their own.
+ * Each CPU writes its own area; others read its counters, and arch_smp_begin writes an area before
+ * its CPU runs. The boot CPU's area is static, those of the others lie in a page of their own.
  * For files of arch/ only, assembler sources included (they see the numbers).
  * Facts: Intel SDM 3, 8.4 (starting CPUs), 3.4.4.1 (GS base), 10.6 (interrupts between CPUs). */
 #ifndef ARCH_SMP_H
@@ -54,8 +54,8 @@ struct arch_cpu {
         uint32_t apic_id;
         uint32_t stack_set; /* which STACK_COUNT stacks are its own; see stack_bottom */
 
-        /* trap.c: the probe that is running: the stack pointer to continue with, 0 when none is, and what
-         * to fill; handlers of interrupts and NMI that have been entered and not left. */
+        /* trap.c: the probe that is running: the stack pointer to continue with, 0 when none is,
+         * and what to fill; handlers of interrupts and NMI that have been entered and not left. */
         uint32_t handler_depth;
         uint64_t probe_stack;
         struct arch_trap_info *probe_info;
@@ -106,11 +106,12 @@ uint32_t smp_index_of_stacks(uint32_t stack_set);
 /* Called for every NMI: does not return when another CPU has asked this one to stop. */
 void smp_stop_if_asked(void);
 
-/* cpu.c: descriptor tables, interrupt stacks and control registers of the CPU that calls, whose area is
- * set. */
+/* cpu.c: descriptor tables, interrupt stacks and control registers of the CPU that calls, whose
+ * area is set. */
 void cpu_init_this(void);
 
-/* timer.c: the timer of the CPU that calls, disarmed; interrupts are off. Nothing when there is none. */
+/* timer.c: the timer of the CPU that calls, disarmed; interrupts are off. Nothing when there is
+ * none. */
 void timer_init_this(void);
 
 /* paging.c: the physical address of the kernel's root table; drops all translations of this CPU. */

@@ -2,10 +2,11 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* smp_start — from the start-up interrupt in real mode to smp_started() in C.
  *
- * The part between smp_trampoline and smp_trampoline_end is copied to a page below 1 MiB and runs there, on
- * tables that map this page at its own address (read, execute) and the kernel half. Every CPU goes through it
- * at the same time, so nothing in it is written and there is no stack before the one that is found by the
- * APIC id. Facts: Intel SDM 3, 8.4.3, 9.9.1; volume 2, CPUID leaf 0BH. */
+ * The part between smp_trampoline and smp_trampoline_end is copied to a page below 1 MiB and runs
+ * there, on tables that map this page at its own address (read, execute) and the kernel half. Every
+ * CPU goes through it at the same time, so nothing in it is written and there is no stack before
+ * the one that is found by the APIC id. Facts: Intel SDM 3, 8.4.3, 9.9.1; volume 2, CPUID leaf 0BH.
+ * */
 #include "arch/cpu.h"
 #include "arch/smp.h"
 
@@ -28,7 +29,8 @@ smp_trampoline:
         mov %ax, %ds
         movzwl %ax, %ebx
         shl $4, %ebx                    /* EBX: where this page is, from here to the end */
-        /* The two addresses below are stored relative to the page; only registers may be changed. */
+        /* The two addresses below are stored relative to the page; only registers may be changed.
+         * */
         lgdtl OFFSET(trampoline_gdt_pointer)
         mov $CR0_PROTECTED, %eax
         mov %eax, %cr0
@@ -95,7 +97,7 @@ smp_entry64:
         cpuid
         cmp $CPUID_TOPOLOGY, %eax
         jb 1f
-        mov $CPUID_TOPOLOGY, %eax       /* all 32 bits of the id, where the leaf says anything at all */
+        mov $CPUID_TOPOLOGY, %eax       /* all 32 bits of the id, where the leaf has it */
         xor %ecx, %ecx
         cpuid
         test %ebx, %ebx

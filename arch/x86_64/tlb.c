@@ -2,11 +2,11 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* tlb — takes translations out of the TLBs of all CPUs.
  *
- * One request at a time, under a lock. The asking CPU writes the batch, then the mask of those who have to
- * answer, interrupts them, and waits until each has taken its bit out of the mask. A CPU answers in its
- * interrupt handler, or by arch_tlb_poll when it waits with interrupts off. All CPUs answer, whatever tables
- * they are on: there are few of them, and a wrong guess would be a use after free.
- * Facts: Intel SDM 3, 4.10.4 (what invalidates what), 4.10.5 (several CPUs). */
+ * One request at a time, under a lock. The asking CPU writes the batch, then the mask of those who
+ * have to answer, interrupts them, and waits until each has taken its bit out of the mask. A CPU
+ * answers in its interrupt handler, or by arch_tlb_poll when it waits with interrupts off. All CPUs
+ * answer, whatever tables they are on: there are few of them, and a wrong guess would be a use
+ * after free. Facts: Intel SDM 3, 4.10.4 (what invalidates what), 4.10.5 (several CPUs). */
 #include <stdatomic.h>
 
 #include "arch/arch.h"
@@ -70,15 +70,16 @@ void arch_tlb_poll(void)
 
         if (LIKELY((atomic_load_explicit(&pending, memory_order_relaxed) & bit) == 0))
                 return;
-        /* Not twice at the same time: the inner answer would end the request under the outer one. */
+        /* Not twice at the same time: the inner answer would end the request under the outer one.
+         * */
         bool enabled = arch_interrupts_disable();
         /* acquire: pairs with the release in ask_others; `request` is ours to read now */
         if ((atomic_load_explicit(&pending, memory_order_acquire) & bit) != 0) {
                 struct arch_cpu *cpu = smp_this();
                 invalidate(&request);
                 __atomic_store_n(&cpu->shootdown_count, cpu->shootdown_count + 1, __ATOMIC_RELAXED);
-                /* release: pairs with the acquire in ask_others; what we read through the old translations
-                 * was read before */
+                /* release: pairs with the acquire in ask_others; what we read through the old
+                 * translations was read before */
                 atomic_fetch_and_explicit(&pending, ~bit, memory_order_release);
         }
         arch_interrupts_restore(enabled);
@@ -120,10 +121,11 @@ void arch_tlb_flush(struct arch_tlb_batch *batch)
         if (batch->range_count == 0 && !batch->everything)
                 return;
         invalidate(batch);
-        /* A CPU that comes on line later than this look drops all its translations after it did, and the
-         * tables were changed before: seq_cst on both sides (smp.c). */
+        /* A CPU that comes on line later than this look drops all its translations after it did,
+         * and the tables were changed before: seq_cst on both sides (smp.c). */
         atomic_thread_fence(memory_order_seq_cst);
-        others = atomic_load_explicit(&smp_online, memory_order_seq_cst) & ~BIT_MASK(arch_cpu_index());
+        others = atomic_load_explicit(&smp_online, memory_order_seq_cst) &
+                 ~BIT_MASK(arch_cpu_index());
         if (others != 0) {
                 spinlock_take(&lock);
                 ask_others(batch, others);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of kernel/cpu and of what several CPUs share: work, locks, the pmm, the page cache, translations,
- * timers, traps. Each runs on all CPUs at once and is skipped on a machine with one.
+/* Tests of kernel/cpu and of what several CPUs share: work, locks, the pmm, the page cache,
+ * translations, timers, traps. Each runs on all CPUs at once and is skipped on a machine with one.
  *
- * Expectations are for the test's own CPU; the others count what is wrong. The suite smp_crash ends the run
- * and is asked for by tests/harness. */
+ * Expectations are for the test's own CPU; the others count what is wrong. The suite smp_crash ends
+ * the run and is asked for by tests/harness. */
 #include <stdatomic.h>
 #include <string.h>
 
@@ -130,7 +130,8 @@ TEST(smp, work_begins_in_order_and_can_be_taken_back_before)
                 cpu_work_post(&work[i], 1);
         }
         EXPECT_STATUS(ZX_ERR_TIMED_OUT, cpu_work_wait(&work[0], time_deadline_after(NS_PER_MS)));
-        EXPECT_STATUS(ZX_ERR_TIMED_OUT, cpu_run_on(1, append, slots, time_deadline_after(NS_PER_MS)));
+        EXPECT_STATUS(ZX_ERR_TIMED_OUT,
+                      cpu_run_on(1, append, slots, time_deadline_after(NS_PER_MS)));
         EXPECT_STATUS(ZX_ERR_BAD_STATE, cpu_work_cancel(&blocker)); /* it runs */
         EXPECT_OK(cpu_work_cancel(&work[2]));
         EXPECT_STATUS(ZX_ERR_BAD_STATE, cpu_work_cancel(&work[2]));
@@ -227,11 +228,13 @@ static void storm(void *context)
                         }
                         shared_store_u64(pmm_page_va(&kernel_pmm, held[count++]), cpu_current());
                 } else if (count > 0) {
-                        note(shared_load_u64(pmm_page_va(&kernel_pmm, held[--count])) == cpu_current());
+                        const void *va = pmm_page_va(&kernel_pmm, held[--count]);
+                        note(shared_load_u64(va) == cpu_current());
                         pmm_free_page(&kernel_pmm, held[count]);
                 }
-                if (round % 8 == 0 && pmm_alloc_contiguous(&kernel_pmm, 2 + (random >> 58), PMM_ALLOC_ANY,
-                                                           0, NULL, &list) == ZX_OK)
+                if (round % 8 == 0 &&
+                    pmm_alloc_contiguous(&kernel_pmm, 2 + (random >> 58), PMM_ALLOC_ANY, 0, NULL,
+                                         &list) == ZX_OK)
                         pmm_free(&kernel_pmm, &list);
         }
         while (count > 0)
@@ -432,19 +435,25 @@ TEST(smp, each_cpu_sleeps_by_its_own_timer)
         run_everywhere(t, nap, NULL);
 }
 
-static _Atomic uint64_t latest_ns;
+#define TURNS 4u
 
-/* Nobody sees a time before one that somebody else has seen already. */
+static _Atomic uint64_t latest_ns;
+static atomic_uint turn;
+
+/* Nobody sees a time before one that somebody else has seen already; they take turns at looking. */
 static void compare_clocks(void *context)
 {
+        uint64_t deadline_ns = time_deadline_after(LIMIT_NS);
+
         (void)context;
-        meet();
-        for (unsigned i = 0; i < ROUNDS; i++) {
-                spinlock_take(&lock);
+        for (unsigned i = 0; i < TURNS; i++) {
+                while (atomic_load(&turn) != i * cpu_count() + cpu_current() &&
+                       !time_passed(deadline_ns))
+                        arch_pause();
                 uint64_t now_ns = time_ns();
                 note(now_ns >= atomic_load(&latest_ns));
                 atomic_store(&latest_ns, now_ns);
-                spinlock_give(&lock);
+                atomic_fetch_add(&turn, 1);
         }
 }
 
@@ -453,7 +462,9 @@ TEST(smp, time_never_goes_back_between_cpus)
         if (!several(t))
                 return;
         atomic_store(&latest_ns, 0);
+        atomic_store(&turn, 0);
         run_everywhere(t, compare_clocks, NULL);
+        EXPECT_EQ(atomic_load(&turn), TURNS * cpu_count());
 }
 
 /* ---- ends of the run, on request ---- */

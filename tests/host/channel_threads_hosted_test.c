@@ -197,6 +197,7 @@ TEST(channel_threads, every_caller_gets_its_own_answer)
 /* ---- answers, deadlines and closes race ---- */
 
 static atomic_uint answered, timed_out, canceled, peer_closed, both_sent;
+static unsigned answers_left; /* of race_peer, before it closes */
 
 static void call_once(uint64_t deadline)
 {
@@ -222,10 +223,11 @@ static void *race_peer(void *number)
         this_cpu = (uint32_t)(uintptr_t)number;
         if (this_cpu < 3) {
                 for (uint32_t i = 0; i < 4; i++)
-                        call_once((this_cpu + i) * 4);
+                        call_once((this_cpu + i) * 60);
                 return NULL;
         }
-        for (uint32_t i = 0; i < 40; i++) {
+        for (uint32_t i = 0; i < 2000 && answers_left > 0; i++) {
+                answers_left -= channel_signals(ends[1]) & CHANNEL_READABLE ? 1 : 0;
                 if (read_any(ends[1], &packet) == ZX_OK)
                         note(channel_write(ends[1], CHANNEL_OWNER_NONE, &packet) == ZX_OK);
                 else
@@ -246,6 +248,7 @@ TEST(channel_threads, answer_deadline_and_the_peers_close_race)
         atomic_store(&peer_closed, 0);
         for (unsigned round = 0; round < CLOSE_ROUNDS; round++) {
                 REQUIRE_OK(channel_create(&slab, &ops, &ends[0], &ends[1]));
+                answers_left = round % 14;
                 run_threads(t, THREADS, race_peer);
                 EXPECT_TRUE(channel_valid(ends[0]->channel));
                 EXPECT_EQ(ends[0]->channel->references, 1u);

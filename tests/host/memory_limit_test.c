@@ -8,8 +8,8 @@
 static struct memory_range ranges[32];
 static struct memory_map map;
 
-/* 1..9 MiB RAM, 16..24 MiB RAM with 2 MiB of it in use from 18 MiB on, 30..31 MiB ACPI, 32..34 MiB RAM,
- * the last MiB of it the loader's: 18 MiB in all. */
+/* 1..9 MiB RAM, 16..24 MiB RAM with 2 MiB of it in use from 18 MiB on, 30..31 MiB ACPI, 32..34 MiB
+ * RAM, the last MiB of it the loader's: 18 MiB in all. */
 static void make_map(struct test *t)
 {
         static const struct boot_region regions[] = {
@@ -26,7 +26,8 @@ static void make_map(struct test *t)
 
 static uint64_t managed_bytes(void)
 {
-        return memory_map_bytes(&map, BOOT_REGION_RAM) + memory_map_bytes(&map, BOOT_REGION_LOADER) +
+        return memory_map_bytes(&map, BOOT_REGION_RAM) +
+               memory_map_bytes(&map, BOOT_REGION_LOADER) +
                memory_map_bytes(&map, MEMORY_RANGE_IN_USE);
 }
 

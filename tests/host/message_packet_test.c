@@ -451,7 +451,7 @@ TEST(message_packet, handles_are_closed_only_if_they_are_owned)
                 if (round > 0)
                         message_packet_set_owns_handles(packet, true, &note_ops);
                 if (round == 2)
-                        message_packet_set_owns_handles(packet, false, NULL);
+                        message_packet_set_owns_handles(packet, false, &note_ops);
                 EXPECT_TRUE(message_packet_valid(packet));
                 expect_packet(t, packet, 0, 9000); /* filling slots writes no data; frees */
                 EXPECT_EQ(closed_count, round == 1 ? HANDLES_MAX - 1 : 0);
@@ -522,9 +522,9 @@ static zx_status_t create_one(unsigned kind, struct message_packet **packet)
         case 1:
                 return message_packet_create(&cache, &source.base, 9000, 2, packet);
         case 2:
-                return message_packet_create_iovecs(&cache, &gather.base, 10, 2, packet);
+                return message_packet_create_iovecs(&cache, &gather.base, STEP, 2, packet);
         default:
-                return message_packet_create_iovecs(&cache, &gather.base, 40, 2, packet);
+                return message_packet_create_iovecs(&cache, &gather.base, STEP + 1, 2, packet);
         }
 }
 
@@ -534,9 +534,8 @@ TEST(message_packet, each_page_refused_once)
         struct list_node taken;
         make_bed(t);
         list_init(&taken);
-        cut(t, 40, 9000);
-        for (unsigned i = 0; i < 10; i++)
-                iovecs[i].bytes = 900;
+        for (unsigned i = 0; i <= STEP; i++)
+                iovecs[i] = (struct message_packet_iovec){i, 560, 0};
         for (unsigned kind = 0; kind < ARRAY_COUNT(pages_needed); kind++) {
                 for (uint64_t n = 0; n <= 17; n++) {
                         struct message_packet *packet = NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of kernel/memory_map and kernel/pmm on a machine with 1 TiB: from a firmware's map to arenas, pages
- * out of each, exact counts. The physical map is address space without memory behind it, of which only what
- * the pmm writes becomes real. */
+/* Tests of kernel/memory_map and kernel/pmm on a machine with 1 TiB: from a firmware's map to
+ * arenas, pages out of each, exact counts. The physical map is address space without memory behind
+ * it, of which only what the pmm writes becomes real. */
 #include <sys/mman.h>
 
 #include "base/bytes.h"
@@ -21,7 +21,8 @@ static struct pmm pmm;
 static struct list_node list;
 static char *physmap;
 
-/* A PC: 3 GiB below 4 GiB with holes in the first MiB and before the end, the rest from 4 GiB on. */
+/* A PC: 3 GiB below 4 GiB with holes in the first MiB and before the end, the rest from 4 GiB on.
+ * */
 static bool make_machine(struct test *t)
 {
         static const struct boot_region regions[] = {
@@ -127,11 +128,11 @@ TEST(pmm_large, a_gibibyte_in_a_row_is_found_where_it_may_be)
                 EXPECT_TRUE(is_aligned(pa, GIB));
                 EXPECT_LE(pa + GIB, 4 * GIB);
                 pmm_free(&pmm, &list);
-                EXPECT_STATUS(ZX_ERR_NOT_FOUND, pmm_alloc_contiguous(&pmm, 3 * run, PMM_ALLOC_LO_MEM, 0,
-                                                                     &pa, &list));
                 EXPECT_STATUS(ZX_ERR_NOT_FOUND,
-                              pmm_alloc_contiguous(&pmm, PMM_ARENA_PAGES_MAX + 1, PMM_ALLOC_ANY, 0, &pa,
-                                                   &list));
+                              pmm_alloc_contiguous(&pmm, 3 * run, PMM_ALLOC_LO_MEM, 0, &pa, &list));
+                EXPECT_STATUS(ZX_ERR_NOT_FOUND,
+                              pmm_alloc_contiguous(&pmm, PMM_ARENA_PAGES_MAX + 1, PMM_ALLOC_ANY, 0,
+                                                   &pa, &list));
                 EXPECT_TRUE(list_is_empty(&list));
                 EXPECT_EQ(pmm_count_free_pages(&pmm), free_pages);
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Every run of 1 to 200 free pages at every place of a group is found, and no longer one is: the run words
- * of kernel/pmm_run.c may never hide what is there. */
+/* Every run of 1 to 200 free pages at every place of a group is found, and no longer one is: the
+ * run words of kernel/pmm_run.c may never hide what is there. */
 #include "base/bytes.h"
 #include "kernel/pmm.h"
 #include "tests/expect.h"
@@ -52,8 +52,8 @@ TEST(pmm_order, every_run_at_every_place_is_found)
                 for (uint64_t first = 0; first < PMM_GROUP_PAGES; first++) {
                         try_run(t, first, count);
                         if (test_has_failed(t)) {
-                                test_log(t, "%llu pages from page %llu on", (unsigned long long)count,
-                                         (unsigned long long)first);
+                                test_log(t, "%llu pages from page %llu on",
+                                         (unsigned long long)count, (unsigned long long)first);
                                 return;
                         }
                 }
@@ -69,5 +69,5 @@ TEST(pmm_order, a_search_leaves_out_what_cannot_hold_the_run)
         pmm.arenas[0].contiguous_hint = 0;
         pmm.statistics.groups_examined_max = 0;
         REQUIRE_OK(pmm_alloc_contiguous(&pmm, 40, PMM_ALLOC_ANY, 0, NULL, &list));
-        EXPECT_LE(pmm.statistics.groups_examined_max, 2); /* of four that lie before it, and its own */
+        EXPECT_LE(pmm.statistics.groups_examined_max, 2); /* not the three before it */
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* Tests of kernel/pmm and kernel/page_cache from several threads at once, one for each "CPU"; under
- * AddressSanitizer and, above all, under ThreadSanitizer. What must come out is arithmetic: every page
- * back, every count exact, no page in two hands. */
+ * AddressSanitizer and, above all, under ThreadSanitizer. What must come out is arithmetic: every
+ * page back, every count exact, no page in two hands. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -147,8 +147,8 @@ static void *storm(void *number)
                                 pmm_free(&pmm, &list);
                         break;
                 default:
-                        if (pmm_alloc_contiguous(&pmm, 2 + next_random(&random) % 70, PMM_ALLOC_ANY, 0,
-                                                 &pa, &list) == ZX_OK) {
+                        if (pmm_alloc_contiguous(&pmm, 2 + next_random(&random) % 70,
+                                                 PMM_ALLOC_ANY, 0, &pa, &list) == ZX_OK) {
                                 note(vm_page_from_node(list.next)->pa == pa);
                                 stamp(vm_page_from_node(list.next), pa);
                                 stamp(vm_page_from_node(list.prev), pa);
@@ -175,15 +175,16 @@ TEST(threads, a_storm_on_the_pmm_leaves_every_count_exact)
         EXPECT_TRUE(pmm_check_all(&pmm));
 }
 
-/* All pages go through all hands: whoever gets the last of them must not be told that there are none while
- * they only change owners. */
+/* All pages go through all hands: whoever gets the last of them must not be told that there are
+ * none while they only change owners. */
 static void *take_all(void *number)
 {
         struct list_node list;
         this_cpu = (uint32_t)(uintptr_t)number;
         list_init(&list);
         for (unsigned round = 0; round < 200; round++) {
-                zx_status_t status = pmm_alloc_pages(&pmm, pmm_count_free_pages(&pmm), PMM_ALLOC_ANY, &list);
+                zx_status_t status = pmm_alloc_pages(&pmm, pmm_count_free_pages(&pmm),
+                                                     PMM_ALLOC_ANY, &list);
                 note(status == ZX_OK || status == ZX_ERR_NO_MEMORY);
                 if (status != ZX_OK)
                         note(list_is_empty(&list));
@@ -226,6 +227,29 @@ TEST(threads, groups_are_set_up_once)
         }
 }
 
+/* What one CPU has counted stays counted when there are more. */
+TEST(threads, cpus_can_join_later)
+{
+        struct vm_page *page;
+        char *memory = world_pages(t, BED_PAGES, NULL);
+        this_cpu = 1;
+        REQUIRE_OK(pmm_init(&pmm, (uint64_t)(uintptr_t)memory - BED_PA));
+        REQUIRE_OK(pmm_add_arena(&pmm, "bed", BED_PA, BED_PAGES * PAGE_BYTES));
+        REQUIRE_OK(pmm_alloc_page(&pmm, PMM_ALLOC_ANY, &page));
+        pmm_set_state(&pmm, page, VM_PAGE_HEAP);
+        pmm_set_cpus(&pmm, counts, THREADS, current_cpu);
+        EXPECT_EQ(pmm_count_state(&pmm, VM_PAGE_HEAP), 1u);
+        EXPECT_TRUE(pmm_check_all(&pmm));
+        pmm_set_state(&pmm, page, VM_PAGE_SLAB);
+        EXPECT_EQ(pmm_count_state(&pmm, VM_PAGE_HEAP), 0u);
+        EXPECT_EQ(pmm_count_state(&pmm, VM_PAGE_SLAB), 1u);
+        EXPECT_EQ(counts[1].pages[VM_PAGE_SLAB], 1u);
+        EXPECT_TRUE(pmm_check_all(&pmm));
+        pmm_free_page(&pmm, page);
+        EXPECT_TRUE(pmm_check_all(&pmm));
+        this_cpu = 0;
+}
+
 /* ---- the page cache and chains ---- */
 
 static _Atomic(struct vm_page *) mailbox[THREADS];
@@ -252,7 +276,8 @@ static void *pass_on(void *number)
                         note(stamped(page, page->pa));
                         page_cache_free_page(&cache, page);
                 }
-                if (page_cache_alloc(&cache, next_random(&random) % 24, PMM_ALLOC_ANY, &list) == ZX_OK)
+                if (page_cache_alloc(&cache, next_random(&random) % 24, PMM_ALLOC_ANY, &list) ==
+                    ZX_OK)
                         page_cache_free(&cache, &list);
                 if (round % 500 == 0)
                         (void)page_cache_drain(&cache, this_cpu);
@@ -263,7 +288,8 @@ static void *pass_on(void *number)
 
 static void make_cache(struct test *t)
 {
-        const struct page_cache_config config = {&pmm, CACHE_RESERVE, THREADS, entries, current_cpu};
+        const struct page_cache_config config = {&pmm, CACHE_RESERVE, THREADS, entries,
+                                                 current_cpu};
         make_bed(t);
         REQUIRE_OK(page_cache_init(&cache, &config));
 }
@@ -285,6 +311,19 @@ TEST(threads, each_cpu_has_its_own_stock_and_no_page_is_lost)
         EXPECT_EQ(pmm_count_free_pages(&pmm), free_pages);
         EXPECT_EQ(pmm_count_state(&pmm, VM_PAGE_CACHE), 0u);
         EXPECT_TRUE(pmm_check_all(&pmm));
+        page_cache_fini(&cache);
+}
+
+TEST(threads, a_cache_numbers_cpus_as_its_pmm_does)
+{
+        struct page_cache_config config = {&pmm, CACHE_RESERVE, THREADS, entries, NULL};
+        make_bed(t);
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, page_cache_init(&cache, &config));
+        config.current_cpu = current_cpu;
+        config.cpu_count = THREADS + 1;
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, page_cache_init(&cache, &config));
+        config.cpu_count = THREADS;
+        EXPECT_OK(page_cache_init(&cache, &config));
         page_cache_fini(&cache);
 }
 

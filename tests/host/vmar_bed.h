@@ -30,6 +30,7 @@ struct bed_entry {
 };
 struct bed_table {
         struct vmar_table table;
+        struct spinlock lock; /* each of the four takes it, as a real table's would */
         struct bed_entry entries[BED_WINDOW_PAGES];
         struct vm_page *pages[BED_WINDOW_PAGES / BED_TABLE_PAGES];
         uint32_t used[BED_WINDOW_PAGES / BED_TABLE_PAGES];
@@ -47,6 +48,7 @@ struct vmar_bed {
         bool sweeping;
 };
 static struct vmar_bed bed;
+static void (*bed_share)(struct pmm *pmm); /* set by tests with threads, before the bed is made */
 
 /* ---- the table ---- */
 
@@ -68,60 +70,81 @@ static inline void bed_table_clear(uint64_t index)
         }
 }
 
+static inline void bed_table_clear_range(uint64_t va, uint64_t bytes)
+{
+        uint64_t first = bed_index(va), end = first + bytes / PAGE_BYTES;
+        for (uint64_t i = first; i < end && i < BED_WINDOW_PAGES; i++)
+                bed_table_clear(i);
+}
+
 static inline void bed_table_unmap(struct vmar_table *table, uint64_t va, uint64_t bytes)
 {
+        spinlock_take(&bed.table.lock);
         bed.table.unmap_calls++;
-        for (uint64_t at = va; at - va < bytes &&
-             bed_index(at) < BED_WINDOW_PAGES; at += PAGE_BYTES)
-                bed_table_clear(bed_index(at));
+        bed_table_clear_range(va, bytes);
+        spinlock_give(&bed.table.lock);
+}
+
+/* A page for the table of a group, if it has none. */
+static inline zx_status_t bed_table_make(uint64_t group)
+{
+        struct vm_page *page;
+        if (bed.table.pages[group] != NULL)
+                return ZX_OK;
+        if (pmm_alloc_page(&bed.pmm, PMM_ALLOC_ANY, &page) != ZX_OK)
+                return ZX_ERR_NO_MEMORY;
+        pmm_set_state(&bed.pmm, page, VM_PAGE_MMU);
+        bed.table.pages[group] = page;
+        bed.table.table_pages++;
+        return ZX_OK;
 }
 
 static inline zx_status_t bed_table_map(struct vmar_table *table,
                                         const struct vmar_table_entry *entry)
 {
+        zx_status_t status = ZX_OK;
+        spinlock_take(&bed.table.lock);
         bed.table.map_calls++;
-        for (uint64_t done = 0; done < entry->bytes; done += PAGE_BYTES) {
+        for (uint64_t done = 0; done < entry->bytes && status == ZX_OK; done += PAGE_BYTES) {
                 uint64_t index = bed_index(entry->va + done), group = index / BED_TABLE_PAGES;
                 if (index >= BED_WINDOW_PAGES)
                         __builtin_trap();
-                if (bed.table.pages[group] == NULL) {
-                        struct vm_page *page;
-                        if (pmm_alloc_page(&bed.pmm, PMM_ALLOC_ANY, &page) != ZX_OK) {
-                                bed_table_unmap(table, entry->va, entry->bytes);
-                                return ZX_ERR_NO_MEMORY;
-                        }
-                        pmm_set_state(&bed.pmm, page, VM_PAGE_MMU);
-                        bed.table.pages[group] = page;
-                        bed.table.table_pages++;
-                }
-                if (!bed.table.entries[index].present)
-                        bed.table.used[group]++;
-                bed.table.entries[index] =
-                        (struct bed_entry){.pa = entry->pa + done, .permissions =
-                                           entry->permissions,
-                                           .policy = entry->policy, .present = true};
+                status = bed_table_make(group);
+                if (status != ZX_OK)
+                        break;
+                bed.table.used[group] += !bed.table.entries[index].present;
+                bed.table.entries[index] = (struct bed_entry){
+                        entry->pa + done, entry->permissions, entry->policy, true};
         }
-        return ZX_OK;
+        if (status != ZX_OK)
+                bed_table_clear_range(entry->va, entry->bytes);
+        spinlock_give(&bed.table.lock);
+        return status;
 }
 
 static inline void bed_table_protect(struct vmar_table *table, uint64_t va, uint64_t bytes,
                                      uint32_t permissions)
 {
+        uint64_t first = bed_index(va), end = first + bytes / PAGE_BYTES;
+        spinlock_take(&bed.table.lock);
         bed.table.protect_calls++;
-        for (uint64_t at = va; at - va < bytes &&
-             bed_index(at) < BED_WINDOW_PAGES; at += PAGE_BYTES)
-                if (bed.table.entries[bed_index(at)].present)
-                        bed.table.entries[bed_index(at)].permissions = permissions;
+        for (uint64_t i = first; i < end && i < BED_WINDOW_PAGES; i++)
+                if (bed.table.entries[i].present)
+                        bed.table.entries[i].permissions = permissions;
+        spinlock_give(&bed.table.lock);
 }
 
 static inline bool bed_table_query(struct vmar_table *table, uint64_t va, uint64_t *pa_out,
                                    uint32_t *permissions_out)
 {
-        if (bed_index(va) >= BED_WINDOW_PAGES || !bed.table.entries[bed_index(va)].present)
-                return false;
-        *pa_out = bed.table.entries[bed_index(va)].pa;
-        *permissions_out = bed.table.entries[bed_index(va)].permissions;
-        return true;
+        struct bed_entry entry = {0};
+        spinlock_take(&bed.table.lock);
+        if (bed_index(va) < BED_WINDOW_PAGES)
+                entry = bed.table.entries[bed_index(va)];
+        spinlock_give(&bed.table.lock);
+        *pa_out = entry.pa;
+        *permissions_out = entry.permissions;
+        return entry.present;
 }
 
 /* Whether the table shows something at `va`. */
@@ -144,6 +167,8 @@ static inline void bed_make_pmm(struct test *t, uint64_t pages)
 {
         char *memory = world_pages(t, pages, NULL);
         REQUIRE_OK(pmm_init(&bed.pmm, (uint64_t)(uintptr_t)memory - BED_BASE_PA));
+        if (bed_share != NULL)
+                bed_share(&bed.pmm);
         REQUIRE_OK(pmm_add_arena(&bed.pmm, "bed", BED_BASE_PA, pages * PAGE_BYTES));
         REQUIRE_OK(vmo_pool_init(&bed.pool, &bed.pmm));
         bed.free_pages = pmm_count_free_pages(&bed.pmm);
@@ -156,6 +181,7 @@ static inline zx_status_t MUST_CHECK bed_make_space(uint64_t base, uint64_t byte
 {
         zx_status_t status;
         __builtin_memset(&bed.table, 0, sizeof(bed.table));
+        spinlock_init(&bed.table.lock, "bed table");
         bed.table.table = (struct vmar_table){.map = bed_table_map, .unmap = bed_table_unmap,
                                               .protect = bed_table_protect,
                                               .query = bed_table_query};
@@ -248,6 +274,18 @@ static inline void bed_sweep(struct test *t, zx_status_t (*body)(struct test *t)
 #define RIGHTS_ALL (RIGHTS_VMO_DEFAULT | RIGHT_EXECUTE)
 #define PAGES(n) ((uint64_t)(n) * PAGE_BYTES)
 #define CAN_RW (VMAR_CAN_MAP_READ | VMAR_CAN_MAP_WRITE)
+
+static inline uint64_t va_of(uint64_t page)
+{
+        return BED_BASE + PAGES(page);
+}
+
+static inline struct vmo *make_vmo(struct test *t, uint64_t pages)
+{
+        struct vmo *vmo = NULL;
+        EXPECT_OK(vmo_create(&bed.pool, PAGES(pages), VMO_RESIZABLE, &vmo));
+        return vmo;
+}
 
 /* Maps pages of `vmo` from its page `vmo_page` on, at page `page` of the region. */
 static inline zx_status_t MUST_CHECK bed_map_at(struct vmar_handle region, uint64_t page,

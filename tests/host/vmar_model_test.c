@@ -39,11 +39,6 @@ static uint32_t pick(struct test *t, uint32_t bound)
         return world_random_below(t, bound);
 }
 
-static uint64_t va_of(uint64_t page)
-{
-        return BED_BASE + PAGES(page);
-}
-
 static uint32_t pick_permissions(struct test *t)
 {
         static const uint8_t sets[] = {0, VMAR_PERM_READ, VMAR_PERM_READ, RW, RW, RW, RX, RW | RX};
@@ -436,7 +431,8 @@ static void check_table(struct test *t)
 /* The walk says the same as the model: mappings are as long as they can be, and no longer. */
 struct check {
         struct test *t;
-        uint64_t at;
+        uint64_t at; /* all pages below it have been compared */
+        const struct model_page *last; /* of the mapping before, if it ends at `at` */
 };
 
 static void check_entry(void *context, const struct vmar_entry *entry)
@@ -448,8 +444,12 @@ static void check_entry(void *context, const struct vmar_entry *entry)
         if (entry->is_region)
                 return;
         EXPECT_GE(first, check->at);
-        for (; check->at < first; check->at++)
+        for (; check->at < first; check->at++, check->last = NULL)
                 EXPECT_EQ(model[check->at].vmo, NONE);
+        if (check->last != NULL) /* neighbours that could be one are one */
+                EXPECT_TRUE(check->last->origin != model[first].origin ||
+                            check->last->permissions != model[first].permissions);
+        check->last = &model[end - 1];
         for (; check->at < end; check->at++) {
                 const struct model_page *page = &model[check->at];
                 REQUIRE_TRUE(page->vmo != NONE);

@@ -2,7 +2,7 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* The user half on the CPU's own page tables: faults, permissions, tables that come and go, all
  * CPUs; and arch_clear and arch_protect below it. The tree itself is tested on the host
- * (tests/host/vmar_test.c). */
+ * (tests/host/vmar_*_test.c). */
 #include "tests/expect.h"
 
 #include "arch/arch.h"
@@ -47,7 +47,7 @@ static zx_status_t MUST_CHECK map_at(uint64_t offset, uint64_t bytes, uint32_t o
 {
         uint64_t va;
         const struct vmar_map_request request = {
-                options | VMAR_SPECIFIC, offset, bytes, {vmo, RIGHTS_VMO_DEFAULT}, 0};
+                options | VMAR_SPECIFIC, offset, bytes, {vmo, RIGHTS_VMO_DEFAULT | RIGHT_EXECUTE}, 0};
         return vmar_map(region, &request, &va);
 }
 
@@ -200,6 +200,33 @@ TEST(aspace, large_leaves_are_split_or_dropped)
         EXPECT_EQ(byte, 5);
         EXPECT_EQ(page_bytes_at(base + LARGE_BYTES - 1), PAGE_BYTES);
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, read_byte(base, &byte));
+        /* A run over what a fault has entered already. */
+        EXPECT_OK(vmar_op_range(region, VMAR_OP_MAP_RANGE, base + PAGES(2), LARGE_BYTES - PAGES(2)));
+        EXPECT_EQ(page_bytes_at(base + PAGES(2)), PAGE_BYTES);
+        finish(t);
+}
+
+/* With n pages left, for n from 0 on: a fault that cannot be answered leaves no table behind. */
+TEST(aspace, faults_without_memory)
+{
+        struct list_node pages;
+        zx_status_t status = ZX_ERR_NOT_FOUND;
+
+        begin(t, 1);
+        REQUIRE_OK(map_at(0, PAGES(1), RW));
+        for (unsigned n = 0; n < 8 && status != ZX_OK; n++) {
+                take_all(t, &pages);
+                for (unsigned i = 0; i < n; i++)
+                        pmm_free_page(&kernel_pmm, vm_page_from_node(list_remove_head(&pages)));
+                status = write_byte(base, 1);
+                pmm_free(&kernel_pmm, &pages);
+                EXPECT_TRUE(status == ZX_OK || status == ZX_ERR_NOT_FOUND);
+                EXPECT_EQ(aspace_table_page_count() != tables_before, status == ZX_OK);
+                EXPECT_TRUE(n != 0 || status != ZX_OK);
+                if (status != ZX_OK)
+                        EXPECT_OK(vmo_op_range(vmo, VMO_OP_DECOMMIT, 0, PAGES(1)));
+        }
+        EXPECT_OK(status);
         finish(t);
 }
 
