@@ -239,18 +239,21 @@ clean:
 print-%:
 	@echo '$($*)'
 
-# command_of: one entry for source $(1) with the arguments $(2).
-command_of = printf "$$sep"; printf '{"directory":"%s","file":"%s","arguments":["%s"' '$(CURDIR)' '$(1)' '$(CC)'; \
-	  for a in $(2) -c $(1); do \
-	    printf ',"%s"' "$$(printf %s "$$a" | sed 's/["\]/\\&/g')"; done; printf ']}'; sep=',\n';
+# command_of: one line of the list, for source $(1) with the arguments $(2); a shell of its own each.
+define command_of
+$(Q)printf '%s\n' '$(CC)' $(2) -c $(1) | awk -v file='$(1)' -v folder='$(CURDIR)' '{ \
+  gsub(/["\\]/, "\\\\&"); words = words (NR > 1 ? "," : "") "\"" $$0 "\"" } END { \
+  printf "{\"directory\":\"%s\",\"file\":\"%s\",\"arguments\":[%s]}\n", folder, file, words }' >> $@.part
+
+endef
 compile_commands.json: $(INC)/.stamp
 	$(call say,GEN,$@)
-	$(Q){ printf '[\n'; sep=''; \
+	$(Q): > $@.part
 	$(foreach source,$(filter %.c,$(IMAGE_SOURCES)),$(call command_of,$(source),$(KERNEL_FLAGS) \
-	  $(call row_flags,$(call row,$(source))))) \
-	$(foreach source,$(filter %.c,$(EFI_SOURCES)),$(call command_of,$(source),$(EFI_FLAGS) $(efi_flags_of))) \
-	$(foreach source,$(HOST_ONLY_SOURCES),$(call command_of,$(source),$(call host_flags_of,$(source)))) \
-	printf '\n]\n'; } > $@
+	  $(call row_flags,$(call row,$(source)))))
+	$(foreach source,$(filter %.c,$(EFI_SOURCES)),$(call command_of,$(source),$(EFI_FLAGS) $(efi_flags_of)))
+	$(foreach source,$(HOST_ONLY_SOURCES),$(call command_of,$(source),$(call host_flags_of,$(source))))
+	$(Q){ echo '['; sed '$$!s/$$/,/' $@.part; echo ']'; } > $@; rm $@.part
 
 help:
 	@echo 'make                      the image: $(B)/paravane.elf (PVH), BOOTX64.EFI and esp.img (UEFI)'
@@ -263,4 +266,4 @@ help:
 	@echo 'make setup                installs the tools that are missing (Debian, Ubuntu)'
 	@echo 'make clean                removes build/'
 	@echo
-	@echo 'FLAVOUR=release|debug  CC=gcc|clang  TESTS=1|0  V=0|1  DL_DIR=FOLDER (archives already there)'
+	@echo 'FLAVOUR=release|debug  CC=gcc|clang  TESTS=1|0|all  V=0|1  DL_DIR=FOLDER (archives already there)'
