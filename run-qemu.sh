@@ -22,7 +22,7 @@ self-tests. Shows them as they run and ends with one verdict line.
 Machine
   --boot uefi|pvh|microvm   how the kernel starts (uefi); microvm is PVH on QEMU's microvm machine
   --machine q35|pc          chipset for uefi and pvh (q35)
-  --smp N                   processors, 1 to 64 (1)
+  --smp N                   processors, 1 to 64 (2)
   --mem SIZE                memory, such as 64M or 4G (256M)
   --cpu MODEL               QEMU's CPU model (max; under KVM: host,-arch-capabilities)
   --accel tcg|kvm|auto      tcg; auto takes KVM once a guest has been seen running under it
@@ -91,7 +91,7 @@ cd "$(dirname "$0")" || exit $EXIT_ERROR
 
 # ---- options ------------------------------------------------------------------------------------
 
-boot=uefi machine='' smp=1 mem=256M cpu='' accel=tcg net='' pcap='' gdb='' tests='' append=''
+boot=uefi machine='' smp=2 mem=256M cpu='' accel=tcg net='' pcap='' gdb='' tests='' append=''
 flavour='' image='' no_build='' timeout='' only_print='' raw=''
 emulator_options=()
 

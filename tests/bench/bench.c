@@ -32,12 +32,14 @@
 #pragma weak buffer_chain_bench_register
 #pragma weak pmm_bench_register
 #pragma weak virtqueue_bench_register
+#pragma weak page_cache_bench_register
 
 static void (*const parts[])(void) = {
         vmbus_ring_bench_register,
         buffer_chain_bench_register,
         pmm_bench_register,
         virtqueue_bench_register,
+        page_cache_bench_register,
 };
 
 struct result {

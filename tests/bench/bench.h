@@ -32,6 +32,7 @@ void vmbus_ring_bench_register(void);
 void buffer_chain_bench_register(void);
 void pmm_bench_register(void);
 void virtqueue_bench_register(void);
+void page_cache_bench_register(void);
 
 /* Keeps the compiler from leaving out work whose result nobody uses, or from moving it out of the
  * loop. */

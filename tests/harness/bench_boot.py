@@ -27,7 +27,7 @@ import boot
 PATHS = [("microvm", ["--boot", "microvm"], "microvm"),
          ("pvh_q35", ["--boot", "pvh", "--machine", "q35"], "q35"),
          ("uefi_q35", ["--boot", "uefi", "--machine", "q35"], "uefi")]
-COMMON = ["--net", "none", "--test", "none"]
+COMMON = ["--smp", "1", "--net", "none", "--test", "none"]
 ROUNDS, ROUNDS_UEFI = 30, 7
 BOOT_LIMIT_S = 120  # a hang detector
 STATUS_PASS = 33

@@ -60,7 +60,7 @@ def values_of(line, option):
 # ---- the emulator's line ----
 
 LINES = [
-    ("defaults", [], [("-M", "q35"), ("-accel", "tcg"), ("-cpu", "max"), ("-smp", "1"), ("-m", "256M"),
+    ("defaults", [], [("-M", "q35"), ("-accel", "tcg"), ("-cpu", "max"), ("-smp", "2"), ("-m", "256M"),
                       ("-netdev", "user,id=net0"), ("-serial", "stdio"),
                       ("-device", "isa-debug-exit,iobase=0xf4,iosize=4")]),
     ("machine", ["--machine", "pc"], [("-M", "pc")]),
