@@ -4,12 +4,7 @@
  * canaries. Each is made in a child process, which must die in an assertion that names the rule.
  *
  * Every expected text is one of an ASSERT, which is in release builds too. */
-#include <stdio.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "tests/expect.h"
+#include "tests/host/death.h"
 
 #include "base/bytes.h"
 #include "kernel/buffer_chain.h"
@@ -33,32 +28,6 @@ static void make_bed(struct test *t)
         REQUIRE_OK(page_cache_init(&cache, &config));
         REQUIRE_OK(pmm_alloc_page(&pmm, PMM_ALLOC_ANY, &page));
         REQUIRE_OK(buffer_chain_alloc(&cache, 2 * BUFFER_CHAIN_RAW_DATA_BYTES, &chain));
-}
-
-/* Runs `act` in a child; its last words must be a failed assertion that contains `words`. */
-static void expect_death(struct test *t, void (*act)(void), const char *words)
-{
-        char said[1024] = "";
-        size_t said_bytes = 0;
-        int ends[2], status;
-        ssize_t got;
-        REQUIRE_EQ(pipe(ends), 0);
-        pid_t child = fork();
-        REQUIRE_TRUE(child >= 0);
-        if (child == 0) {
-                dup2(ends[1], STDERR_FILENO);
-                act();
-                _exit(0);
-        }
-        close(ends[1]);
-        while (said_bytes < sizeof(said) - 1 &&
-               (got = read(ends[0], said + said_bytes, sizeof(said) - 1 - said_bytes)) > 0)
-                said_bytes += (size_t)got;
-        close(ends[0]);
-        REQUIRE_EQ(waitpid(child, &status, 0), child);
-        if (!EXPECT_FALSE(WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
-            !EXPECT_TRUE(strstr(said, "assertion failed") != NULL && strstr(said, words) != NULL))
-                test_log(t, "wanted \"%s\", the child said \"%s\"", words, said);
 }
 
 #define DEATH(name_, words_, ...)                                       \
