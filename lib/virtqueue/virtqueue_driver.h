@@ -47,6 +47,7 @@
 
 #include "base/compiler.h"
 #include "base/status.h"
+#include "virtqueue/virtqueue_element.h"
 #include "virtqueue/virtqueue_layout.h"
 
 /* The rule that the device broke; the comment says what `value` and `limit` of the fault mean. */
@@ -64,12 +65,6 @@ struct virtqueue_fault {
         uint32_t value;
         uint32_t limit;
         uint16_t used_index; /* of the used entry that was being read */
-};
-
-/* One buffer of a chain, as the device sees it. */
-struct virtqueue_element {
-        uint64_t dev;   /* device address */
-        uint32_t bytes; /* 1..; a zero-length element is fatal for some devices */
 };
 
 struct virtqueue_chain {

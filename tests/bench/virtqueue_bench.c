@@ -9,6 +9,7 @@
  * the protocol. */
 #include "base/bytes.h"
 #include "tests/bench/bench.h"
+#include "tests/bench/virtqueue_bench.h"
 #include "virtqueue/virtqueue_driver.h"
 
 #define SIZE 256u
@@ -112,4 +113,5 @@ void virtqueue_bench_register(void)
         };
         for (size_t i = 0; i < ARRAY_COUNT(benches); i++)
                 bench_register(&benches[i]);
+        virtqueue_device_bench_register();
 }
