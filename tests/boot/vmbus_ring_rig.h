@@ -15,6 +15,7 @@ struct rig {
         struct vmbus_receiver receiver;
         struct vmbus_send_position to;
         struct vmbus_receive_position from;
+        bool owed; /* the receiver's last prepare_to_sleep asked for a signal */
 };
 
 /* A fresh ring of `data_pages`, its indices at `index`; both ends attached. */
@@ -69,6 +70,11 @@ static inline bool commit(struct rig *rig)
 static inline bool give_back(struct rig *rig)
 {
         return vmbus_receiver_commit(&rig->receiver, &rig->from);
+}
+
+static inline enum vmbus_result receiver_sleeps(struct rig *rig)
+{
+        return vmbus_receiver_prepare_to_sleep(&rig->receiver, &rig->from, &rig->owed);
 }
 
 /* Reads `packets` packets and gives them back; false when there are fewer. */

@@ -102,7 +102,9 @@ static const char *receiver_sleep(struct two_threads *both)
         struct rig *rig = &both->rig;
         if (give_back(rig))
                 sem_post(&both->sender_signal);
-        enum vmbus_result result = vmbus_receiver_prepare_to_sleep(&rig->receiver, &rig->from);
+        enum vmbus_result result = receiver_sleeps(rig);
+        if (rig->owed)
+                sem_post(&both->sender_signal);
         if (result == VMBUS_OK)
                 return NULL;
         if (result != VMBUS_EMPTY)

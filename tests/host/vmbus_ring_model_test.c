@@ -317,8 +317,7 @@ static bool model_receiver_sleeps(struct test *t, struct model *model)
         enum vmbus_result expected = model->read != model->given_back ? VMBUS_COMMIT_FIRST
                                    : model->read != model->committed  ? VMBUS_OK
                                                                       : VMBUS_EMPTY;
-        return EXPECT_EQ(vmbus_receiver_prepare_to_sleep(&model->rig.receiver, &model->rig.from),
-                         expected) &&
+        return EXPECT_EQ(receiver_sleeps(&model->rig), expected) &&
                EXPECT_EQ(model->rig.memory.control->interrupt_mask, expected != VMBUS_EMPTY);
 }
 
