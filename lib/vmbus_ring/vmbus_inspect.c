@@ -221,9 +221,7 @@ void vmbus_print_packets(struct vmbus_text *text, const struct vmbus_memory *mem
                         put_packet(text, &probe, start, &packet);
         }
         put_string(text, result == VMBUS_OK ? "and no more were asked for" : "then");
-        if (result != VMBUS_OK) {
-                put_char(text, ' ');
-                put_string(text, vmbus_result_name(result));
-        }
+        if (result == VMBUS_EMPTY)
+                put_string(text, " VMBUS_EMPTY");
         put_fault(text, &probe.fault);
 }

@@ -7,15 +7,36 @@
  * its deadline. */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <stdlib.h>
 #include <semaphore.h>
 #include <time.h>
 
-#include "tests/boot/vmbus_ring_rig.h"
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "tests/expect.h"
+#include "tests/host/vmbus_ring_backings.h"
 
 #define PACKETS 200000u
 #define PAYLOAD_BYTES_MAX 700u
 #define WAIT_SECONDS_MAX 20
+
+uint8_t *backing_mirror(struct test *t, uint32_t page_count)
+{
+        size_t bytes = page_count * PAGE_BYTES;
+        int file = memfd_create("ring", 0);
+        if (file < 0 || ftruncate(file, (off_t)bytes) != 0)
+                abort();
+        uint8_t *base = mmap(NULL, 2 * bytes + PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+                             -1, 0);
+        for (size_t i = 0; i < 2; i++)
+                if (base == MAP_FAILED ||
+                    mmap(base + i * bytes, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                         file, 0) == MAP_FAILED)
+                        abort();
+        close(file);
+        return base;
+}
 
 struct two_threads {
         struct rig rig;
