@@ -211,8 +211,8 @@ zx_status_t virtqueue_device_pop(struct virtqueue_device *device, struct virtque
         if (UNLIKELY(device->slots[head].in_flight))
                 return refuse(device, VIRTQUEUE_DEVICE_FAULT_HEAD_TWICE, head);
         struct words words = load_words(ring, head);
-        if ((words.rest & (REST_NEXT | REST_INDIRECT)) != 0 || UNLIKELY(!plain_range(words)) ||
-            UNLIKELY(request->elements_max == 0))
+        DEBUG_ASSERT(request->elements_max != 0);
+        if ((words.rest & (REST_NEXT | REST_INDIRECT)) != 0 || UNLIKELY(!plain_range(words)))
                 return pop_chain(device, request, head, words);
 
         /* One plain descriptor: a short way of its own, because it is the usual case. */

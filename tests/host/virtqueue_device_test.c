@@ -233,6 +233,23 @@ TEST(virtqueue_device, empty_pieces)
         EXPECT_EQ(rig.request.readable_count + rig.request.writable_count, 0);
 }
 
+/* Something unusual late in a chain: what came before it is counted as well. */
+TEST(virtqueue_device, empty_piece_behind_others)
+{
+        struct rig rig;
+        REQUIRE_TRUE(rig_init(t, &rig, 8));
+        rig_describe(&rig.descriptors[0], RIG_DATA_DEV, 3, rig_next(1, 0));
+        rig_describe(&rig.descriptors[1], RIG_DATA_DEV, 5, rig_next(2, RIG_WRITE));
+        rig_describe(&rig.descriptors[2], RIG_DATA_DEV, 0, rig_next(3, RIG_WRITE));
+        rig_describe(&rig.descriptors[3], RIG_DATA_DEV, 7, RIG_WRITE);
+        rig_offer(&rig, 0);
+        REQUIRE_OK(rig_pop(&rig));
+        EXPECT_EQ(rig.request.readable_count, 1);
+        EXPECT_EQ(rig.request.writable_count, 2);
+        EXPECT_EQ(rig.request.readable_bytes, 3);
+        EXPECT_EQ(rig.request.writable_bytes, 12);
+}
+
 /* Where addresses end is an end like any other, alone and in a chain. */
 TEST(virtqueue_device, pieces_at_the_end_of_addresses)
 {
@@ -387,6 +404,28 @@ TEST(virtqueue_device, goes_on_elsewhere)
         virtqueue_device_publish(&successor);
         EXPECT_EQ(rig.used->index, 2);
         EXPECT_EQ(rig.used->ring[1].id, 3);
+}
+
+/* One chain stayed with a predecessor; what is in flight is counted from here on. */
+TEST(virtqueue_device, goes_on_with_chains_lost)
+{
+        struct rig rig;
+        rig_prepare(t, &rig, 4);
+        rig.config.resume = true;
+        rig.config.state = (struct virtqueue_device_state){.available = 5, .used = 3};
+        rig.avail_index = 5;
+        rig.avail->index = 5;
+        REQUIRE_OK(virtqueue_device_init(&rig.device, &rig.config));
+        EXPECT_EQ(virtqueue_device_in_flight(&rig.device), 0);
+        offer_ones(&rig, 0, 2);
+        REQUIRE_OK(rig_pop(&rig));
+        REQUIRE_OK(rig_pop(&rig));
+        EXPECT_EQ(virtqueue_device_in_flight(&rig.device), 2);
+        virtqueue_device_push(&rig.device, 1, 0);
+        virtqueue_device_publish(&rig.device);
+        EXPECT_EQ(rig.used->index, 4);
+        EXPECT_EQ(rig.used->ring[3].id, 1);
+        EXPECT_EQ(virtqueue_device_in_flight(&rig.device), 1);
 }
 
 /* ---- signals ---- */
