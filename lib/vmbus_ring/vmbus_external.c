@@ -3,12 +3,28 @@
 /* vmbus_external — copy, then check. Facts: spec/vmbus.md, b.4, b.5, c.7. */
 #include "vmbus_ring/vmbus_external.h"
 
-/* The first range that leaves the buffer, or `count`. */
+/* Where a range ends at most: two numbers of 32 bits. */
+#define RANGE_END_MAX ((uint64_t)UINT32_MAX * 2)
+
+/* Whether all ranges lie in the buffer. Their ends are 64-bit sums, and what is left of the buffer
+ * behind each is negative when it does not: one sign for all, so that nothing is predicted. */
+static bool all_inside(const struct vmbus_transfer_range *ranges, uint32_t count,
+                       uint64_t buffer_bytes)
+{
+        int64_t end = (int64_t)min_u64(buffer_bytes, RANGE_END_MAX);
+        int64_t left = 0;
+        for (uint32_t i = 0; i < count; i++)
+                left |= end - (int64_t)((uint64_t)ranges[i].byte_offset + ranges[i].byte_count);
+        return left >= 0;
+}
+
+/* The first range that leaves the buffer; there is one. */
 static uint32_t first_outside(const struct vmbus_transfer_range *ranges, uint32_t count,
                               uint64_t buffer_bytes)
 {
         uint32_t i = 0;
-        while (i < count && (uint64_t)ranges[i].byte_offset + ranges[i].byte_count <= buffer_bytes)
+        while (i < count - 1 &&
+               (uint64_t)ranges[i].byte_offset + ranges[i].byte_count <= buffer_bytes)
                 i++;
         return i;
 }
@@ -26,11 +42,12 @@ enum vmbus_result vmbus_receiver_transfer_ranges(struct vmbus_receiver *receiver
                 return VMBUS_RANGE_END;
         vmbus_memory_copy_in(&receiver->memory, packet->ranges.offset, list->ranges,
                              count * VMBUS_TRANSFER_RANGE_BYTES);
-        uint32_t bad = first_outside(list->ranges, count, list->buffer_bytes);
-        if (bad != count)
+        if (!all_inside(list->ranges, count, list->buffer_bytes)) {
+                uint32_t bad = first_outside(list->ranges, count, list->buffer_bytes);
                 return vmbus_receiver_broken_(receiver, VMBUS_BAD_TRANSFER_RANGE,
                                               packet->ranges.offset, list->ranges[bad].byte_offset,
                                               list->ranges[bad].byte_count);
+        }
         list->count = count;
         return VMBUS_OK;
 }

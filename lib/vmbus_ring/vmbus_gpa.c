@@ -32,6 +32,15 @@ static enum vmbus_result check_range(uint64_t word, uint32_t words_left, uint32_
         return VMBUS_OK;
 }
 
+/* Whether the range lies in one page and breaks no rule, the page being there: what network data is
+ * made of. */
+static bool is_one_page(uint64_t word)
+{
+        uint32_t byte_count = (uint32_t)(word >> VMBUS_RANGE_BYTE_COUNT_BIT);
+        uint32_t byte_offset = (uint32_t)(word >> VMBUS_RANGE_BYTE_OFFSET_BIT);
+        return byte_offset < PAGE_BYTES && byte_count - 1 < PAGE_BYTES - byte_offset;
+}
+
 enum vmbus_result vmbus_gpa_validate(const uint64_t *words, uint32_t word_count,
                                      uint32_t range_count, struct vmbus_gpa_check *check)
 {
@@ -39,6 +48,12 @@ enum vmbus_result vmbus_gpa_validate(const uint64_t *words, uint32_t word_count,
         /* Each round takes two words at least or ends: word_count bounds it, not range_count. */
         for (uint32_t i = 0; i < range_count; i++) {
                 uint32_t page_count;
+                /* Apart from the rest: where the next range begins is then known before this one's
+                 * header has been loaded. */
+                if (word_count - used >= 2 && LIKELY(is_one_page(words[used]))) {
+                        used += 2;
+                        continue;
+                }
                 if (used == word_count) {
                         *check = (struct vmbus_gpa_check){.value = i, .limit = range_count};
                         return VMBUS_BAD_GPA_HEADER;

@@ -16,12 +16,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "tests/bench/bench.h"
 
 #define BENCHES_MAX 128
+#define MIRRORS_MAX 4
 #define RUNS 41
 #define RUN_NS 2000000.0
 #define ITERATIONS_MAX (UINT64_C(1) << 40)
@@ -64,6 +67,30 @@ NORETURN void assert_failed(const char *file, unsigned line, const char *express
 {
         fprintf(stderr, "bench: assertion failed: %s:%u: %s\n", file, line, expression);
         abort();
+}
+
+uint8_t *bench_mirror(uint64_t bytes)
+{
+        static uint8_t *maps[MIRRORS_MAX];
+        static uint64_t sizes[MIRRORS_MAX];
+        int place = 0;
+        while (place < MIRRORS_MAX && sizes[place] != 0 && sizes[place] != bytes)
+                place++;
+        bench_require(place < MIRRORS_MAX, "more than MIRRORS_MAX sizes");
+        if (sizes[place] == bytes)
+                return maps[place];
+        int file = memfd_create("ring", 0);
+        bench_require(file >= 0 && ftruncate(file, (off_t)bytes) == 0, "memfd_create");
+        uint8_t *map = mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        for (uint64_t i = 0; i < 2; i++)
+                bench_require(map != MAP_FAILED &&
+                                      mmap(map + i * bytes, bytes, PROT_READ | PROT_WRITE,
+                                           MAP_SHARED | MAP_FIXED, file, 0) != MAP_FAILED,
+                              "mmap");
+        close(file);
+        maps[place] = map;
+        sizes[place] = bytes;
+        return map;
 }
 
 static double thread_ns(void)

@@ -40,6 +40,9 @@ static inline void bench_keep(const void *pointer)
         __asm__ volatile("" : : "r"(pointer) : "memory");
 }
 
+/* `bytes` bytes (whole pages), mapped twice in a row; the same for the same size each time. */
+uint8_t *bench_mirror(uint64_t bytes);
+
 /* Ends the program with a message; a benchmark that ran into a failure must not report. */
 _Noreturn void bench_fail(const char *what);
 
