@@ -87,3 +87,6 @@ bench:
 	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=1 image build/bench/bench
 	$(Q)build/bench/bench
 	$(Q)$(TEST_ENV) $(PYTHON) -B tests/harness/bench_boot.py build/bench/results.json
+
+# ---- make fuzz ----------------------------------------------------------------------------------
+include tests/fuzz/fuzz.mk
