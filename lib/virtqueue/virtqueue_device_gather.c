@@ -72,8 +72,9 @@ static bool copy_entry(struct virtqueue_device_gather *gather, const struct tabl
         return refuse(gather, VIRTQUEUE_DEVICE_FAULT_UNMAPPED, table->dev + offset, 0);
 }
 
-/* Follows the links of a table from its first entry on. The descriptor that refers to a table is
- * not a buffer and does not count. */
+/* Takes the entries of a table: split, along its links from the first one on; packed, all in their
+ * order (2.8.7), where flags stand elsewhere and only WRITE means something. The descriptor that
+ * refers to a table is not a buffer and does not count. */
 static bool gather_table(struct virtqueue_device_gather *gather, const struct table *table)
 {
         struct virtqueue_descriptor entry;
@@ -81,6 +82,12 @@ static bool gather_table(struct virtqueue_device_gather *gather, const struct ta
         do {
                 if (!count_descriptor(gather) || !copy_entry(gather, table, which, &entry))
                         return false;
+                if (gather->device->packed) {
+                        bool more = which + 1 < table->entries;
+                        uint16_t next = more ? VIRTQUEUE_FLAG(VIRTQUEUE_NEXT_BIT) : 0;
+                        entry.flags = (entry.next & ~VIRTQUEUE_FLAG(VIRTQUEUE_NEXT_BIT)) | next;
+                        entry.next = (uint16_t)(which + 1);
+                }
                 if (UNLIKELY((entry.flags & VIRTQUEUE_FLAG(VIRTQUEUE_INDIRECT_BIT)) != 0))
                         return refuse(gather, VIRTQUEUE_DEVICE_FAULT_INDIRECT_NESTED, which,
                                       table->entries);

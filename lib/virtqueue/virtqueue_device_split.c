@@ -45,8 +45,8 @@ static NOINLINE zx_status_t pop_after_look(struct virtqueue_device *device,
                 return ZX_ERR_SHOULD_WAIT;
         if (device->muted && device->event_index &&
             (uint16_t)(device->popped - device->avail_event) > MUTED_LAG_MAX)
-                virtqueue_device_mute(device);
-        return virtqueue_device_pop(device, request);
+                virtqueue_split_device_mute(device);
+        return virtqueue_split_device_pop(device, request);
 }
 
 static NOINLINE zx_status_t refuse(struct virtqueue_device *device,
@@ -199,7 +199,8 @@ static NOINLINE zx_status_t pop_chain(struct virtqueue_device *device,
         return take(device, request, head, (uint32_t)writable_bytes);
 }
 
-zx_status_t virtqueue_device_pop(struct virtqueue_device *device, struct virtqueue_request *request)
+zx_status_t virtqueue_split_device_pop(struct virtqueue_device *device,
+                                       struct virtqueue_request *request)
 {
         const struct virtqueue_device_ring *ring = &device->ring;
         uint64_t popped = device->popped;
@@ -227,8 +228,8 @@ zx_status_t virtqueue_device_pop(struct virtqueue_device *device, struct virtque
         return take(device, request, head, writable_bytes);
 }
 
-void virtqueue_device_unpop(struct virtqueue_device *device,
-                            const struct virtqueue_request *request)
+void virtqueue_split_device_unpop(struct virtqueue_device *device,
+                                  const struct virtqueue_request *request)
 {
         if (device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE)
                 return;
@@ -241,7 +242,7 @@ void virtqueue_device_unpop(struct virtqueue_device *device,
 
 /* ---- giving back ---- */
 
-void virtqueue_device_publish(struct virtqueue_device *device)
+void virtqueue_split_device_publish(struct virtqueue_device *device)
 {
         if (device->published == device->pushed ||
             device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE)
@@ -250,7 +251,7 @@ void virtqueue_device_publish(struct virtqueue_device *device)
         device->published = device->pushed;
 }
 
-bool virtqueue_device_signal_needed(struct virtqueue_device *device)
+bool virtqueue_split_device_signal_needed(struct virtqueue_device *device)
 {
         uint64_t moved = device->published - device->checked;
         if (device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE)
@@ -278,7 +279,7 @@ static void write_avail_event(struct virtqueue_device *device, uint16_t event)
         virtqueue_device_ring_set_avail_event(&device->ring, event);
 }
 
-void virtqueue_device_mute(struct virtqueue_device *device)
+void virtqueue_split_device_mute(struct virtqueue_device *device)
 {
         if (device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE)
                 return;
@@ -290,7 +291,7 @@ void virtqueue_device_mute(struct virtqueue_device *device)
                                                 VIRTQUEUE_FLAG(VIRTQUEUE_NO_NOTIFY_BIT));
 }
 
-bool virtqueue_device_ask(struct virtqueue_device *device)
+bool virtqueue_split_device_ask(struct virtqueue_device *device)
 {
         if (device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE)
                 return true;

@@ -122,11 +122,6 @@ struct virtqueue_driver_config {
         struct virtqueue_slot *slots;      /* size of them */
 };
 
-/* Where a packed ring stands. */
-struct virtqueue_packed_place {
-        uint32_t offset; /* below size */
-        bool wrap;
-};
 
 /* Fields may be read (for display), and are written only by the functions below. */
 struct virtqueue_driver {
@@ -201,7 +196,7 @@ static inline uint32_t virtqueue_driver_notification_data(const struct virtqueue
                                                           uint16_t queue_value)
 {
         uint16_t position = queue->packed ?
-                virtqueue_packed_position(queue->next_published.offset, queue->next_published.wrap) :
+                virtqueue_packed_position(queue->next_published) :
                 (uint16_t)queue->published;
         return virtqueue_notification_data(queue_value, position);
 }

@@ -181,14 +181,46 @@ static inline uint16_t virtqueue_packed_used(bool wrap)
         return wrap ? VIRTQUEUE_FLAG(VIRTQUEUE_AVAIL_BIT) | VIRTQUEUE_FLAG(VIRTQUEUE_USED_BIT) : 0;
 }
 
-/* A place in a packed ring, as event words, notifications and saved states have it. */
-static inline uint16_t virtqueue_packed_position(uint32_t offset, bool wrap)
+/* The last 8 bytes of a packed descriptor. */
+static inline uint64_t virtqueue_packed_rest(uint64_t bytes, uint32_t id, uint64_t flags)
 {
-        return (uint16_t)(offset | (uint32_t)wrap << VIRTQUEUE_PACKED_WRAP_BIT);
+        return bytes | (uint64_t)id << VIRTQUEUE_PACKED_ID_SHIFT |
+               flags << VIRTQUEUE_PACKED_FLAGS_SHIFT;
 }
 
-/* Whether a peer whose event word is `event` must be told that `moved` entries up to `offset` on the
- * lap `wrap` were filled since this was last asked. Words that no rule allows (an offset outside the
+/* Where somebody stands in a packed ring. */
+struct virtqueue_packed_place {
+        uint32_t offset; /* below size */
+        bool wrap;       /* the wrap counter; true in the beginning */
+};
+
+/* Moves a place on by `count` entries, at most a lap. */
+static inline void virtqueue_packed_advance(struct virtqueue_packed_place *place, uint32_t count,
+                                            uint32_t size)
+{
+        place->offset += count;
+        if (place->offset >= size) {
+                place->offset -= size;
+                place->wrap = !place->wrap;
+        }
+}
+
+/* A place as event words, notifications and saved states have it, and back. */
+static inline uint16_t virtqueue_packed_position(struct virtqueue_packed_place place)
+{
+        return (uint16_t)(place.offset | (uint32_t)place.wrap << VIRTQUEUE_PACKED_WRAP_BIT);
+}
+
+static inline struct virtqueue_packed_place virtqueue_packed_place_of(uint16_t position)
+{
+        return (struct virtqueue_packed_place){
+                .offset = position & VIRTQUEUE_PACKED_OFFSET_MASK,
+                .wrap = (position & BIT_MASK(VIRTQUEUE_PACKED_WRAP_BIT)) != 0,
+        };
+}
+
+/* Whether a peer whose event word is `event` must be told that `moved` entries up to `position` were
+ * filled since this was last asked. Words that no rule allows (an offset outside the
  * ring, mode 3, mode 2 without EVENT_IDX) count as a wish to be told. */
 static inline bool virtqueue_packed_event_wanted(uint32_t event, uint32_t size, bool event_index,
                                                  uint16_t position, uint64_t moved)

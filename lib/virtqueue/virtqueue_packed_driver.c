@@ -23,25 +23,7 @@ static inline struct virtqueue_packed_descriptor *ring_of(const struct virtqueue
         return (void *)queue->descriptors;
 }
 
-/* Moves a place on by `count` entries, at most a lap. */
-static ALWAYS_INLINE void advance(struct virtqueue_packed_place *place, uint32_t count,
-                                  uint32_t size)
-{
-        place->offset += count;
-        if (place->offset >= size) {
-                place->offset -= size;
-                place->wrap = !place->wrap;
-        }
-}
-
 /* ---- giving ---- */
-
-/* The last 8 bytes of a descriptor. */
-static ALWAYS_INLINE uint64_t rest_of(uint64_t bytes, uint32_t id, uint64_t flags)
-{
-        return bytes | (uint64_t)id << VIRTQUEUE_PACKED_ID_SHIFT |
-               flags << VIRTQUEUE_PACKED_FLAGS_SHIFT;
-}
 
 /* Puts down the rest of a chain's head, or holds it back: the first chain of a batch. */
 static ALWAYS_INLINE void put_head(struct virtqueue_driver *queue, uint64_t rest)
@@ -70,13 +52,13 @@ static ALWAYS_INLINE void write_chain(struct virtqueue_driver *queue,
                 uint32_t flags = virtqueue_packed_available(place.wrap) |
                                  (uint32_t)(i >= chain->readable_count) << VIRTQUEUE_WRITE_BIT |
                                  (uint32_t)(i + 1 < count) << VIRTQUEUE_NEXT_BIT;
-                uint64_t rest = rest_of(element->bytes, id, flags);
+                uint64_t rest = virtqueue_packed_rest(element->bytes, id, flags);
                 shared_store_u64(&ring[place.offset].address, element->dev);
                 if (i == 0)
                         put_head(queue, rest);
                 else
                         shared_store_u64(&ring[place.offset].bytes, rest);
-                advance(&place, 1, size);
+                virtqueue_packed_advance(&place, 1, size);
         }
         queue->next_added = place;
 }
@@ -112,10 +94,10 @@ static NOINLINE zx_status_t add_table(struct virtqueue_driver *queue,
         if (virtqueue_chain_sum_bad(&sum))
                 return ZX_ERR_INVALID_ARGS;
         shared_store_u64(&ring_of(queue)[queue->next_added.offset].address, dev);
-        put_head(queue, rest_of(bytes, id,
+        put_head(queue, virtqueue_packed_rest(bytes, id,
                                 virtqueue_packed_available(queue->next_added.wrap) |
                                         VIRTQUEUE_FLAG(VIRTQUEUE_INDIRECT_BIT)));
-        advance(&queue->next_added, 1, queue->size);
+        virtqueue_packed_advance(&queue->next_added, 1, queue->size);
         return enter(queue, chain, 1, (uint32_t)sum.writable_bytes);
 }
 
@@ -163,7 +145,7 @@ bool virtqueue_packed_driver_kick_needed(struct virtqueue_driver *queue)
         shared_fence_full();
         return virtqueue_packed_event_wanted(
                 shared_load_u32(queue->used), queue->size, queue->event_index,
-                virtqueue_packed_position(queue->next_published.offset, queue->next_published.wrap),
+                virtqueue_packed_position(queue->next_published),
                 moved);
 }
 
@@ -210,7 +192,7 @@ static ALWAYS_INLINE bool take_entry(struct virtqueue_driver *queue, uint64_t re
         queue->free_head = (uint16_t)id;
         queue->free_count += slot->count;
         queue->taken++;
-        advance(&queue->next_used, slot->count, queue->size);
+        virtqueue_packed_advance(&queue->next_used, slot->count, queue->size);
         return true;
 }
 
@@ -246,7 +228,7 @@ static NOINLINE uint32_t take_in_order(struct virtqueue_driver *queue,
                         if (!virtqueue_driver_begin_batch(queue, id, bytes, in_flight))
                                 break;
                 }
-                advance(&queue->next_used, virtqueue_driver_take_oldest(queue, &completions[i]),
+                virtqueue_packed_advance(&queue->next_used, virtqueue_driver_take_oldest(queue, &completions[i]),
                         queue->size);
         }
         return i;
@@ -292,10 +274,10 @@ bool virtqueue_packed_driver_ask(struct virtqueue_driver *queue, uint32_t count)
         if (queue->fault.reason != VIRTQUEUE_FAULT_NONE)
                 return true;
         queue->muted = false;
-        advance(&at, count - 1, queue->size);
+        virtqueue_packed_advance(&at, count - 1, queue->size);
         write_event(queue,
                     queue->event_index ? VIRTQUEUE_PACKED_EVENT_AT : VIRTQUEUE_PACKED_EVENT_ALWAYS,
-                    virtqueue_packed_position(at.offset, at.wrap));
+                    virtqueue_packed_position(at));
         /* The device must see our wish before we look for the last time; pairs with the device's
          * fence between its used descriptors and its read of our event word. */
         shared_fence_full();

@@ -285,6 +285,8 @@ TEST(virtqueue_packed, one_entry_for_many)
         }
         while (virtqueue_driver_get(&ring.queue, done, 2, &count) == ZX_OK)
                 for (uint32_t i = 0; i < count; i++, next++) {
+                        if (next == 0) /* the third is there, though its descriptor does not say so */
+                                EXPECT_TRUE(virtqueue_driver_ask(&ring.queue, 1));
                         bool last = next == 2 || next == 5; /* the others are completely used */
                         EXPECT_EQ((uintptr_t)done[i].cookie, next);
                         EXPECT_EQ(done[i].written_bytes, last ? 5 : 64 * writable[next]);
@@ -325,7 +327,7 @@ TEST(virtqueue_packed, kicks)
         write_device_event(2, 0x8000 | 7);
         EXPECT_FALSE(kick_after_one(t));
         /* What was added and not published does not move the position that is judged. */
-        write_device_event(2, 0x8000 | 10);
+        write_device_event(2, 0x8000 | 12);
         REQUIRE_OK(packed_add(&ring, 1, 0, 0));
         virtqueue_driver_publish(&ring.queue);
         REQUIRE_OK(packed_add(&ring, 3, 0, 0));
@@ -468,6 +470,23 @@ TEST(virtqueue_packed, hostile_entries)
 TEST(virtqueue_packed, hostile_entries_in_order)
 {
         expect_used_breaks(t, true);
+}
+
+TEST(virtqueue_packed, hostile_id_twice)
+{
+        struct test_request requests[3];
+        struct virtqueue_completion done[4];
+        uint32_t count;
+        REQUIRE_TRUE(hostile_init(t, false, requests));
+        packed_push(&ring, requests[1].head, 64);
+        packed_push(&ring, requests[1].head, 64);
+        /* The first of the two is good and is handed out; the second ends it. */
+        EXPECT_STATUS(ZX_ERR_IO_DATA_INTEGRITY, virtqueue_driver_get(&ring.queue, done, 4, &count));
+        EXPECT_EQ(count, 1);
+        EXPECT_EQ((uintptr_t)done[0].cookie, 1);
+        EXPECT_EQ(ring.queue.fault.reason, VIRTQUEUE_FAULT_ID_TWICE);
+        EXPECT_EQ(ring.queue.fault.used_index, 8);
+        EXPECT_EQ(virtqueue_driver_in_flight(&ring.queue), 1);
 }
 
 TEST(virtqueue_packed, hostile_id_not_published)
