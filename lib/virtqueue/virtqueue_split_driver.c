@@ -236,8 +236,6 @@ static NOINLINE uint32_t take_in_order(struct virtqueue_driver *queue,
                                                   shared_load_u32(&used->bytes),
                                                   (uint32_t)(queue->seen - queue->taken)))
                         return i;
-                if (queue->slots[queue->oldest].count > 1)
-                        (void)free_links(queue->slots, &queue->slots[queue->oldest]);
                 (void)virtqueue_driver_take_oldest(queue, &completions[i]);
         }
         return ready;

@@ -102,19 +102,22 @@ static double thread_ns(void)
 }
 
 /* ns for one iteration. */
-static double measure(void (*run)(void *, uint64_t), void *context, uint64_t iterations)
+static double measure(const struct bench *bench, void (*run)(void *, uint64_t),
+                      uint64_t iterations)
 {
-        double start = thread_ns();
-        run(context, iterations);
-        return (thread_ns() - start) / (double)iterations;
+        uint64_t (*other_ns)(void) = run == bench->run ? bench->other_ns : NULL;
+        double start = thread_ns() + (other_ns != NULL ? (double)other_ns() : 0);
+        run(bench->context, iterations);
+        double end = thread_ns() + (other_ns != NULL ? (double)other_ns() : 0);
+        return (end - start) / (double)iterations;
 }
 
 /* How many iterations take about RUN_NS; also warms up. */
-static uint64_t calibrate(void (*run)(void *, uint64_t), void *context)
+static uint64_t calibrate(const struct bench *bench, void (*run)(void *, uint64_t))
 {
         uint64_t iterations = 1;
         while (iterations < ITERATIONS_MAX) {
-                double ns = measure(run, context, iterations) * (double)iterations;
+                double ns = measure(bench, run, iterations) * (double)iterations;
                 if (ns >= RUN_NS / 2)
                         return iterations;
                 iterations *= 2;
@@ -131,14 +134,14 @@ static int compare(const void *left, const void *right)
 static struct result measure_bench(const struct bench *bench)
 {
         double runs[RUNS], yardsticks[RUNS];
-        uint64_t iterations = calibrate(bench->run, bench->context);
+        uint64_t iterations = calibrate(bench, bench->run);
         uint64_t yardstick_iterations =
-                bench->yardstick != NULL ? calibrate(bench->yardstick, bench->context) : 0;
+                bench->yardstick != NULL ? calibrate(bench, bench->yardstick) : 0;
         for (int i = 0; i < RUNS; i++) {
-                runs[i] = measure(bench->run, bench->context, iterations);
+                runs[i] = measure(bench, bench->run, iterations);
                 if (bench->yardstick != NULL)
                         yardsticks[i] =
-                                measure(bench->yardstick, bench->context, yardstick_iterations);
+                                measure(bench, bench->yardstick, yardstick_iterations);
         }
         qsort(runs, RUNS, sizeof(runs[0]), compare);
         if (bench->yardstick != NULL)

@@ -22,6 +22,8 @@ struct bench {
         void (*yardstick)(void *context, uint64_t iterations);
         const char *yardstick_name;
         void *context;
+        /* CPU time of another process that works for `run`, in ns; NULL: there is none. */
+        uint64_t (*other_ns)(void);
 };
 
 /* Adds one benchmark; the program ends with a message when there are more than it has room for. */

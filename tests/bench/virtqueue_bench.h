@@ -8,4 +8,7 @@
 /* Hands over the benchmarks of the device's end. */
 void virtqueue_device_bench_register(void);
 
+/* Hands over those of both ends in two processes. */
+void virtqueue_transfer_bench_register(void);
+
 #endif

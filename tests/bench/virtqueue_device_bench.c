@@ -4,7 +4,8 @@
  *
  * One iteration is one chain: popped and judged, its pieces walked over, pushed; after `batch` of
  * them published, and the question whether to signal asked, full fence included. The driver is a
- * ring that was filled once: it only moves its index. ".1" has one descriptor a chain, ".4" four.
+ * ring that was filled once: it only moves its index; of the packed ring it writes every descriptor
+ * anew, which is measured with it. ".1" has one descriptor a chain, ".4" four.
  * chain_io walks chains of one descriptor by virtqueue_chain_read_next(), through a table of three
  * regions. The yardstick copies the same bytes of descriptors and ring entries, there and back. */
 #include "base/bytes.h"
@@ -23,12 +24,14 @@
 struct device_bench {
         uint32_t descriptors; /* of a chain */
         uint32_t batch;
+        bool packed;
 };
 
 static ALIGNED(4096) uint8_t area[65536];
 static struct virtqueue_device_slot slots[SIZE];
 static struct virtqueue_device device;
 static uint64_t offered; /* chains, since the beginning */
+static struct virtqueue_packed_place offer_place;
 
 /* Three regions: what the rings and the data lie in is the last one. */
 static const struct virtqueue_device_region regions[] = {
@@ -40,13 +43,14 @@ static const struct virtqueue_device_regions table = {.regions = regions,
                                                       .count = ARRAY_COUNT(regions)};
 
 /* Makes the device and a driver's ring full of chains of `count` descriptors, one behind the other. */
-static void open_queue(uint32_t count)
+static void open_queue(uint32_t count, bool packed)
 {
         struct virtqueue_descriptor *descriptors = (void *)area;
         struct virtqueue_avail *avail = (void *)&area[AVAIL_OFFSET];
         struct virtqueue_device_config config = {
                 .size = SIZE,
                 .event_index = true,
+                .packed = packed,
                 .descriptors_dev = RING_DEV,
                 .driver_dev = RING_DEV + AVAIL_OFFSET,
                 .device_dev = RING_DEV + USED_OFFSET,
@@ -65,7 +69,25 @@ static void open_queue(uint32_t count)
         }
         avail->index = 0;
         offered = 0;
+        if (packed)
+                memset(area, 0, USED_OFFSET + PAGE_BYTES);
+        offer_place = (struct virtqueue_packed_place){.wrap = true};
         bench_require(virtqueue_device_init(&device, &config) == ZX_OK, "virtqueue_device_init");
+}
+
+/* `count` chains of `descriptors` each, by a driver without any checks. */
+static void offer_packed(uint32_t count, uint32_t descriptors)
+{
+        struct virtqueue_packed_descriptor *ring = (void *)area;
+        for (uint32_t i = 0; i < count * descriptors; i++) {
+                bool last = i % descriptors == descriptors - 1;
+                uint32_t at = offer_place.offset;
+                uint64_t flags = virtqueue_packed_available(offer_place.wrap) | (uint32_t)!last;
+                shared_store_u64(&ring[at].address, RING_DEV + DATA_OFFSET + at * PIECE_BYTES);
+                shared_store_release_u64(&ring[at].bytes,
+                                         virtqueue_packed_rest(PIECE_BYTES, at, flags));
+                virtqueue_packed_advance(&offer_place, 1, SIZE);
+        }
 }
 
 static void offer(uint32_t count)
@@ -88,10 +110,13 @@ static void run(void *context, uint64_t iterations)
         struct virtqueue_element pieces[SIZE];
         struct virtqueue_request request = {.elements = pieces, .elements_max = SIZE};
         uint32_t batch = bench->batch;
-        open_queue(bench->descriptors);
+        open_queue(bench->descriptors, bench->packed);
         for (uint64_t i = 0; i < iterations; i += batch) {
                 uint64_t sum = 0;
-                offer(batch);
+                if (bench->packed)
+                        offer_packed(batch, bench->descriptors);
+                else
+                        offer(batch);
                 for (uint32_t k = 0; k < batch; k++) {
                         bench_require(virtqueue_device_pop(&device, &request) == ZX_OK, "pop");
                         for (uint32_t piece = 0; piece < request.readable_count; piece++)
@@ -111,7 +136,7 @@ static void run_io(void *context, uint64_t iterations)
         struct virtqueue_chain_io io;
         struct virtqueue_chain_span span;
         uint32_t batch = bench->batch;
-        open_queue(bench->descriptors);
+        open_queue(bench->descriptors, bench->packed);
         for (uint64_t i = 0; i < iterations; i += batch) {
                 uint64_t sum = 0;
                 offer(batch);
@@ -142,7 +167,8 @@ static void copy(void *context, uint64_t iterations)
         }
 }
 
-static struct device_bench one_by_one = {1, 1}, ones = {1, 32}, fours = {4, 32};
+static struct device_bench one_by_one = {1, 1, false}, ones = {1, 32, false}, fours = {4, 32, false},
+                           packed_ones = {1, 32, true}, packed_fours = {4, 32, true};
 
 #define BENCH(name_, run_, context_)                                              \
         {.name = name_, .unit = "chain", .run = run_, .yardstick = copy,          \
@@ -154,6 +180,8 @@ void virtqueue_device_bench_register(void)
                 BENCH("virtqueue.split.device.1.batch1", run, &one_by_one),
                 BENCH("virtqueue.split.device.1.batch32", run, &ones),
                 BENCH("virtqueue.split.device.4.batch32", run, &fours),
+                BENCH("virtqueue.packed.device.1.batch32", run, &packed_ones),
+                BENCH("virtqueue.packed.device.4.batch32", run, &packed_fours),
                 BENCH("virtqueue.split.chain_io", run_io, &ones),
         };
         for (size_t i = 0; i < ARRAY_COUNT(benches); i++)

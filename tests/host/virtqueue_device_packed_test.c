@@ -207,6 +207,20 @@ TEST(virtqueue_device_packed, goes_on_elsewhere)
         EXPECT_EQ(packed_ring()[3].flags, AVAIL_FLAG | USED_FLAG | RIG_WRITE);
 }
 
+TEST(virtqueue_device_packed, empty_pieces)
+{
+        REQUIRE_TRUE(open_packed(t, SIZE, false));
+        describe(0, 5, 0, id(0, AVAIL_FLAG));
+        describe(1, 0, 0, id(1, AVAIL_FLAG | RIG_WRITE));
+        describe(2, UINT64_MAX - 7, 8, id(2, AVAIL_FLAG)); /* where addresses end */
+        for (uint32_t i = 0; i < 3; i++) {
+                REQUIRE_OK(rig_pop(&rig));
+                EXPECT_EQ(rig.request.id, i);
+                EXPECT_EQ(rig.request.readable_count + rig.request.writable_count, i == 2);
+        }
+        EXPECT_EQ(rig.request.readable_bytes, 8);
+}
+
 /* ---- signals ---- */
 
 static bool signal_after(struct test *t, uint32_t first, uint32_t count)
@@ -236,6 +250,16 @@ TEST(virtqueue_device_packed, signals)
         EXPECT_FALSE(signal_after(t, 6, 1)); /* passed */
         *event = 0x28007;
         EXPECT_TRUE(signal_after(t, 7, 1)); /* at the end of the lap */
+        /* One chain, three positions; the middle one is asked for. */
+        REQUIRE_TRUE(open_packed(t, 8, true));
+        *(uint32_t *)(void *)rig.avail = 0x28001;
+        describe(0, X, 1, id(0, AVAIL_FLAG | RIG_NEXT));
+        describe(1, X, 1, id(0, AVAIL_FLAG | RIG_NEXT));
+        describe(2, X, 1, id(0, AVAIL_FLAG));
+        REQUIRE_OK(rig_pop(&rig));
+        virtqueue_device_push(&rig.device, 0, 0);
+        virtqueue_device_publish(&rig.device);
+        EXPECT_TRUE(virtqueue_device_signal_needed(&rig.device));
         /* What is pushed and not published does not move the position that is judged. */
         REQUIRE_TRUE(open_packed(t, 8, true));
         event = (uint32_t *)(void *)rig.avail;

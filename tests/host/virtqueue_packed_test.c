@@ -472,6 +472,21 @@ TEST(virtqueue_packed, hostile_entries_in_order)
         expect_used_breaks(t, true);
 }
 
+/* A length where nothing could be written, and the device insists that it wrote. */
+TEST(virtqueue_packed, hostile_length_of_nothing)
+{
+        struct test_request request;
+        struct virtqueue_completion done[1];
+        uint32_t count;
+        REQUIRE_TRUE(packed_init(t, &ring, SIZED(4)));
+        REQUIRE_OK(packed_add(&ring, 1, 0, 0));
+        virtqueue_driver_publish(&ring.queue);
+        REQUIRE_TRUE(packed_pop(t, &ring, &request));
+        packed_push(&ring, request.head, 1);
+        EXPECT_STATUS(ZX_ERR_IO_DATA_INTEGRITY, virtqueue_driver_get(&ring.queue, done, 1, &count));
+        EXPECT_EQ(ring.queue.fault.reason, VIRTQUEUE_FAULT_LENGTH);
+}
+
 TEST(virtqueue_packed, hostile_id_twice)
 {
         struct test_request requests[3];
