@@ -90,3 +90,11 @@ bench:
 
 # ---- make fuzz ----------------------------------------------------------------------------------
 include tests/fuzz/fuzz.mk
+
+# ---- make model ---------------------------------------------------------------------------------
+#
+# The memory orders of lib/vmbus_ring under the relacy model checker (Debian: relacy-dev), as they are
+# and each weakened in turn; about two minutes.
+.PHONY: model
+model:
+	$(Q)mkdir -p build/model && $(PYTHON) -B tests/model/vmbus_ring_orders.py build/model

@@ -240,6 +240,9 @@ TEST(vmbus_ring, requests_are_completed_once_and_by_name)
         uint64_t ids[4], again;
         void *context = NULL;
         vmbus_requests_init(&requests, slots, 3);
+        /* The name that a free slot will have next was not given to anybody yet. */
+        EXPECT_EQ(vmbus_requests_complete(&requests, 1, &context), VMBUS_BAD_REQUEST_ID);
+        EXPECT_EQ(vmbus_requests_cancel(&requests, 3, &context), VMBUS_BAD_REQUEST_ID);
         for (uint32_t i = 0; i < 3; i++) {
                 REQUIRE_OK(vmbus_requests_add(&requests, &contexts[i], &ids[i]));
                 EXPECT_NE(ids[i], 0u);
