@@ -113,3 +113,14 @@ bench:
 	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=1 image build/bench/bench
 	$(Q)build/bench/bench
 	$(Q)$(TEST_ENV) $(PYTHON) -B tests/harness/bench_boot.py build/bench/results.json
+
+# ---- make fuzz ----------------------------------------------------------------------------------
+include tests/fuzz/fuzz.mk
+
+# ---- make model ---------------------------------------------------------------------------------
+#
+# The memory orders of lib/vmbus_ring under the relacy model checker (Debian: relacy-dev), as they are
+# and each weakened in turn; about two minutes.
+.PHONY: model
+model:
+	$(Q)mkdir -p build/model && $(PYTHON) -B tests/model/vmbus_ring_orders.py build/model

@@ -34,10 +34,11 @@
  * Invariants  [V1] published - taken chains are in flight; added - taken is at most size
  *             [V2] taken <= seen <= published <= added. They count chains since init and never
  *                  wrap; the ring's 16-bit indices are their low bits
- *             [V3] free_count slots are on the free list from free_head; every other slot belongs
- *                  to exactly one chain that was added and not yet taken back
- * Facts       Virtio 1.3, 2.7; split layout only so far, seen through this face so that the packed
- *             one can stand behind it without a change for drivers */
+ *             [V3] free_count descriptors are free; every other one belongs to exactly one chain
+ *                  that was added and not yet taken back. Free slots are on the list from
+ *                  free_head; with IN_ORDER the list is the ring itself, in its order
+ * Layouts     split and packed, chosen by the config and then the same to the caller
+ * Facts       Virtio 1.3, 2.7 (split), 2.8 (packed) */
 #ifndef VIRTQUEUE_VIRTQUEUE_DRIVER_H
 #define VIRTQUEUE_VIRTQUEUE_DRIVER_H
 
@@ -47,6 +48,7 @@
 
 #include "base/compiler.h"
 #include "base/status.h"
+#include "virtqueue/virtqueue_element.h"
 #include "virtqueue/virtqueue_layout.h"
 
 /* The rule that the device broke; the comment says what `value` and `limit` of the fault mean. */
@@ -57,19 +59,15 @@ enum virtqueue_fault_reason {
         VIRTQUEUE_FAULT_ID_NOT_AVAILABLE, /* used id value was not made available as a head */
         VIRTQUEUE_FAULT_ID_TWICE,         /* used id value had been given back already */
         VIRTQUEUE_FAULT_LENGTH,           /* used length value, limit bytes were writable */
+        VIRTQUEUE_FAULT_ORDER,            /* IN_ORDER: used id value is not one of the oldest limit
+                                             chains that could have been used */
 };
 
 struct virtqueue_fault {
         enum virtqueue_fault_reason reason;
         uint32_t value;
         uint32_t limit;
-        uint16_t used_index; /* of the used entry that was being read */
-};
-
-/* One buffer of a chain, as the device sees it. */
-struct virtqueue_element {
-        uint64_t dev;   /* device address */
-        uint32_t bytes; /* 1..; a zero-length element is fatal for some devices */
+        uint16_t used_index; /* of the used entry that was being read; packed: offset in the ring */
 };
 
 struct virtqueue_chain {
@@ -89,8 +87,8 @@ struct virtqueue_slot {
         void *cookie;
         uint64_t sequence;       /* in a head: chains added before this one */
         uint32_t writable_bytes; /* in a head */
-        uint16_t count;          /* in a head: descriptors of the chain */
-        uint16_t next;           /* of the chain, or of the free list */
+        uint16_t count;          /* in a head: descriptors of the ring that the chain takes */
+        uint16_t next;           /* of the chain (split), or of the free list */
         uint32_t state;          /* enum virtqueue_slot_state */
         uint32_t reserved;
 };
@@ -108,13 +106,22 @@ struct virtqueue_area {
 };
 
 struct virtqueue_driver_config {
-        uint32_t size;                     /* entries: a power of two, 1..VIRTQUEUE_SIZE_MAX */
-        bool event_index;                  /* EVENT_IDX was negotiated */
+        uint32_t size;    /* entries, 1..VIRTQUEUE_SIZE_MAX; split: a power of two */
+        bool event_index; /* EVENT_IDX was negotiated */
+        bool packed;      /* RING_PACKED was negotiated */
+        bool in_order;    /* IN_ORDER was negotiated */
+        /* INDIRECT_DESC was negotiated, and chains of 2..indirect_entries elements are to go into
+         * tables, where they take one descriptor of the ring; 0: none. At most `size`. */
+        uint32_t indirect_entries;
         struct virtqueue_area descriptors; /* virtqueue_descriptors_bytes(size), 16-aligned */
-        struct virtqueue_area avail;       /* virtqueue_avail_bytes(size), 2-aligned */
-        struct virtqueue_area used;        /* virtqueue_used_bytes(size), 4-aligned */
+        struct virtqueue_area avail;       /* virtqueue_avail_bytes(size), 2-aligned; packed: the
+                                              driver's event word, 4 bytes, 4-aligned */
+        struct virtqueue_area used;        /* virtqueue_used_bytes(size), 4-aligned; packed: the
+                                              device's event word, 4 bytes, 4-aligned */
+        struct virtqueue_area tables;      /* size * indirect_entries * 16 bytes, 16-aligned */
         struct virtqueue_slot *slots;      /* size of them */
 };
+
 
 /* Fields may be read (for display), and are written only by the functions below. */
 struct virtqueue_driver {
@@ -134,16 +141,36 @@ struct virtqueue_driver {
         uint16_t used_event; /* what we last wrote there */
         bool event_index;
         bool muted; /* the device was told that we want no signals */
+        bool packed;
+        bool in_order;
+        uint32_t indirect_entries;
+        /* IN_ORDER: the oldest chain that was not taken back, and what is left of the batch that
+         * the device announced with one entry. */
+        uint32_t oldest;
+        uint32_t batch_left;  /* chains */
+        uint32_t batch_bytes; /* written into its last one */
+        /* The packed ring: next descriptor to fill, next to look at, the former at the last
+         * publish(), and the head that is held back until the next one. */
+        struct virtqueue_packed_place next_added, next_used, next_published;
+        uint32_t held_offset;
+        uint64_t held_rest;
+        uint64_t added_entries;   /* descriptors, since init */
+        uint64_t published_entries;
+        uint64_t checked_entries; /* published when kick_needed() was last asked */
         struct virtqueue_fault fault;
         struct virtqueue_driver_config config; /* for the transport: the device addresses */
 };
 
 /* Makes an empty queue and zeroes the three areas. The device must not know them yet.
  *   config   copied; its memory must stay until the device has been reset
- *   returns  ZX_OK; ZX_ERR_INVALID_ARGS: size, a NULL, an alignment (va or device address), or an
- *            area whose device addresses wrap. Nothing was written then. */
+ *   returns  ZX_OK; ZX_ERR_INVALID_ARGS: size, a NULL, an alignment (va or device address), an
+ *            area whose device addresses wrap, or more indirect_entries than `size`. Nothing was written then. */
 zx_status_t MUST_CHECK virtqueue_driver_init(struct virtqueue_driver *queue,
                                              const struct virtqueue_driver_config *config);
+
+/* Makes the queue empty again, with the memory it has: after a reset of the queue (RING_RESET) or of
+ * the device, and after take_unused() has returned false. Nobody else may know the areas then. */
+void virtqueue_driver_reset(struct virtqueue_driver *queue);
 
 /* Whether the invariants [V1], [V2] and the bounds of [V3] hold; constant time. */
 bool virtqueue_driver_valid(const struct virtqueue_driver *queue);
@@ -151,8 +178,8 @@ bool virtqueue_driver_valid(const struct virtqueue_driver *queue);
 /* The name of a broken rule as a static string, for logs. */
 const char *virtqueue_fault_name(enum virtqueue_fault_reason reason);
 
-/* Takes back a chain that the device never returned; call until false. Only when the device has
- * been reset (and said so): until then it may write to every buffer that it was given. Also after a
+/* Takes back a chain that the device never returned; call until false. Only when the queue or the
+ * device has been reset (and said so): until then it may write to every buffer that it was given. Also after a
  * fault.
  *   cookie   out: of one chain, added or in flight, in no particular order
  *   returns  false when there is none left; init() is then the only call that makes sense */
@@ -163,7 +190,18 @@ static inline uint32_t virtqueue_driver_in_flight(const struct virtqueue_driver 
         return (uint32_t)(queue->published - queue->taken); /* [V1] */
 }
 
-/* ---- the split layout behind the face: virtqueue_split_driver.c ---- */
+/* What a notification carries with NOTIFICATION_DATA.
+ *   queue_value   index of the queue, or the value that the device supplied for it */
+static inline uint32_t virtqueue_driver_notification_data(const struct virtqueue_driver *queue,
+                                                          uint16_t queue_value)
+{
+        uint16_t position = queue->packed ?
+                virtqueue_packed_position(queue->next_published) :
+                (uint16_t)queue->published;
+        return virtqueue_notification_data(queue_value, position);
+}
+
+/* ---- the two layouts behind the face: virtqueue_split_driver.c, virtqueue_packed_driver.c ---- */
 
 zx_status_t MUST_CHECK virtqueue_split_driver_add(struct virtqueue_driver *queue,
                                                   const struct virtqueue_chain *chain);
@@ -175,6 +213,16 @@ zx_status_t MUST_CHECK virtqueue_split_driver_get(struct virtqueue_driver *queue
 void virtqueue_split_driver_mute(struct virtqueue_driver *queue);
 bool MUST_CHECK virtqueue_split_driver_ask(struct virtqueue_driver *queue, uint32_t count);
 
+zx_status_t MUST_CHECK virtqueue_packed_driver_add(struct virtqueue_driver *queue,
+                                                   const struct virtqueue_chain *chain);
+void virtqueue_packed_driver_publish(struct virtqueue_driver *queue);
+bool MUST_CHECK virtqueue_packed_driver_kick_needed(struct virtqueue_driver *queue);
+zx_status_t MUST_CHECK virtqueue_packed_driver_get(struct virtqueue_driver *queue,
+                                                   struct virtqueue_completion *completions,
+                                                   uint32_t budget, uint32_t *count);
+void virtqueue_packed_driver_mute(struct virtqueue_driver *queue);
+bool MUST_CHECK virtqueue_packed_driver_ask(struct virtqueue_driver *queue, uint32_t count);
+
 /* ---- the face ---- */
 
 /* Adds one chain; the device does not see it before publish().
@@ -185,19 +233,23 @@ bool MUST_CHECK virtqueue_split_driver_ask(struct virtqueue_driver *queue, uint3
  *            chain that no call would take (its count is judged before the room, its elements after
  *            it); ZX_ERR_IO_DATA_INTEGRITY: the queue is broken. Nothing has changed in these
  *            three.
- *   cost     two stores of 8 bytes an element and one of 2; no fence */
+ *   cost     two stores of 8 bytes an element, and 2 (split) or 16 (a table) more; no fence */
 static inline zx_status_t MUST_CHECK virtqueue_driver_add(struct virtqueue_driver *queue,
                                                           const struct virtqueue_chain *chain)
 {
-        return virtqueue_split_driver_add(queue, chain);
+        return queue->packed ? virtqueue_packed_driver_add(queue, chain) :
+                               virtqueue_split_driver_add(queue, chain);
 }
 
 /* Shows the device every chain added so far. It may use them at once, before any notification.
- *   order    release on avail.idx; pairs with the device's acquire of it: the descriptors and ring
- *            entries are there before the index says so */
+ *   order    release on avail.idx (packed: the first head's flags); pairs with the device's acquire
+ *            of it: the descriptors and ring entries are there before the index says so */
 static inline void virtqueue_driver_publish(struct virtqueue_driver *queue)
 {
-        virtqueue_split_driver_publish(queue);
+        if (queue->packed)
+                virtqueue_packed_driver_publish(queue);
+        else
+                virtqueue_split_driver_publish(queue);
 }
 
 /* Whether the device wants to be notified of what was published since this was last asked. Ask
@@ -206,7 +258,8 @@ static inline void virtqueue_driver_publish(struct virtqueue_driver *queue)
  *            the device's fence between its write of that word and its second look at avail.idx */
 static inline bool MUST_CHECK virtqueue_driver_kick_needed(struct virtqueue_driver *queue)
 {
-        return virtqueue_split_driver_kick_needed(queue);
+        return queue->packed ? virtqueue_packed_driver_kick_needed(queue) :
+                               virtqueue_split_driver_kick_needed(queue);
 }
 
 /* Takes back up to `budget` chains that the device has used, in the order in which it used them.
@@ -222,25 +275,31 @@ static inline zx_status_t MUST_CHECK virtqueue_driver_get(struct virtqueue_drive
                                                           struct virtqueue_completion *completions,
                                                           uint32_t budget, uint32_t *count)
 {
-        return virtqueue_split_driver_get(queue, completions, budget, count);
+        return queue->packed ? virtqueue_packed_driver_get(queue, completions, budget, count) :
+                               virtqueue_split_driver_get(queue, completions, budget, count);
 }
 
 /* Tells the device that signals are not wanted. Advice only: some may still come. */
 static inline void virtqueue_driver_mute(struct virtqueue_driver *queue)
 {
-        virtqueue_split_driver_mute(queue);
+        if (queue->packed)
+                virtqueue_packed_driver_mute(queue);
+        else
+                virtqueue_split_driver_mute(queue);
 }
 
 /* Asks for a signal when `count` more chains have been used, counted from what get() has returned.
- * Without EVENT_IDX the signal may come from the first of them on.
+ * Without EVENT_IDX the signal may come from the first of them on; packed, they are counted by their
+ * descriptors, of which every chain has at least one, so it may come early as well.
  *   count    1..max(1, chains in flight)
- *   returns  true when that many are there already (or the queue is broken): no signal may come,
- *            call get(); false: a signal will come
+ *   returns  true when that many (packed: the first) are there already, or the queue is broken: no
+ *            signal may come, call get(); false: a signal will come
  *   order    full fence between our used_event or flag and the second look at used.idx; pairs with
  *            the device's fence between its used.idx and its read of that word */
 static inline bool MUST_CHECK virtqueue_driver_ask(struct virtqueue_driver *queue, uint32_t count)
 {
-        return virtqueue_split_driver_ask(queue, count);
+        return queue->packed ? virtqueue_packed_driver_ask(queue, count) :
+                               virtqueue_split_driver_ask(queue, count);
 }
 
 #endif

@@ -52,6 +52,36 @@ struct virtqueue_descriptor {
         uint16_t next; /* with NEXT: index of the chain's next descriptor */
 };
 
+/* The same 16 bytes in a packed ring. */
+struct virtqueue_packed_descriptor {
+        uint64_t address;
+        uint32_t bytes; /* in a used one: written by the device */
+        uint16_t id;    /* the driver's name for the chain; in its last descriptor, and when used */
+        uint16_t flags;
+};
+
+/* Of the last 8 bytes of a packed descriptor, which are read and written as one word. */
+#define VIRTQUEUE_PACKED_ID_SHIFT 32
+#define VIRTQUEUE_PACKED_FLAGS_SHIFT 48
+
+/* When a packed ring's peer wants to be signalled: one word in each direction. */
+struct virtqueue_packed_event {
+        uint16_t position; /* offset, and in bit 15 the wrap counter; with EVENT_AT */
+        uint16_t flags;    /* enum virtqueue_packed_event_mode in the low two bits */
+};
+
+enum virtqueue_packed_event_mode {
+        VIRTQUEUE_PACKED_EVENT_ALWAYS = 0,
+        VIRTQUEUE_PACKED_EVENT_NEVER = 1,
+        VIRTQUEUE_PACKED_EVENT_AT = 2, /* that descriptor; only with EVENT_IDX */
+};
+
+#define VIRTQUEUE_PACKED_EVENT_BYTES 4u
+#define VIRTQUEUE_PACKED_EVENT_ALIGN 4u
+#define VIRTQUEUE_PACKED_EVENT_MODE_MASK 3u
+#define VIRTQUEUE_PACKED_WRAP_BIT 15 /* in a position */
+#define VIRTQUEUE_PACKED_OFFSET_MASK 0x7fffu
+
 struct virtqueue_avail {
         uint16_t flags;
         uint16_t index;  /* of the next entry to be filled */
@@ -81,6 +111,14 @@ _Static_assert(sizeof(struct virtqueue_used_element) == VIRTQUEUE_USED_ELEMENT_B
 _Static_assert(offsetof(struct virtqueue_used, index) == 2, "written by the device");
 _Static_assert(offsetof(struct virtqueue_used, ring) == 4, "written by the device");
 
+_Static_assert(sizeof(struct virtqueue_packed_descriptor) == VIRTQUEUE_DESCRIPTOR_BYTES,
+               "read by the device");
+_Static_assert(offsetof(struct virtqueue_packed_descriptor, bytes) == 8, "read by the device");
+_Static_assert(offsetof(struct virtqueue_packed_descriptor, id) == 12, "read by the device");
+_Static_assert(offsetof(struct virtqueue_packed_descriptor, flags) == 14, "read by the device");
+_Static_assert(sizeof(struct virtqueue_packed_event) == VIRTQUEUE_PACKED_EVENT_BYTES,
+               "read by the device");
+
 /* Bytes of the three areas of a split ring of `size` entries, the event words included. */
 static inline uint64_t virtqueue_descriptors_bytes(uint32_t size)
 {
@@ -104,6 +142,12 @@ static inline bool virtqueue_split_size_valid(uint32_t size)
         return is_power_of_two(size) && size <= VIRTQUEUE_SIZE_MAX;
 }
 
+/* Whether a packed ring may have `size` entries: any number (2.8.10.1). */
+static inline bool virtqueue_packed_size_valid(uint32_t size)
+{
+        return size - 1 < VIRTQUEUE_SIZE_MAX;
+}
+
 /* The two event words, behind the rings. */
 static inline uint16_t *virtqueue_used_event(struct virtqueue_avail *avail, uint32_t size)
 {
@@ -124,6 +168,73 @@ static inline uint16_t *virtqueue_avail_event(struct virtqueue_used *used, uint3
 static inline bool virtqueue_event_reached(uint16_t event, uint16_t index, uint64_t moved)
 {
         return (uint16_t)(index - event - 1) < moved;
+}
+
+/* Both bits, AVAIL and USED, as they are in a descriptor of the lap with wrap counter `wrap`. */
+static inline uint16_t virtqueue_packed_available(bool wrap)
+{
+        return wrap ? VIRTQUEUE_FLAG(VIRTQUEUE_AVAIL_BIT) : VIRTQUEUE_FLAG(VIRTQUEUE_USED_BIT);
+}
+
+static inline uint16_t virtqueue_packed_used(bool wrap)
+{
+        return wrap ? VIRTQUEUE_FLAG(VIRTQUEUE_AVAIL_BIT) | VIRTQUEUE_FLAG(VIRTQUEUE_USED_BIT) : 0;
+}
+
+/* The last 8 bytes of a packed descriptor. */
+static inline uint64_t virtqueue_packed_rest(uint64_t bytes, uint32_t id, uint64_t flags)
+{
+        return bytes | (uint64_t)id << VIRTQUEUE_PACKED_ID_SHIFT |
+               flags << VIRTQUEUE_PACKED_FLAGS_SHIFT;
+}
+
+/* Where somebody stands in a packed ring. */
+struct virtqueue_packed_place {
+        uint32_t offset; /* below size */
+        bool wrap;       /* the wrap counter; true in the beginning */
+};
+
+/* Moves a place on by `count` entries, at most a lap. */
+static inline void virtqueue_packed_advance(struct virtqueue_packed_place *place, uint32_t count,
+                                            uint32_t size)
+{
+        place->offset += count;
+        if (place->offset >= size) {
+                place->offset -= size;
+                place->wrap = !place->wrap;
+        }
+}
+
+/* A place as event words, notifications and saved states have it, and back. */
+static inline uint16_t virtqueue_packed_position(struct virtqueue_packed_place place)
+{
+        return (uint16_t)(place.offset | (uint32_t)place.wrap << VIRTQUEUE_PACKED_WRAP_BIT);
+}
+
+static inline struct virtqueue_packed_place virtqueue_packed_place_of(uint16_t position)
+{
+        return (struct virtqueue_packed_place){
+                .offset = position & VIRTQUEUE_PACKED_OFFSET_MASK,
+                .wrap = (position & BIT_MASK(VIRTQUEUE_PACKED_WRAP_BIT)) != 0,
+        };
+}
+
+/* Whether a peer whose event word is `event` must be told that `moved` entries up to `position` were
+ * filled since this was last asked. Words that no rule allows (an offset outside the
+ * ring, mode 3, mode 2 without EVENT_IDX) count as a wish to be told. */
+static inline bool virtqueue_packed_event_wanted(uint32_t event, uint32_t size, bool event_index,
+                                                 uint16_t position, uint64_t moved)
+{
+        uint32_t mode = event >> 16 & VIRTQUEUE_PACKED_EVENT_MODE_MASK;
+        uint32_t at = event & VIRTQUEUE_PACKED_OFFSET_MASK;
+        if (mode == VIRTQUEUE_PACKED_EVENT_NEVER)
+                return false;
+        if (mode != VIRTQUEUE_PACKED_EVENT_AT || !event_index || at >= size || moved >= size)
+                return true;
+        if (((event ^ position) & BIT_MASK(VIRTQUEUE_PACKED_WRAP_BIT)) != 0) /* the lap before */
+                at -= size;
+        return virtqueue_event_reached((uint16_t)at, position & VIRTQUEUE_PACKED_OFFSET_MASK,
+                                       moved);
 }
 
 /* What a 32-bit notification carries with NOTIFICATION_DATA.

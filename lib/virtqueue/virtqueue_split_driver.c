@@ -9,7 +9,7 @@
  *
  * Relies on virtqueue_layout.h and base/shared.h for every access to what the device can write.
  * Facts: Virtio 1.3, 2.7; memory orders 2.7.13 and 2.7.7. */
-#include "virtqueue/virtqueue_driver.h"
+#include "virtqueue/virtqueue_driver_private.h"
 
 #include "base/assert.h"
 #include "base/bytes.h"
@@ -23,43 +23,20 @@ static uint32_t ring_slot(const struct virtqueue_driver *queue, uint64_t count)
         return (uint32_t)count & (queue->size - 1);
 }
 
-/* Latches the first broken rule; the queue is finished. */
-static NOINLINE void fault(struct virtqueue_driver *queue, enum virtqueue_fault_reason reason,
-                           uint32_t value, uint32_t limit)
-{
-        if (queue->fault.reason != VIRTQUEUE_FAULT_NONE)
-                return;
-        queue->fault = (struct virtqueue_fault){.reason = reason,
-                                                .value = value,
-                                                .limit = limit,
-                                                .used_index = (uint16_t)queue->taken};
-}
-
 /* ---- giving ---- */
-
-/* What is summed up over the elements of a chain while its descriptors are written. */
-struct chain_sum {
-        uint64_t total_bytes, writable_bytes;
-        uint64_t bad; /* not 0: an element without bytes, or whose addresses wrap */
-};
 
 /* Writes the descriptor of one element. Nobody looks at it before the chain is in the avail ring,
  * so it does no harm if the chain turns out to be refused. Relaxed: published by the release store
- * of avail.idx. No branch depends on the element: chains are short, and a branch would cost more
- * than the sums. */
+ * of avail.idx. */
 static ALWAYS_INLINE void write_element(struct virtqueue_descriptor *descriptor,
                                         const struct virtqueue_element *element, bool writable,
-                                        uint32_t next_flag_and_index, struct chain_sum *sum)
+                                        uint32_t next_flag_and_index, struct virtqueue_chain_sum *sum)
 {
-        uint64_t dev = element->dev, bytes = element->bytes, last = bytes - 1;
-        sum->bad |= last >> 32;                   /* no bytes: all ones */
-        sum->bad |= (uint64_t)(dev + last < dev); /* wraps */
-        sum->total_bytes += bytes;
-        sum->writable_bytes += bytes & -(uint64_t)writable;
-        shared_store_u64(&descriptor->address, dev);
+        virtqueue_chain_sum_add(sum, element, writable);
+        shared_store_u64(&descriptor->address, element->dev);
         /* bytes, flags and next in one word */
         shared_store_u64(&descriptor->bytes,
-                         bytes | (uint64_t)writable << (32 + VIRTQUEUE_WRITE_BIT) |
+                         element->bytes | (uint64_t)writable << (32 + VIRTQUEUE_WRITE_BIT) |
                                  (uint64_t)next_flag_and_index << 32);
 }
 
@@ -72,7 +49,7 @@ static inline uint32_t next_flag_and_index(uint16_t next)
  *   returns  the slot of its last descriptor */
 static ALWAYS_INLINE uint16_t write_chain(const struct virtqueue_driver *queue,
                                           const struct virtqueue_chain *chain, uint32_t count,
-                                          struct chain_sum *sum)
+                                          struct virtqueue_chain_sum *sum)
 {
         const struct virtqueue_element *elements = chain->elements;
         struct virtqueue_descriptor *descriptors = queue->descriptors;
@@ -96,37 +73,65 @@ static NOINLINE void mark_links(struct virtqueue_slot *slots, uint16_t head, uin
                 slots[index].state = VIRTQUEUE_SLOT_LINK;
 }
 
-zx_status_t virtqueue_split_driver_add(struct virtqueue_driver *queue,
-                                       const struct virtqueue_chain *chain)
+/* The chain is good: notes it under `head`, of which `count` descriptors up to `last` are its own,
+ * and puts it into the avail ring. */
+static ALWAYS_INLINE zx_status_t enter(struct virtqueue_driver *queue,
+                                       const struct virtqueue_chain *chain, uint32_t count,
+                                       uint16_t last, uint32_t writable_bytes)
 {
-        uint64_t count = (uint64_t)chain->readable_count + chain->writable_count;
-        struct chain_sum sum = {0};
-        if (UNLIKELY(queue->fault.reason != VIRTQUEUE_FAULT_NONE))
-                return ZX_ERR_IO_DATA_INTEGRITY;
-        if (UNLIKELY(count - 1 >= queue->size)) /* none, or too many */
-                return ZX_ERR_INVALID_ARGS;
-        if (UNLIKELY(count > queue->free_count))
-                return ZX_ERR_SHOULD_WAIT;
-        uint16_t head = queue->free_head, last = write_chain(queue, chain, (uint32_t)count, &sum);
-        if (UNLIKELY((sum.bad | sum.total_bytes >> 32) != 0)) /* 2.7.4: below 2^32 bytes in all */
-                return ZX_ERR_INVALID_ARGS;
-
+        uint16_t head = queue->free_head;
         uint64_t sequence = queue->added;
         struct virtqueue_slot *slots = queue->slots, *slot = &slots[head];
         queue->free_head = slots[last].next;
-        queue->free_count -= (uint32_t)count;
+        queue->free_count -= count;
         slots[last].state = VIRTQUEUE_SLOT_LINK;
         if (UNLIKELY(count > 2))
                 mark_links(slots, head, last);
         slot->state = VIRTQUEUE_SLOT_HEAD; /* of one descriptor: head and last in one */
         slot->cookie = chain->cookie;
         slot->sequence = sequence;
-        slot->writable_bytes = (uint32_t)sum.writable_bytes;
+        slot->writable_bytes = writable_bytes;
         slot->count = (uint16_t)count;
         shared_store_u16(&queue->avail->ring[ring_slot(queue, sequence)], head);
         queue->added = sequence + 1;
         DEBUG_ASSERT(virtqueue_driver_valid(queue));
         return ZX_OK;
+}
+
+/* A chain that goes into the table of its head. There is a free descriptor. */
+static NOINLINE zx_status_t add_table(struct virtqueue_driver *queue,
+                                      const struct virtqueue_chain *chain)
+{
+        struct virtqueue_chain_sum sum = {0};
+        uint16_t head = queue->free_head;
+        uint64_t bytes = (uint64_t)(chain->readable_count + chain->writable_count) *
+                         VIRTQUEUE_DESCRIPTOR_BYTES;
+        uint64_t dev = virtqueue_driver_write_table(queue, head, chain, true, &sum);
+        if (virtqueue_chain_sum_bad(&sum))
+                return ZX_ERR_INVALID_ARGS;
+        shared_store_u64(&queue->descriptors[head].address, dev);
+        shared_store_u64(&queue->descriptors[head].bytes,
+                         bytes | BIT_MASK(32 + VIRTQUEUE_INDIRECT_BIT));
+        return enter(queue, chain, 1, head, (uint32_t)sum.writable_bytes);
+}
+
+zx_status_t virtqueue_split_driver_add(struct virtqueue_driver *queue,
+                                       const struct virtqueue_chain *chain)
+{
+        uint64_t count = (uint64_t)chain->readable_count + chain->writable_count;
+        struct virtqueue_chain_sum sum = {0};
+        if (UNLIKELY(queue->fault.reason != VIRTQUEUE_FAULT_NONE))
+                return ZX_ERR_IO_DATA_INTEGRITY;
+        if (UNLIKELY(count - 1 >= queue->size)) /* none, or too many */
+                return ZX_ERR_INVALID_ARGS;
+        if (virtqueue_driver_uses_table(queue, count))
+                return queue->free_count != 0 ? add_table(queue, chain) : ZX_ERR_SHOULD_WAIT;
+        if (UNLIKELY(count > queue->free_count))
+                return ZX_ERR_SHOULD_WAIT;
+        uint16_t last = write_chain(queue, chain, (uint32_t)count, &sum);
+        if (UNLIKELY(virtqueue_chain_sum_bad(&sum)))
+                return ZX_ERR_INVALID_ARGS;
+        return enter(queue, chain, (uint32_t)count, last, (uint32_t)sum.writable_bytes);
 }
 
 void virtqueue_split_driver_publish(struct virtqueue_driver *queue)
@@ -166,25 +171,11 @@ static bool look_at_used_index(struct virtqueue_driver *queue)
         uint16_t moved = (uint16_t)(index - (uint16_t)queue->seen);
         uint32_t possible = (uint32_t)(queue->published - queue->seen);
         if (UNLIKELY(moved > possible)) { /* backwards is a long way forwards */
-                fault(queue, VIRTQUEUE_FAULT_INDEX_JUMP, moved, possible);
+                virtqueue_driver_fault(queue, VIRTQUEUE_FAULT_INDEX_JUMP, moved, possible);
                 return false;
         }
         queue->seen += moved;
         return true;
-}
-
-/* Latches which rule the used entry {id, bytes} breaks; there is one. */
-static NOINLINE void fault_of_entry(struct virtqueue_driver *queue, uint32_t id, uint32_t bytes)
-{
-        const struct virtqueue_slot *slot = &queue->slots[id < queue->size ? id : 0];
-        if (id >= queue->size)
-                fault(queue, VIRTQUEUE_FAULT_ID_RANGE, id, queue->size);
-        else if (slot->state == VIRTQUEUE_SLOT_RETURNED)
-                fault(queue, VIRTQUEUE_FAULT_ID_TWICE, id, queue->size);
-        else if (slot->state != VIRTQUEUE_SLOT_HEAD || slot->sequence >= queue->published)
-                fault(queue, VIRTQUEUE_FAULT_ID_NOT_AVAILABLE, id, queue->size);
-        else
-                fault(queue, VIRTQUEUE_FAULT_LENGTH, bytes, slot->writable_bytes);
 }
 
 /* The last descriptor of a chain of more than one; its links become free. Walks our own links only.
@@ -214,12 +205,9 @@ static uint32_t take_entries(struct virtqueue_driver *queue,
                 const struct virtqueue_used_element *used = &ring[(taken + i) & (size - 1)];
                 id = shared_load_u32(&used->id);
                 bytes = shared_load_u32(&used->bytes);
-                if (UNLIKELY(id >= size))
+                if (UNLIKELY(!virtqueue_driver_entry_good(slots, size, published, id, bytes)))
                         break;
                 struct virtqueue_slot *slot = &slots[id];
-                if (UNLIKELY(slot->state != VIRTQUEUE_SLOT_HEAD || slot->sequence >= published ||
-                             bytes > slot->writable_bytes))
-                        break;
                 completions[i].cookie = slot->cookie;
                 completions[i].written_bytes = bytes;
                 struct virtqueue_slot *last = slot->count > 1 ? free_links(slots, slot) : slot;
@@ -232,8 +220,25 @@ static uint32_t take_entries(struct virtqueue_driver *queue,
         queue->free_count = free_count;
         queue->taken = taken + i;
         if (UNLIKELY(i < ready))
-                fault_of_entry(queue, id, bytes);
+                virtqueue_driver_fault_of_entry(queue, id, bytes);
         return i;
+}
+
+/* The same with IN_ORDER, where one entry may stand for many chains. */
+static NOINLINE uint32_t take_in_order(struct virtqueue_driver *queue,
+                                       struct virtqueue_completion *completions, uint32_t ready)
+{
+        for (uint32_t i = 0; i < ready; i++) {
+                const struct virtqueue_used_element *used =
+                        &queue->used->ring[ring_slot(queue, queue->taken)];
+                if (queue->batch_left == 0 &&
+                    !virtqueue_driver_begin_batch(queue, shared_load_u32(&used->id),
+                                                  shared_load_u32(&used->bytes),
+                                                  (uint32_t)(queue->seen - queue->taken)))
+                        return i;
+                (void)virtqueue_driver_take_oldest(queue, &completions[i]);
+        }
+        return ready;
 }
 
 static void write_used_event(struct virtqueue_driver *queue, uint16_t event)
@@ -255,7 +260,8 @@ zx_status_t virtqueue_split_driver_get(struct virtqueue_driver *queue,
                 return ZX_ERR_SHOULD_WAIT;
         if (ready > budget)
                 ready = budget;
-        *count = take_entries(queue, completions, ready);
+        *count = queue->in_order ? take_in_order(queue, completions, ready) :
+                                   take_entries(queue, completions, ready);
         if (UNLIKELY(*count < ready))
                 return ZX_ERR_IO_DATA_INTEGRITY;
         if (queue->muted && queue->event_index &&

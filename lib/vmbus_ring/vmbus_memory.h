@@ -5,17 +5,24 @@
  *   control page | data[0] ............ data[data_bytes - 1]
  *                     ^out  ======^in        used bytes: out .. in, modulo data_bytes
  *
- * The only file that knows how an index becomes an address. Packets are reached through its four
- * accessors (one word in, one word out, bytes in, bytes out) and through spans; whatever else the
- * data area may be one day (pages that lie apart, or mapped twice in a row) is another case in
- * these and nowhere else. They are inline so that such a case is a branch that the processor
- * predicts, not a call through a pointer.
+ * The only file that knows how an index becomes an address. The data area is one of three:
  *
- * Owner       the caller hands the memory in and keeps it until both ends are done with it
- * Peer        may write every byte at any time; each is loaded through base/shared.h
+ *   flat      |0 1 2 3|            one piece of address space
+ *   mirrored  |0 1 2 3|0 1 2 3|    the same pages mapped twice in a row: no copy is ever split
+ *   paged     |2| |0|  |3| |1|     pages that lie apart, found through a table
+ *
+ * Packets are reached through the accessors below: where a run of bytes lies in a row, one word in,
+ * one word out, bytes in, bytes out. They are inline so that the kind of area is a branch that the
+ * processor predicts, not a call through a pointer.
+ *
+ * Owner       the caller hands the memory in and keeps it until both ends are done with it; of a
+ *             paged area the table of pages as well, which nobody changes meanwhile
+ * Peer        may write every byte at any time (never the table, which is private); each is loaded
+ *             through base/shared.h
  * Context     any
  * Invariants  [V1] data_bytes is a multiple of 4096, not 0; control and data are aligned to 8
  *             [V2] an index is < data_bytes and a multiple of 8, so that no word straddles the end
+ *             [V3] exactly one of data and pages is not NULL
  * Facts       spec/vmbus.md, a.2, a.3 */
 #ifndef VMBUS_RING_VMBUS_MEMORY_H
 #define VMBUS_RING_VMBUS_MEMORY_H
@@ -33,7 +40,9 @@
 /* Plain data: copied freely, nothing to release. */
 struct vmbus_memory {
         struct vmbus_control_page *control;
-        uint8_t *data;
+        uint8_t *data;           /* flat and mirrored: the first byte */
+        uint8_t *const *pages;   /* paged: the address of each page of 4096 bytes */
+        uint64_t straight_bytes; /* from data on in a row: data_bytes; mirrored: twice that */
         uint32_t data_bytes;
 };
 
@@ -47,11 +56,25 @@ struct vmbus_memory {
 zx_status_t MUST_CHECK vmbus_memory_init_flat(struct vmbus_memory *memory, void *control,
                                               void *data, uint64_t data_bytes);
 
+/* The same for data pages that the caller has mapped twice in a row: byte data_bytes + i is byte
+ * i once more. That they are is taken on trust. */
+zx_status_t MUST_CHECK vmbus_memory_init_mirrored(struct vmbus_memory *memory, void *control,
+                                                  void *data, uint64_t data_bytes);
+
+/* The same for pages anywhere.
+ *   pages       page_count addresses of 4096 bytes each; the table stays the caller's and stays
+ *               as it is while the memory is used
+ *   page_count  1 .. 2^20 - 1
+ *   returns     as above; also ZX_ERR_INVALID_ARGS when one of the pages is NULL or no multiple
+ *               of 8 */
+zx_status_t MUST_CHECK vmbus_memory_init_paged(struct vmbus_memory *memory, void *control,
+                                               void *const *pages, uint64_t page_count);
+
 /* Zeroes the control page. The owner of the pages does this once before the peer learns of them
  * (a.3); the data area keeps its content. */
 void vmbus_memory_reset(const struct vmbus_memory *memory);
 
-/* ---- index arithmetic: these four, and nothing beside them ---- */
+/* ---- index arithmetic: these three, and nothing beside them ---- */
 
 /* `index` moved on by `bytes`, 0 .. data_bytes - 1; no sum that could overflow 32 bits. */
 static inline uint32_t vmbus_memory_advance(const struct vmbus_memory *memory, uint32_t index,
@@ -65,19 +88,12 @@ static inline uint32_t vmbus_memory_advance(const struct vmbus_memory *memory, u
         return bytes - to_end;
 }
 
-/* The same for a piece of the ring that `straight` says does not reach the end; a constant at every
- * call, so that the test is made once for a packet and not for each of its words. */
-static ALWAYS_INLINE uint32_t vmbus_memory_step(const struct vmbus_memory *memory, uint32_t index,
-                                                uint32_t bytes, bool straight)
-{
-        return straight ? index + bytes : vmbus_memory_advance(memory, index, bytes);
-}
-
 /* The bytes from `from` on up to `to`; 0 when they are equal. With out and in: the bytes in use. */
 static inline uint32_t vmbus_memory_distance(const struct vmbus_memory *memory, uint32_t from,
                                              uint32_t to)
 {
-        return to >= from ? to - from : memory->data_bytes - (from - to);
+        uint32_t difference = to - from; /* modulo 2^32 */
+        return LIKELY(to >= from) ? difference : difference + memory->data_bytes;
 }
 
 /* The bytes free to write. One word is held back, for in == out already means empty. */
@@ -89,56 +105,98 @@ static inline uint32_t vmbus_memory_free(const struct vmbus_memory *memory, uint
 
 /* ---- accessors ---- */
 
+/* The address of one byte. */
+static ALWAYS_INLINE uint8_t *vmbus_memory_at_(const struct vmbus_memory *memory, uint32_t index)
+{
+        DEBUG_ASSERT(index < memory->data_bytes); /* [V2] */
+        if (LIKELY(memory->pages == NULL))
+                return memory->data + index;
+        return memory->pages[index >> PAGE_BYTES_LOG2] + index % PAGE_BYTES;
+}
+
+/* The bytes from `index` on that lie in a row, at least 1; those of a mirrored area may reach
+ * beyond its end. */
+static ALWAYS_INLINE uint64_t vmbus_memory_row_bytes(const struct vmbus_memory *memory,
+                                                     uint32_t index)
+{
+        if (LIKELY(memory->pages == NULL))
+                return memory->straight_bytes - index;
+        return PAGE_BYTES - index % PAGE_BYTES;
+}
+
+/* Whether the `bytes` bytes from `index` on lie in a row, so that the address of the first is that
+ * of them all. */
+static ALWAYS_INLINE bool vmbus_memory_in_row(const struct vmbus_memory *memory, uint32_t index,
+                                              uint32_t bytes)
+{
+        return bytes <= vmbus_memory_row_bytes(memory, index);
+}
+
+/* Whether they do, and the index behind them is still in the data: then no index in them and none
+ * right behind them needs vmbus_memory_advance(). True for most packets, tested once for each. */
+static ALWAYS_INLINE bool vmbus_memory_straight(const struct vmbus_memory *memory, uint32_t index,
+                                                uint32_t bytes)
+{
+        return bytes < memory->data_bytes - index &&
+               (LIKELY(memory->pages == NULL) || index % PAGE_BYTES + bytes <= PAGE_BYTES);
+}
+
+/* The address of the word `offset` bytes behind `start`; `run`: the address of `start` when the two
+ * lie in a row, else NULL. */
+static ALWAYS_INLINE uint8_t *vmbus_memory_word_(const struct vmbus_memory *memory, uint8_t *run,
+                                                 uint32_t start, uint32_t offset)
+{
+        if (LIKELY(run != NULL))
+                return run + offset;
+        return vmbus_memory_at_(memory, vmbus_memory_advance(memory, start, offset));
+}
+
 /* One aligned word of the data area, relaxed: a peer that breaks the rules may change it meanwhile,
  * so it is loaded once and the result is what is checked. */
 static inline uint64_t vmbus_memory_load_u64(const struct vmbus_memory *memory, uint32_t index)
 {
-        DEBUG_ASSERT(index < memory->data_bytes); /* [V2] */
-        DEBUG_ASSERT(is_aligned(index, VMBUS_WORD_BYTES));
-        return shared_load_u64(memory->data + index);
+        DEBUG_ASSERT(is_aligned(index, VMBUS_WORD_BYTES)); /* [V2] */
+        return shared_load_u64(vmbus_memory_at_(memory, index));
 }
 
 static inline void vmbus_memory_store_u64(const struct vmbus_memory *memory, uint32_t index,
                                           uint64_t value)
 {
-        DEBUG_ASSERT(index < memory->data_bytes); /* [V2] */
-        DEBUG_ASSERT(is_aligned(index, VMBUS_WORD_BYTES));
-        shared_store_u64(memory->data + index, value);
+        DEBUG_ASSERT(is_aligned(index, VMBUS_WORD_BYTES)); /* [V2] */
+        shared_store_u64(vmbus_memory_at_(memory, index), value);
 }
+
+/* Private: copies of what does not lie in a row. */
+void vmbus_memory_copy_in_pieces_(const struct vmbus_memory *memory, uint32_t index,
+                                  void *restrict target, uint32_t bytes);
+void vmbus_memory_copy_out_pieces_(const struct vmbus_memory *memory, uint32_t index,
+                                   const void *restrict source, uint32_t bytes);
 
 /* Copies between private memory and the data area, around its end if need be.
  *   index  of the first byte, any alignment, < data_bytes
  *   bytes  0 .. data_bytes; with 0 the private pointer is ignored */
-static inline void vmbus_memory_copy_in(const struct vmbus_memory *memory, uint32_t index,
-                                        void *restrict bytes_out, uint32_t bytes)
+static ALWAYS_INLINE void vmbus_memory_copy_in(const struct vmbus_memory *memory, uint32_t index,
+                                               void *restrict target, uint32_t bytes)
 {
-        uint32_t to_end = memory->data_bytes - index;
-        DEBUG_ASSERT(index < memory->data_bytes);
         DEBUG_ASSERT(bytes <= memory->data_bytes);
         if (UNLIKELY(bytes == 0))
                 return;
-        if (LIKELY(bytes <= to_end)) {
-                shared_copy_in(bytes_out, memory->data + index, bytes);
-                return;
-        }
-        shared_copy_in(bytes_out, memory->data + index, to_end);
-        shared_copy_in((uint8_t *)bytes_out + to_end, memory->data, bytes - to_end);
+        if (LIKELY(vmbus_memory_in_row(memory, index, bytes)))
+                shared_copy_in(target, vmbus_memory_at_(memory, index), bytes);
+        else
+                vmbus_memory_copy_in_pieces_(memory, index, target, bytes);
 }
 
-static inline void vmbus_memory_copy_out(const struct vmbus_memory *memory, uint32_t index,
-                                         const void *restrict source, uint32_t bytes)
+static ALWAYS_INLINE void vmbus_memory_copy_out(const struct vmbus_memory *memory, uint32_t index,
+                                                const void *restrict source, uint32_t bytes)
 {
-        uint32_t to_end = memory->data_bytes - index;
-        DEBUG_ASSERT(index < memory->data_bytes);
         DEBUG_ASSERT(bytes <= memory->data_bytes);
         if (UNLIKELY(bytes == 0))
                 return;
-        if (LIKELY(bytes <= to_end)) {
-                shared_copy_out(memory->data + index, source, bytes);
-                return;
-        }
-        shared_copy_out(memory->data + index, source, to_end);
-        shared_copy_out(memory->data, (const uint8_t *)source + to_end, bytes - to_end);
+        if (LIKELY(vmbus_memory_in_row(memory, index, bytes)))
+                shared_copy_out(vmbus_memory_at_(memory, index), source, bytes);
+        else
+                vmbus_memory_copy_out_pieces_(memory, index, source, bytes);
 }
 
 #endif

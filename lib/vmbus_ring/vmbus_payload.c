@@ -7,19 +7,17 @@
 static uint32_t range_spans(const struct vmbus_memory *memory, struct vmbus_range range,
                             struct vmbus_span spans[VMBUS_SPANS_MAX])
 {
-        uint32_t to_end = memory->data_bytes - range.offset;
-        DEBUG_ASSERT(range.offset < memory->data_bytes);
+        uint32_t count = 0;
         DEBUG_ASSERT(range.bytes <= memory->data_bytes);
-        if (range.bytes == 0)
-                return 0;
-        spans[0].bytes = memory->data + range.offset;
-        spans[0].byte_count = range.bytes;
-        if (range.bytes <= to_end)
-                return 1;
-        spans[0].byte_count = to_end;
-        spans[1].bytes = memory->data;
-        spans[1].byte_count = range.bytes - to_end;
-        return 2;
+        for (; count < VMBUS_SPANS_MAX && range.bytes != 0; count++) {
+                uint32_t piece =
+                        (uint32_t)min_u64(range.bytes, vmbus_memory_row_bytes(memory, range.offset));
+                spans[count].bytes = vmbus_memory_at_(memory, range.offset);
+                spans[count].byte_count = piece;
+                range.offset = vmbus_memory_advance(memory, range.offset, piece);
+                range.bytes -= piece;
+        }
+        return count;
 }
 
 uint32_t vmbus_writer_spans(const struct vmbus_writer *writer,
@@ -42,15 +40,17 @@ uint32_t vmbus_reader_spans(const struct vmbus_reader *reader,
 
 enum vmbus_result vmbus_writer_fill(struct vmbus_writer *writer, uint8_t value, uint32_t bytes)
 {
-        struct vmbus_writer part = *writer;
-        struct vmbus_span spans[VMBUS_SPANS_MAX];
         if (bytes > writer->left.bytes)
                 return VMBUS_RANGE_END;
-        part.left.bytes = bytes;
-        uint32_t count = vmbus_writer_spans(&part, spans);
-        for (uint32_t i = 0; i < count; i++)
-                memset(spans[i].bytes, value, spans[i].byte_count);
-        writer->left.offset = vmbus_memory_advance(writer->memory, writer->left.offset, bytes);
         writer->left.bytes -= bytes;
+        /* Each round fills at least one byte and reaches the next page or the end. */
+        while (bytes != 0) {
+                uint32_t piece = (uint32_t)min_u64(
+                        bytes, vmbus_memory_row_bytes(writer->memory, writer->left.offset));
+                memset(vmbus_memory_at_(writer->memory, writer->left.offset), value, piece);
+                writer->left.offset =
+                        vmbus_memory_advance(writer->memory, writer->left.offset, piece);
+                bytes -= piece;
+        }
         return VMBUS_OK;
 }

@@ -58,6 +58,18 @@ static inline enum vmbus_result MUST_CHECK vmbus_writer_write(struct vmbus_write
 enum vmbus_result MUST_CHECK vmbus_writer_fill(struct vmbus_writer *writer, uint8_t value,
                                                uint32_t bytes);
 
+/* Passes over `bytes` bytes, which the caller has written through spans; VMBUS_RANGE_END when fewer
+ * are left, nothing changed. */
+static inline enum vmbus_result MUST_CHECK vmbus_writer_skip(struct vmbus_writer *writer,
+                                                             uint32_t bytes)
+{
+        if (UNLIKELY(bytes > writer->left.bytes))
+                return VMBUS_RANGE_END;
+        writer->left.offset = vmbus_memory_advance(writer->memory, writer->left.offset, bytes);
+        writer->left.bytes -= bytes;
+        return VMBUS_OK;
+}
+
 /* The bytes not yet written. What is never written keeps what was in the ring before, for the peer
  * to see: a caller that stops early fills the rest. */
 static inline uint32_t vmbus_writer_left_bytes(const struct vmbus_writer *writer)
@@ -118,7 +130,9 @@ struct vmbus_const_span {
 
 /* What is left of the range, as pieces of address space.
  *   spans    out: filled from the front
- *   returns  how many, 0 .. VMBUS_SPANS_MAX; 0 for an empty range, 1 when it does not wrap
+ *   returns  how many, 0 .. VMBUS_SPANS_MAX; 0 for an empty range. In a flat area they are all of
+ *            it, in a mirrored one the first is. In a paged area each is the rest of one page, so
+ *            they may be less than all: skip what they cover and ask again
  * The writer or reader does not move. A reader's spans are still the peer's to change: every byte
  * counts as read once only where it is loaded once. */
 uint32_t vmbus_writer_spans(const struct vmbus_writer *writer,

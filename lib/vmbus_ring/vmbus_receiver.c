@@ -93,16 +93,15 @@ NOINLINE enum vmbus_result vmbus_receiver_check_word0_(struct vmbus_receiver *re
         return VMBUS_OK;
 }
 
-NOINLINE enum vmbus_result vmbus_receiver_external_(struct vmbus_receiver *receiver, uint32_t index,
-                                                    uint32_t external_bytes,
-                                                    struct vmbus_incoming *packet)
+NOINLINE enum vmbus_result vmbus_receiver_external_(struct vmbus_receiver *receiver, bool direct,
+                                                    struct vmbus_external_header *header)
 {
         const struct vmbus_memory *memory = &receiver->memory;
+        uint32_t index = header->ranges.offset;
         uint64_t word = vmbus_memory_load_u64(
                 memory, vmbus_memory_advance(memory, index, VMBUS_DESCRIPTOR_BYTES));
         uint32_t count = (uint32_t)(word >> VMBUS_EXTERNAL_RANGE_COUNT_BIT);
-        uint32_t ranges_bytes = external_bytes - VMBUS_EXTERNAL_HEADER_BYTES;
-        bool direct = packet->type == VMBUS_PACKET_GPA_DIRECT;
+        uint32_t ranges_bytes = header->ranges.bytes - VMBUS_EXTERNAL_HEADER_BYTES;
         /* A GPA-direct range has one page at least. */
         uint32_t range_bytes_min = direct ? VMBUS_GPA_RANGE_BYTES + VMBUS_GPA_PAGE_BYTES
                                           : VMBUS_TRANSFER_RANGE_BYTES;
@@ -112,40 +111,62 @@ NOINLINE enum vmbus_result vmbus_receiver_external_(struct vmbus_receiver *recei
         if (count > ranges_bytes / range_bytes_min)
                 return vmbus_receiver_broken_(receiver, VMBUS_BAD_RANGE_COUNT, index, count,
                                               ranges_bytes / range_bytes_min);
-        packet->transfer_page_set_id = direct ? 0 : (uint16_t)(word >> VMBUS_EXTERNAL_SET_ID_BIT);
-        packet->range_count = count;
-        packet->ranges.offset = vmbus_memory_advance(
+        header->transfer_page_set_id = direct ? 0 : (uint16_t)(word >> VMBUS_EXTERNAL_SET_ID_BIT);
+        header->range_count = count;
+        header->ranges.offset = vmbus_memory_advance(
                 memory, index, VMBUS_DESCRIPTOR_BYTES + VMBUS_EXTERNAL_HEADER_BYTES);
-        packet->ranges.bytes = ranges_bytes;
+        header->ranges.bytes = ranges_bytes;
         return VMBUS_OK;
 }
 
-NOINLINE bool vmbus_receiver_frees_enough_(struct vmbus_receiver *receiver,
-                                           struct vmbus_receive_position before, uint32_t pending)
+/* The second half of a settlement: the caller's fence lies between the store of `out` and this. */
+static bool wait_ended(struct vmbus_receiver *receiver,
+                       const struct vmbus_receive_position *position)
 {
         const struct vmbus_memory *memory = &receiver->memory;
-        uint32_t in = shared_load_seq_cst_u32(&memory->control->in); /* c.5, 5 */
-        /* next_out is published, and the producer may have filled what we just gave back: it is
-         * from there that `in` must not have turned back. If it did fill it, it had seen next_out
-         * before it went to sleep, and waits for more than is free now: the second comparison
-         * says no. */
-        if (vmbus_receiver_check_in_(receiver, in, before.next_out, before.cached_in) != VMBUS_OK)
+        uint64_t given = (uint64_t)position->unsettled_words * VMBUS_WORD_BYTES;
+        uint32_t pending = shared_load_u32(&memory->control->pending_send_size); /* c.5, 5 */
+        /* The low bits are noise of peers that reckon with one byte of gap instead of 8 (c.3). */
+        pending &= ~(VMBUS_WORD_BYTES - 1);
+        if (pending == 0)
                 return false;
-        return vmbus_memory_free(memory, in, before.committed_out) < pending &&
-               pending <= vmbus_memory_free(memory, in, before.next_out);
+        uint32_t in = shared_load_acquire_u32(&memory->control->in);
+        if (vmbus_receiver_check_in_(receiver, in, position->committed_out, position->cached_in) !=
+            VMBUS_OK)
+                return false;
+        /* Free now, and without what was given back. The producer may have filled part of that
+         * already: then it had seen it before it went to sleep, and waits for more than is free
+         * now. */
+        uint64_t now = vmbus_memory_free(memory, in, position->committed_out);
+        uint64_t before = now - min_u64(now, given);
+        return before < pending && pending <= now && vmbus_signal_counted_(&receiver->signals);
+}
+
+NOINLINE bool vmbus_receiver_settle_(struct vmbus_receiver *receiver,
+                                     struct vmbus_receive_position position)
+{
+        shared_fence_full(); /* c.5, 5: pairs with the fence in vmbus_sender_prepare_to_sleep() */
+        return wait_ended(receiver, &position);
 }
 
 enum vmbus_result vmbus_receiver_prepare_to_sleep(struct vmbus_receiver *receiver,
-                                                  struct vmbus_receive_position *position)
+                                                  struct vmbus_receive_position *position,
+                                                  bool *signal_sender)
 {
         struct vmbus_control_page *control = receiver->memory.control;
+        *signal_sender = false;
         if (receiver->state != VMBUS_END_READY)
                 return vmbus_receiver_not_ready_(receiver);
         DEBUG_ASSERT(vmbus_receive_position_valid(&receiver->memory, position));
         if (position->next_out != position->committed_out)
                 return VMBUS_COMMIT_FIRST;
         shared_store_u32(&control->interrupt_mask, VMBUS_INTERRUPTS_UNMASKED);
-        shared_fence_full(); /* c.5, 4: pairs with the store of `in` in vmbus_sender_commit() */
+        /* c.5, 4 and 5: pairs with the store of `in` in vmbus_sender_commit() and the fence in
+         * vmbus_sender_prepare_to_sleep() */
+        shared_fence_full();
+        if (position->unsettled_words != 0)
+                *signal_sender = wait_ended(receiver, position);
+        position->unsettled_words = 0;
         enum vmbus_result result = vmbus_receiver_can_read(receiver, position);
         if (result == VMBUS_EMPTY)
                 receiver->state = VMBUS_END_ASLEEP;

@@ -45,12 +45,15 @@ struct vmbus_receiver {
         struct vmbus_memory memory;
         enum vmbus_end_state state;
         struct vmbus_fault fault;
+        struct vmbus_signal_count signals;
 };
 
 struct vmbus_receive_position {
         uint32_t next_out;
         uint32_t committed_out;
         uint32_t cached_in;
+        /* Given back since pending_send_size was last looked at behind a full fence; see commit. */
+        uint32_t unsettled_words;
 };
 
 /* One packet, its headers checked. Plain numbers; the ranges live as vmbus_payload.h says. */
@@ -62,7 +65,7 @@ struct vmbus_incoming {
         uint16_t transfer_page_set_id; /* transfer pages, else 0 */
         uint32_t range_count;          /* transfer pages (any number), GPA direct (1 ..), else 0 */
         struct vmbus_range ranges;     /* those ranges in wire form, else empty. All of them fit;
-                                        * their content is not checked: copy them out first */
+                                        * their content is not checked: vmbus_external.h does */
         struct vmbus_range payload;    /* padding included, a multiple of 8 */
 };
 
@@ -82,6 +85,12 @@ enum vmbus_result MUST_CHECK vmbus_receiver_position(struct vmbus_receiver *rece
  * checked. */
 bool vmbus_receiver_peer_sets_pending_size(const struct vmbus_receiver *receiver);
 
+/* As vmbus_sender_count_signals(), for the signals that tell the producer of room. */
+static inline void vmbus_receiver_count_signals(struct vmbus_receiver *receiver)
+{
+        receiver->signals.word = &receiver->memory.control->guest_to_host_interrupt_count;
+}
+
 /* ---- private: the slow ways out ---- */
 
 /* Not READY: a caller who should have woken up first, or a broken ring. */
@@ -93,9 +102,16 @@ enum vmbus_result vmbus_receiver_broken_(struct vmbus_receiver *receiver, enum v
  * VMBUS_OK or the first one that it breaks. */
 enum vmbus_result vmbus_receiver_check_word0_(struct vmbus_receiver *receiver, uint32_t index,
                                               uint64_t word0, uint32_t available);
-/* Decodes the external header of types 7 and 9; VMBUS_OK or a broken rule. */
-enum vmbus_result vmbus_receiver_external_(struct vmbus_receiver *receiver, uint32_t index,
-                                           uint32_t external_bytes, struct vmbus_incoming *packet);
+/* What the external header of types 7 and 9 says. */
+struct vmbus_external_header {
+        uint32_t range_count;
+        uint16_t transfer_page_set_id;
+        struct vmbus_range ranges;
+};
+/* Decodes it; in: ranges.offset is where the packet begins, ranges.bytes those between descriptor and
+ * payload. VMBUS_OK or a broken rule. */
+enum vmbus_result vmbus_receiver_external_(struct vmbus_receiver *receiver, bool direct,
+                                           struct vmbus_external_header *header);
 
 static inline bool vmbus_receive_position_valid(const struct vmbus_memory *memory,
                                                 const struct vmbus_receive_position *position)
@@ -139,7 +155,7 @@ static ALWAYS_INLINE enum vmbus_result MUST_CHECK
 vmbus_receiver_can_read(struct vmbus_receiver *receiver, struct vmbus_receive_position *position)
 {
         if (UNLIKELY(receiver->state != VMBUS_END_READY))
-                return vmbus_receiver_not_ready_(receiver);
+                return vmbus_result_not_ok_(vmbus_receiver_not_ready_(receiver));
         DEBUG_ASSERT(vmbus_receive_position_valid(&receiver->memory, position));
         if (position->next_out != position->cached_in)
                 return VMBUS_OK;
@@ -168,16 +184,12 @@ static ALWAYS_INLINE bool vmbus_receiver_word0_plain_(uint64_t word0, uint32_t a
                flags <= 1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT;
 }
 
-/* Fills in what a good descriptor says. `straight`: the packet ends before the data does. */
-static ALWAYS_INLINE void vmbus_receiver_get_(const struct vmbus_receiver *receiver, uint32_t start,
-                                              uint64_t word0, struct vmbus_incoming *packet,
-                                              bool straight)
+/* Fills in what a good descriptor says. */
+static ALWAYS_INLINE void vmbus_receiver_get_(uint32_t start, uint64_t word0, uint64_t id,
+                                              struct vmbus_incoming *packet)
 {
-        const struct vmbus_memory *memory = &receiver->memory;
         uint32_t data_offset = (uint16_t)(word0 >> VMBUS_WORD0_DATA_OFFSET8_BIT) * VMBUS_WORD_BYTES;
         uint32_t length = (uint16_t)(word0 >> VMBUS_WORD0_LENGTH8_BIT) * VMBUS_WORD_BYTES;
-        uint64_t id = vmbus_memory_load_u64(
-                memory, vmbus_memory_step(memory, start, VMBUS_WORD_BYTES, straight));
         packet->type = (enum vmbus_packet_type)(uint16_t)(word0 >> VMBUS_WORD0_TYPE_BIT);
         packet->completion_requested = packet->type != VMBUS_PACKET_COMPLETION &&
                                        (word0 >> VMBUS_WORD0_FLAGS_BIT) != 0;
@@ -187,7 +199,6 @@ static ALWAYS_INLINE void vmbus_receiver_get_(const struct vmbus_receiver *recei
         packet->transfer_page_set_id = 0;
         packet->range_count = 0;
         packet->ranges = (struct vmbus_range){start, 0};
-        packet->payload.offset = vmbus_memory_step(memory, start, data_offset, straight);
         packet->payload.bytes = length - data_offset;
 }
 
@@ -206,11 +217,17 @@ vmbus_receiver_read(struct vmbus_receiver *receiver, struct vmbus_receive_positi
         uint32_t start = position->next_out;
         uint32_t available = vmbus_memory_distance(&receiver->memory, start, position->cached_in);
         if (UNLIKELY(available < VMBUS_PACKET_BYTES_MIN))
-                return vmbus_receiver_broken_(receiver, VMBUS_BAD_AVAILABLE, start, available,
-                                              VMBUS_PACKET_BYTES_MIN);
+                return vmbus_result_not_ok_(vmbus_receiver_broken_(receiver, VMBUS_BAD_AVAILABLE,
+                                                                   start, available,
+                                                                   VMBUS_PACKET_BYTES_MIN));
 
-        /* The one look at the first word; below this only the local is used. */
-        uint64_t word0 = vmbus_memory_load_u64(&receiver->memory, start);
+        /* The one look at the two words of the descriptor; below this only the locals are used. */
+        uint8_t *run = LIKELY(vmbus_memory_in_row(&receiver->memory, start, VMBUS_DESCRIPTOR_BYTES))
+                             ? vmbus_memory_at_(&receiver->memory, start)
+                             : NULL;
+        uint64_t word0 = shared_load_u64(vmbus_memory_word_(&receiver->memory, run, start, 0));
+        uint64_t id = shared_load_u64(
+                vmbus_memory_word_(&receiver->memory, run, start, VMBUS_WORD_BYTES));
         if (UNLIKELY(!vmbus_receiver_word0_plain_(word0, available))) {
                 result = vmbus_receiver_check_word0_(receiver, start, word0, available);
                 if (result != VMBUS_OK)
@@ -218,19 +235,27 @@ vmbus_receiver_read(struct vmbus_receiver *receiver, struct vmbus_receive_positi
         }
         uint32_t data_offset = (uint16_t)(word0 >> VMBUS_WORD0_DATA_OFFSET8_BIT) * VMBUS_WORD_BYTES;
         uint32_t length = (uint16_t)(word0 >> VMBUS_WORD0_LENGTH8_BIT) * VMBUS_WORD_BYTES;
-        uint32_t total = length + VMBUS_FOOTER_BYTES;
-        if (LIKELY(total < receiver->memory.data_bytes - start))
-                vmbus_receiver_get_(receiver, start, word0, packet, true);
-        else
-                vmbus_receiver_get_(receiver, start, word0, packet, false);
+        vmbus_receiver_get_(start, word0, id, packet);
         if (UNLIKELY(packet->type == VMBUS_PACKET_TRANSFER_PAGES ||
                      packet->type == VMBUS_PACKET_GPA_DIRECT)) {
-                result = vmbus_receiver_external_(receiver, start,
-                                                  data_offset - VMBUS_DESCRIPTOR_BYTES, packet);
+                struct vmbus_external_header header = {
+                        .ranges = {start, data_offset - VMBUS_DESCRIPTOR_BYTES}};
+                result = vmbus_receiver_external_(receiver, packet->type == VMBUS_PACKET_GPA_DIRECT,
+                                                  &header);
                 if (UNLIKELY(result != VMBUS_OK))
                         return result;
+                packet->range_count = header.range_count;
+                packet->transfer_page_set_id = header.transfer_page_set_id;
+                packet->ranges = header.ranges;
         }
-        position->next_out = vmbus_memory_advance(&receiver->memory, start, total);
+        uint32_t total = length + VMBUS_FOOTER_BYTES;
+        if (LIKELY(total < receiver->memory.data_bytes - start)) {
+                packet->payload.offset = start + data_offset;
+                position->next_out = start + total;
+        } else {
+                packet->payload.offset = vmbus_memory_advance(&receiver->memory, start, data_offset);
+                position->next_out = vmbus_memory_advance(&receiver->memory, start, total);
+        }
         return VMBUS_OK;
 }
 
@@ -264,57 +289,75 @@ static inline void vmbus_receiver_revert(struct vmbus_receive_position *position
         position->next_out = position->committed_out;
 }
 
-/* Tells whether giving back the bytes committed_out .. next_out ends a wait of the producer (c.3, 3
- * and 4). */
-bool vmbus_receiver_frees_enough_(struct vmbus_receiver *receiver,
-                                  struct vmbus_receive_position before, uint32_t pending);
+/* Looks at pending_send_size behind a full fence and tells whether what was given back since the
+ * last such look ends a wait of the producer (c.3, 2 to 4); unsettled_words is 0 after that. The
+ * position comes as a value, so that in the callers, which are inline, it can stay in registers. */
+bool vmbus_receiver_settle_(struct vmbus_receiver *receiver,
+                            struct vmbus_receive_position position);
 
 /* Gives the bytes of every packet read since the last commit back to the producer; their ranges end
  * here.
  *   returns  true: send the peer one signal now. The rule (c.3), as what the peer may rely on:
- *            whenever it waits for `pending_send_size` free bytes, the commit that takes the free
- *            bytes from below that number up to it or beyond signals, and no other does. False on a
- *            broken end, where nothing is given back; also when the look at `in` breaks a rule,
- *            which the next call then returns
+ *            whenever it waits for `pending_send_size` free bytes, giving back the bytes that take
+ *            the free ones from below that number up to it or beyond signals, and nothing else
+ *            does. False on a broken end, where nothing is given back; also when the look at `in`
+ *            breaks a rule, which the next call then returns
  *   order    release: packet reads before `out`; pairs with the acquire of `out` in vmbus_sender
- *            (c.5, 2). Store of `out` before the loads of pending_send_size and `in`: all seq_cst
- *            (c.5, 5); pairs with the fence in vmbus_sender_prepare_to_sleep() (c.5, 6)
- *   cost     one exchange instruction */
+ *            (c.5, 2). Between the store of `out` and the load of pending_send_size a full fence is
+ *            needed (c.5, 5); pairs with the fence in vmbus_sender_prepare_to_sleep() (c.5, 6). It
+ *            is put off while that is safe: a commit without it still sees a producer that waits,
+ *            except one that fell asleep in this very moment, and that one is found by whatever
+ *            comes next: the next commit, this time or one later; a commit after half a ring, or
+ *            one with nothing to give back (both with the fence); or prepare_to_sleep, which has
+ *            a fence anyway. So one who stops reading sleeps by vmbus_receiver_prepare_to_sleep(),
+ *            and one who polls instead, or turns to other work with packets left unread, commits
+ *            once more than it has read
+ *   cost     a plain store and a plain load; a full fence as just said */
 static ALWAYS_INLINE bool MUST_CHECK vmbus_receiver_commit(struct vmbus_receiver *receiver,
                                                            struct vmbus_receive_position *position)
 {
         struct vmbus_control_page *control = receiver->memory.control;
-        uint32_t out = position->next_out;
-        bool signal = false;
+        uint32_t given = vmbus_memory_distance(&receiver->memory, position->committed_out,
+                                               position->next_out);
         if (UNLIKELY(receiver->state != VMBUS_END_READY)) {
                 (void)vmbus_receiver_not_ready_(receiver);
                 return false;
         }
         DEBUG_ASSERT(vmbus_receive_position_valid(&receiver->memory, position));
-        if (UNLIKELY(out == position->committed_out))
-                return false;
-        shared_store_seq_cst_u32(&control->out, out); /* c.5, 2 and 5 */
-        uint32_t pending = shared_load_seq_cst_u32(&control->pending_send_size);
-        /* The low bits are noise of peers that reckon with one byte of gap instead of 8 (c.3). */
-        pending &= ~(VMBUS_WORD_BYTES - 1);
-        if (UNLIKELY(pending != 0))
-                signal = vmbus_receiver_frees_enough_(receiver, *position, pending);
-        position->committed_out = out;
+        position->unsettled_words += given / VMBUS_WORD_BYTES;
+        if (UNLIKELY(given == 0)) {
+                if (position->unsettled_words == 0)
+                        return false;
+        } else {
+                shared_store_release_u32(&control->out, position->next_out); /* c.5, 2 */
+                position->committed_out = position->next_out;
+                if (LIKELY(shared_load_u32(&control->pending_send_size) == 0 &&
+                           position->unsettled_words <
+                                   receiver->memory.data_bytes / VMBUS_WORD_BYTES / 2))
+                        return false;
+        }
+        bool signal = vmbus_receiver_settle_(receiver, *position);
+        position->unsettled_words = 0;
         return signal;
 }
 
 /* ---- waiting for packets ---- */
 
-/* Unmasks signals and looks once more.
+/* Unmasks signals and looks once more, at `in` and, if something was given back since the last look,
+ * at pending_send_size.
+ *   signal_sender  out: true: send the peer one signal now, whatever the result; as the result of
+ *                  vmbus_receiver_commit()
  *   returns  VMBUS_EMPTY: asleep; wait for a signal, then call vmbus_receiver_woken(), or give up
  *            by vmbus_receiver_cancel_sleep(). VMBUS_OK: there is a packet, not asleep.
  *            VMBUS_COMMIT_FIRST: the producer does not signal while it believes that we have
  *            packets left; not asleep, nothing changed. A broken rule
- *   order    full fence between the store of interrupt_mask and the load of `in` (c.5, 4); pairs
- *            with the seq_cst store of `in` in vmbus_sender_commit() (c.5, 3) */
+ *   order    full fence between the stores of interrupt_mask and, earlier, `out` and the loads of
+ *            `in` and pending_send_size (c.5, 4 and 5); pairs with the seq_cst store of `in` in
+ *            vmbus_sender_commit() (c.5, 3) and the fence in vmbus_sender_prepare_to_sleep()
+ *            (c.5, 6) */
 enum vmbus_result MUST_CHECK
 vmbus_receiver_prepare_to_sleep(struct vmbus_receiver *receiver,
-                                struct vmbus_receive_position *position);
+                                struct vmbus_receive_position *position, bool *signal_sender);
 
 /* While asleep, as often as wanted, for a watchdog: a peer that sets our mask would let us sleep
  * for ever.

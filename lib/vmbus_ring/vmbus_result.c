@@ -34,9 +34,14 @@ zx_status_t vmbus_result_status(enum vmbus_result result)
                 return ZX_OK;
         case VMBUS_EMPTY:
         case VMBUS_FULL:
+        case VMBUS_BUSY:
                 return ZX_ERR_SHOULD_WAIT;
         case VMBUS_COMMIT_FIRST:
                 return ZX_ERR_BAD_STATE;
+        case VMBUS_PIPE_END:
+                return ZX_ERR_PEER_CLOSED;
+        case VMBUS_BATCH_END:
+                return ZX_ERR_STOP;
         case VMBUS_TOO_LARGE:
         case VMBUS_RANGE_END:
                 return ZX_ERR_OUT_OF_RANGE;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/assert.h"
 #include "base/compiler.h"
 #include "base/status.h"
 
@@ -24,6 +25,9 @@
         X(VMBUS_TOO_LARGE, 3, "more than this ring or the format can ever hold")                   \
         X(VMBUS_COMMIT_FIRST, 4, "sleeping now would never end: commit what is uncommitted")       \
         X(VMBUS_RANGE_END, 5, "more bytes asked for than the range has left")                      \
+        X(VMBUS_BUSY, 6, "another processor holds this end; nothing changed, try again")           \
+        X(VMBUS_PIPE_END, 7, "the peer ended its byte stream")                                     \
+        X(VMBUS_BATCH_END, 8, "the batch has as many packets as it may")                           \
         VMBUS_CORRUPT_LIST(X)
 
 /* X(name, number, rule); fault.value broke it, fault.limit is what it was held against */
@@ -43,7 +47,20 @@
         X(VMBUS_BAD_EXTERNAL_HEADER, 28, "data_offset8 >= 3 with external data")                   \
         X(VMBUS_BAD_RANGE_COUNT_ZERO, 29, "a GPA-direct packet has a range")                       \
         X(VMBUS_BAD_RANGE_COUNT, 30, "all ranges fit the external header")                         \
-        X(VMBUS_BAD_INTERRUPT_MASK, 31, "nobody but the consumer sets interrupt_mask")
+        X(VMBUS_BAD_INTERRUPT_MASK, 31, "nobody but the consumer sets interrupt_mask")             \
+        X(VMBUS_BAD_TRANSFER_RANGE, 32, "each transfer range lies in its buffer")                  \
+        X(VMBUS_BAD_GPA_HEADER, 33, "each GPA range has a header word")                            \
+        X(VMBUS_BAD_GPA_EMPTY, 34, "a GPA range has at least one byte")                            \
+        X(VMBUS_BAD_GPA_OFFSET, 35, "a GPA range begins in its first page")                        \
+        X(VMBUS_BAD_GPA_OVERFLOW, 36, "offset and length of a GPA range add up in 32 bits")        \
+        X(VMBUS_BAD_GPA_PAGES, 37, "a GPA range lists every page that it covers")                  \
+        X(VMBUS_BAD_PIPE_PACKET, 38, "a pipe carries in-band packets only")                        \
+        X(VMBUS_BAD_PIPE_HEADER, 39, "a packet of a pipe begins with a pipe header")               \
+        X(VMBUS_BAD_PIPE_TYPE, 40, "a pipe header says data, or partial on a byte pipe")           \
+        X(VMBUS_BAD_PIPE_LENGTH, 41, "what a pipe header announces is in the packet")              \
+        X(VMBUS_BAD_PIPE_PARTIAL, 42, "less than all of a partial packet is consumed")             \
+        X(VMBUS_BAD_REQUEST_ID, 43, "a completion names a request that was made")                  \
+        X(VMBUS_BAD_REQUEST_TWICE, 44, "a request is completed once")
 
 enum vmbus_result {
 #define VMBUS_RESULT_ENUM_(name, number, rule) name = (number),
@@ -57,6 +74,14 @@ enum vmbus_result {
 static inline bool vmbus_result_is_corrupt(enum vmbus_result result)
 {
         return result >= VMBUS_CORRUPT_FIRST;
+}
+
+/* `result` of a slow way out, which is never VMBUS_OK; said so that a compiler that sees only the way
+ * in does not warn of what is filled in on VMBUS_OK. */
+static inline enum vmbus_result vmbus_result_not_ok_(enum vmbus_result result)
+{
+        ASSERT(result != VMBUS_OK);
+        return result;
 }
 
 /* The first broken rule of an end; reason is VMBUS_OK while there is none. */
@@ -73,8 +98,9 @@ const char *vmbus_result_name(enum vmbus_result result);
 const char *vmbus_result_rule(enum vmbus_result result);
 
 /* The same for callers that speak zx_status_t:
- *   VMBUS_OK -> ZX_OK                           EMPTY, FULL -> ZX_ERR_SHOULD_WAIT
+ *   VMBUS_OK -> ZX_OK                           EMPTY, FULL, BUSY -> ZX_ERR_SHOULD_WAIT
  *   COMMIT_FIRST -> ZX_ERR_BAD_STATE            TOO_LARGE, RANGE_END -> ZX_ERR_OUT_OF_RANGE
+ *   PIPE_END -> ZX_ERR_PEER_CLOSED              BATCH_END -> ZX_ERR_STOP
  *   every broken rule -> ZX_ERR_IO_DATA_INTEGRITY */
 zx_status_t vmbus_result_status(enum vmbus_result result);
 

@@ -4,10 +4,17 @@
  *
  *   vmbus_wire.h       control page, packet words, sizes
  *   vmbus_result.h     what functions return; one name for each rule that a peer can break
- *   vmbus_memory.h     the memory under a ring, index arithmetic
+ *   vmbus_memory.h     the memory under a ring: flat, mirrored, paged; index arithmetic
  *   vmbus_payload.h    writer, reader and spans over the bytes of a packet
  *   vmbus_sender.h     the end that writes: write, commit, revert, sleep until there is room
  *   vmbus_receiver.h   the end that reads: read, commit, revert, sleep until there is a packet
+ *   vmbus_gpa.h        lists of pages, for GPA-direct packets
+ *   vmbus_external.h   the ranges of received packets, as checked numbers
+ *   vmbus_batch.h      several packets read under one commit
+ *   vmbus_pipe.h       messages and byte streams, for channels in pipe mode
+ *   vmbus_requests.h   transaction ids that are no pointers, completions that are checked
+ *   vmbus_multi.h      one sender for several processors
+ *   vmbus_inspect.h    looking from outside: words, predicates, text
  *
  * A channel has two rings; each side is the sender of one and the receiver of the other. All memory
  * is the caller's; nothing is allocated, nothing global, no loop depends on what a peer wrote. The
@@ -19,9 +26,16 @@
 #ifndef VMBUS_RING_VMBUS_RING_H
 #define VMBUS_RING_VMBUS_RING_H
 
+#include "vmbus_ring/vmbus_batch.h"
+#include "vmbus_ring/vmbus_external.h"
+#include "vmbus_ring/vmbus_gpa.h"
+#include "vmbus_ring/vmbus_inspect.h"
 #include "vmbus_ring/vmbus_memory.h"
+#include "vmbus_ring/vmbus_multi.h"
 #include "vmbus_ring/vmbus_payload.h"
+#include "vmbus_ring/vmbus_pipe.h"
 #include "vmbus_ring/vmbus_receiver.h"
+#include "vmbus_ring/vmbus_requests.h"
 #include "vmbus_ring/vmbus_result.h"
 #include "vmbus_ring/vmbus_sender.h"
 #include "vmbus_ring/vmbus_wire.h"

@@ -89,10 +89,55 @@ NOINLINE enum vmbus_result vmbus_sender_load_out_(struct vmbus_sender *sender,
         return VMBUS_OK;
 }
 
-NOINLINE void vmbus_sender_put_wrapped_(const struct vmbus_sender *sender, uint32_t start,
-                                        struct vmbus_outgoing packet)
+NOINLINE void vmbus_sender_put_pieces_(const struct vmbus_sender *sender, uint32_t start,
+                                       struct vmbus_in_band packet)
 {
-        vmbus_sender_put_(sender, start, packet, false);
+        vmbus_sender_put_(sender, start, packet, NULL);
+}
+
+/* Descriptor, header word and footer; the ranges lie between, in wire form already. */
+NOINLINE void vmbus_sender_put_external_(const struct vmbus_sender *sender, uint32_t start,
+                                         const struct vmbus_outgoing *packet)
+{
+        const struct vmbus_memory *memory = &sender->memory;
+        bool direct = packet->kind == VMBUS_SEND_GPA_DIRECT;
+        ASSERT(direct || packet->kind == VMBUS_SEND_TRANSFER_PAGES);
+        ASSERT(!direct || packet->gpa->range_count != 0);
+        uint64_t total = vmbus_outgoing_bytes(packet);
+        uint32_t footer = (uint32_t)total - VMBUS_FOOTER_BYTES;
+        uint32_t data_offset = footer - (uint32_t)VMBUS_ROUND8(packet->payload_bytes);
+        uint32_t ranges_offset = VMBUS_DESCRIPTOR_BYTES + VMBUS_EXTERNAL_HEADER_BYTES;
+        uint64_t count = direct ? packet->gpa->range_count : packet->transfer_count;
+        uint64_t set_id = direct ? 0 : packet->transfer_page_set_id;
+        uint8_t *run = vmbus_memory_in_row(memory, start, (uint32_t)total)
+                             ? vmbus_memory_at_(memory, start)
+                             : NULL;
+
+        shared_store_u64(vmbus_memory_word_(memory, run, start, 0),
+                         VMBUS_WORD0(direct ? VMBUS_PACKET_GPA_DIRECT : VMBUS_PACKET_TRANSFER_PAGES,
+                                     data_offset / VMBUS_WORD_BYTES, footer / VMBUS_WORD_BYTES,
+                                     1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT));
+        shared_store_u64(vmbus_memory_word_(memory, run, start, VMBUS_WORD_BYTES),
+                         packet->transaction_id);
+        shared_store_u64(vmbus_memory_word_(memory, run, start, VMBUS_DESCRIPTOR_BYTES),
+                         set_id << VMBUS_EXTERNAL_SET_ID_BIT |
+                                 count << VMBUS_EXTERNAL_RANGE_COUNT_BIT);
+        vmbus_memory_copy_out(memory, vmbus_memory_advance(memory, start, ranges_offset),
+                              direct ? (const void *)packet->gpa->words : packet->transfer,
+                              data_offset - ranges_offset);
+        if (!is_aligned(packet->payload_bytes, VMBUS_WORD_BYTES))
+                shared_store_u64(
+                        vmbus_memory_word_(memory, run, start, footer - VMBUS_WORD_BYTES), 0);
+        shared_store_u64(vmbus_memory_word_(memory, run, start, footer),
+                         (uint64_t)start << VMBUS_FOOTER_INDEX_BIT);
+}
+
+NOINLINE bool vmbus_signal_counted_(struct vmbus_signal_count *count)
+{
+        count->sent++;
+        if (count->word != NULL)
+                shared_store_u64(count->word, count->sent);
+        return true;
 }
 
 enum vmbus_result vmbus_sender_prepare_to_sleep(struct vmbus_sender *sender,

@@ -34,6 +34,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmbus_ring/vmbus_gpa.h"
 #include "vmbus_ring/vmbus_memory.h"
 #include "vmbus_ring/vmbus_payload.h"
 #include "vmbus_ring/vmbus_result.h"
@@ -41,11 +42,18 @@
 
 enum vmbus_end_state { VMBUS_END_READY = 0, VMBUS_END_ASLEEP, VMBUS_END_CORRUPT };
 
+/* The signals that an end asked its caller to send. */
+struct vmbus_signal_count {
+        uint64_t sent;
+        uint64_t *word; /* the same for others to see, in the control page; NULL: is not shown */
+};
+
 struct vmbus_sender {
         struct vmbus_memory memory;
         enum vmbus_end_state state;
         uint32_t packet_bytes_max;
         struct vmbus_fault fault;
+        struct vmbus_signal_count signals;
 };
 
 struct vmbus_send_position {
@@ -58,12 +66,20 @@ enum vmbus_outgoing_kind {
         VMBUS_SEND_IN_BAND = 1,     /* no completion */
         VMBUS_SEND_IN_BAND_REQUEST, /* the peer owes a completion with the same transaction id */
         VMBUS_SEND_COMPLETION,      /* answers such a request */
+        VMBUS_SEND_GPA_DIRECT,      /* a request that names pages of memory; guests send it */
+        VMBUS_SEND_TRANSFER_PAGES,  /* a request that names ranges of a shared buffer */
 };
 
+/* One packet to write. What its kind does not mention is ignored; the pointers are read by
+ * vmbus_sender_write() and not kept. */
 struct vmbus_outgoing {
         enum vmbus_outgoing_kind kind;
         uint32_t payload_bytes;
-        uint64_t transaction_id; /* with a host that is not trusted, no pointer (b.3) */
+        uint64_t transaction_id; /* with a host that is not trusted no pointer (b.3): vmbus_requests */
+        const struct vmbus_gpa_list *gpa;            /* GPA direct: 1 .. ranges */
+        const struct vmbus_transfer_range *transfer; /* transfer pages: */
+        uint32_t transfer_count;                     /* so many of them, 0 .. */
+        uint16_t transfer_page_set_id;
 };
 
 /* ---- start ---- */
@@ -88,7 +104,19 @@ static inline uint32_t vmbus_sender_packet_bytes_max(const struct vmbus_sender *
 /* What `packet` takes in the ring, footer included; may be more than packet_bytes_max. */
 static inline uint64_t vmbus_outgoing_bytes(const struct vmbus_outgoing *packet)
 {
+        if (packet->kind == VMBUS_SEND_GPA_DIRECT)
+                return VMBUS_IN_BAND_BYTES(packet->payload_bytes) + VMBUS_EXTERNAL_HEADER_BYTES +
+                       (uint64_t)packet->gpa->word_count * VMBUS_WORD_BYTES;
+        if (packet->kind == VMBUS_SEND_TRANSFER_PAGES)
+                return VMBUS_TRANSFER_PAGES_BYTES(packet->transfer_count, packet->payload_bytes);
         return VMBUS_IN_BAND_BYTES(packet->payload_bytes);
+}
+
+/* From now on counts the signals of this end at the end of the control page (a.1), which is the
+ * guest's to write: only the guest's ends call this, after init. The count starts at 0. */
+static inline void vmbus_sender_count_signals(struct vmbus_sender *sender)
+{
+        sender->signals.word = &sender->memory.control->guest_to_host_interrupt_count;
 }
 
 /* ---- private: the slow ways out ---- */
@@ -111,35 +139,47 @@ static inline bool vmbus_send_position_valid(const struct vmbus_memory *memory,
                position->cached_out < memory->data_bytes && committed <= written; /* [S1] [S2] */
 }
 
-/* Stores every word of a packet but its payload. `straight`: it ends before the data does. */
+/* What of a packet without external data goes into its words; a value, so that it can stay in
+ * registers where the caller is inline. */
+struct vmbus_in_band {
+        enum vmbus_outgoing_kind kind;
+        uint32_t payload_bytes;
+        uint64_t transaction_id;
+};
+
+/* Stores every word of a packet without external data but its payload. `run`: where it lies in a row,
+ * or NULL. */
 static ALWAYS_INLINE void vmbus_sender_put_(const struct vmbus_sender *sender, uint32_t start,
-                                            struct vmbus_outgoing packet, bool straight)
+                                            struct vmbus_in_band packet, uint8_t *run)
 {
-        const struct vmbus_memory memory = sender->memory;
-        uint32_t footer = (uint32_t)vmbus_outgoing_bytes(&packet) - VMBUS_FOOTER_BYTES;
+        const struct vmbus_memory *memory = &sender->memory;
+        uint32_t footer = (uint32_t)VMBUS_IN_BAND_BYTES(packet.payload_bytes) - VMBUS_FOOTER_BYTES;
         uint32_t last = footer - VMBUS_WORD_BYTES; /* both from the start of the packet */
         uint32_t type = packet.kind == VMBUS_SEND_COMPLETION ? VMBUS_PACKET_COMPLETION
-                                                             : VMBUS_PACKET_IN_BAND;
+                                                              : VMBUS_PACKET_IN_BAND;
         uint32_t flags = packet.kind == VMBUS_SEND_IN_BAND_REQUEST
                                ? 1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT
                                : 0;
-        vmbus_memory_store_u64(
-                &memory, start,
+        shared_store_u64(
+                vmbus_memory_word_(memory, run, start, 0),
                 VMBUS_WORD0(type, VMBUS_DATA_OFFSET8_MIN, footer / VMBUS_WORD_BYTES, flags));
-        vmbus_memory_store_u64(&memory,
-                               vmbus_memory_step(&memory, start, VMBUS_WORD_BYTES, straight),
-                               packet.transaction_id);
+        shared_store_u64(vmbus_memory_word_(memory, run, start, VMBUS_WORD_BYTES),
+                         packet.transaction_id);
         /* Padding shares a word with the payload's last bytes: zero it, the payload comes later. */
         if (!is_aligned(packet.payload_bytes, VMBUS_WORD_BYTES))
-                vmbus_memory_store_u64(&memory, vmbus_memory_step(&memory, start, last, straight),
-                                       0);
-        vmbus_memory_store_u64(&memory, vmbus_memory_step(&memory, start, footer, straight),
-                               (uint64_t)start << VMBUS_FOOTER_INDEX_BIT);
+                shared_store_u64(vmbus_memory_word_(memory, run, start, last), 0);
+        shared_store_u64(vmbus_memory_word_(memory, run, start, footer),
+                         (uint64_t)start << VMBUS_FOOTER_INDEX_BIT);
 }
 
-/* The same for a packet that reaches the end of the data; out of line, for it is seldom. */
-void vmbus_sender_put_wrapped_(const struct vmbus_sender *sender, uint32_t start,
-                               struct vmbus_outgoing packet);
+/* The same for a packet that does not lie in a row; out of line, for in most rings it is seldom. */
+void vmbus_sender_put_pieces_(const struct vmbus_sender *sender, uint32_t start,
+                              struct vmbus_in_band packet);
+/* The same for a packet with external data; room for it has been found. */
+void vmbus_sender_put_external_(const struct vmbus_sender *sender, uint32_t start,
+                                const struct vmbus_outgoing *packet);
+/* Counts one signal and returns true. */
+bool vmbus_signal_counted_(struct vmbus_signal_count *count);
 
 /* ---- packets ---- */
 
@@ -155,7 +195,7 @@ vmbus_sender_can_write(struct vmbus_sender *sender, struct vmbus_send_position *
         enum vmbus_result result;
         uint32_t out;
         if (UNLIKELY(sender->state != VMBUS_END_READY))
-                return vmbus_sender_not_ready_(sender);
+                return vmbus_result_not_ok_(vmbus_sender_not_ready_(sender));
         DEBUG_ASSERT(vmbus_send_position_valid(&sender->memory, position));
         if (UNLIKELY(total_bytes > sender->packet_bytes_max))
                 return VMBUS_TOO_LARGE;
@@ -171,14 +211,15 @@ vmbus_sender_can_write(struct vmbus_sender *sender, struct vmbus_send_position *
         return VMBUS_FULL;
 }
 
-/* Writes descriptor, padding and footer of one packet and moves next_in; the peer sees nothing yet.
+/* Writes descriptor, external header, padding and footer of one packet and moves next_in; the peer
+ * sees nothing yet.
  *   packet   read, not kept
  *   payload  out: where its bytes belong; the caller writes them all before commit
  *            (vmbus_sender_writer)
  *   returns  VMBUS_OK; VMBUS_FULL (vmbus_outgoing_bytes() says what is needed) and VMBUS_TOO_LARGE
  *            with nothing changed; a broken rule
  *   order    as vmbus_sender_can_write()
- *   cost     three or four words stored, no copy */
+ *   cost     three or four words stored; with external data a copy of its ranges */
 static ALWAYS_INLINE enum vmbus_result MUST_CHECK
 vmbus_sender_write(struct vmbus_sender *sender, struct vmbus_send_position *position,
                    const struct vmbus_outgoing *packet, struct vmbus_range *payload)
@@ -188,17 +229,27 @@ vmbus_sender_write(struct vmbus_sender *sender, struct vmbus_send_position *posi
         if (UNLIKELY(result != VMBUS_OK))
                 return result;
         /* From here on nothing fails; total fits the ring and the 16-bit fields. */
+        const struct vmbus_memory *memory = &sender->memory;
         uint32_t start = position->next_in, bytes = (uint32_t)total;
+        uint32_t data_offset = bytes - VMBUS_FOOTER_BYTES -
+                               (uint32_t)VMBUS_ROUND8(packet->payload_bytes);
+        struct vmbus_in_band words = {packet->kind, packet->payload_bytes, packet->transaction_id};
         payload->bytes = packet->payload_bytes;
-        if (LIKELY(bytes < sender->memory.data_bytes - start)) {
-                vmbus_sender_put_(sender, start, *packet, true);
+        if (LIKELY(packet->kind < VMBUS_SEND_GPA_DIRECT &&
+                   vmbus_memory_straight(memory, start, bytes))) {
+                vmbus_sender_put_(sender, start, words, vmbus_memory_at_(memory, start));
                 payload->offset = start + VMBUS_DESCRIPTOR_BYTES;
                 position->next_in = start + bytes;
                 return VMBUS_OK;
         }
-        vmbus_sender_put_wrapped_(sender, start, *packet);
-        payload->offset = vmbus_memory_advance(&sender->memory, start, VMBUS_DESCRIPTOR_BYTES);
-        position->next_in = vmbus_memory_advance(&sender->memory, start, bytes);
+        payload->offset = vmbus_memory_advance(memory, start, data_offset);
+        position->next_in = vmbus_memory_advance(memory, start, bytes);
+        if (packet->kind < VMBUS_SEND_GPA_DIRECT) {
+                vmbus_sender_put_pieces_(sender, start, words);
+        } else {
+                struct vmbus_outgoing copy = *packet; /* its address leaves, the original's not */
+                vmbus_sender_put_external_(sender, start, &copy);
+        }
         return VMBUS_OK;
 }
 
@@ -226,7 +277,9 @@ static inline void vmbus_sender_revert(struct vmbus_send_position *position)
  *            (c.5, 1). Store of `in` before the loads of mask and `out`: all three are seq_cst
  *            (c.5, 3); pairs with the fence in vmbus_receiver_prepare_to_sleep() (c.5, 4). Mask
  *            before `out` (c.5, 7) likewise
- *   cost     one exchange instruction */
+ *   cost     one exchange instruction. It cannot be spared or put off, as the receiver's can: after
+ *            a commit the sender may have nothing to say for an hour, and nobody would look at the
+ *            mask again */
 static ALWAYS_INLINE bool MUST_CHECK vmbus_sender_commit(struct vmbus_sender *sender,
                                                          struct vmbus_send_position *position)
 {
@@ -244,7 +297,9 @@ static ALWAYS_INLINE bool MUST_CHECK vmbus_sender_commit(struct vmbus_sender *se
         if (shared_load_seq_cst_u32(&control->interrupt_mask) != VMBUS_INTERRUPTS_UNMASKED)
                 return false;
         /* Only compared, so it need not be valid. */
-        return shared_load_seq_cst_u32(&control->out) == previous_in; /* c.5, 7 */
+        if (shared_load_seq_cst_u32(&control->out) != previous_in) /* c.5, 7 */
+                return false;
+        return vmbus_signal_counted_(&sender->signals);
 }
 
 /* ---- waiting for room ---- */

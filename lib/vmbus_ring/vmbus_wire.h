@@ -28,7 +28,7 @@ struct vmbus_control_page {
         uint32_t reserved0[12];
         uint32_t feature_bits; /* producer: VMBUS_FEATURE_PENDING_SEND_SIZE_BIT */
         uint8_t reserved1[4020];
-        uint64_t guest_to_host_interrupt_count; /* guest: a statistic of some guests; unused here */
+        uint64_t guest_to_host_interrupt_count; /* guest: signals that it sent for this ring */
 };
 
 _Static_assert(sizeof(struct vmbus_control_page) == PAGE_BYTES, "a.1");
@@ -94,6 +94,9 @@ enum vmbus_packet_type {
 /* In the word of the external header (b.4, b.5); the set id only in transfer pages. */
 #define VMBUS_EXTERNAL_SET_ID_BIT 0
 #define VMBUS_EXTERNAL_RANGE_COUNT_BIT 32
+/* The first word of a range of transfer pages and of a GPA-direct range. */
+#define VMBUS_RANGE_BYTE_COUNT_BIT 0
+#define VMBUS_RANGE_BYTE_OFFSET_BIT 32
 /* In the footer's word: the index at which the packet begins. */
 #define VMBUS_FOOTER_INDEX_BIT 32
 
@@ -103,6 +106,40 @@ enum vmbus_packet_type {
          (uint64_t)(data_offset8) << VMBUS_WORD0_DATA_OFFSET8_BIT |                                \
          (uint64_t)(length8) << VMBUS_WORD0_LENGTH8_BIT |                                          \
          (uint64_t)(flags) << VMBUS_WORD0_FLAGS_BIT)
+
+/* One range of transfer pages as it stands in the ring (b.4). */
+struct vmbus_transfer_range {
+        uint32_t byte_count;
+        uint32_t byte_offset; /* in the buffer that the set id names */
+};
+
+_Static_assert(sizeof(struct vmbus_transfer_range) == VMBUS_TRANSFER_RANGE_BYTES, "b.4");
+_Static_assert(offsetof(struct vmbus_transfer_range, byte_offset) == 4, "b.4");
+
+/* ---- pipes (b.7) ---- */
+
+/* In front of the payload on channels in pipe mode. */
+struct vmbus_pipe_header {
+        uint32_t packet_type; /* enum vmbus_pipe_packet */
+        uint32_t len;         /* data: bytes that follow; partial: see VMBUS_PIPE_PARTIAL_... */
+};
+
+_Static_assert(sizeof(struct vmbus_pipe_header) == 8, "b.7");
+_Static_assert(offsetof(struct vmbus_pipe_header, len) == 4, "b.7");
+
+enum vmbus_pipe_packet {
+        VMBUS_PIPE_DATA = 1,
+        VMBUS_PIPE_PARTIAL = 2, /* never sent: a reader leaves it in the ring it reads from */
+        VMBUS_PIPE_SETUP_GPA_DIRECT = 3,
+        VMBUS_PIPE_TEARDOWN_GPA_DIRECT = 4,
+};
+
+#define VMBUS_PIPE_HEADER_BYTES 8u
+/* The most that one packet of a pipe carries behind the header. */
+#define VMBUS_PIPE_BYTES_MAX 16384u
+/* The two halves of len in a partial header. */
+#define VMBUS_PIPE_PARTIAL_LENGTH_BIT 0
+#define VMBUS_PIPE_PARTIAL_CONSUMED_BIT 16
 
 /* ---- sizes (b.6) ----
  *
@@ -122,6 +159,10 @@ enum vmbus_packet_type {
         (VMBUS_IN_BAND_BYTES(payload_bytes) + VMBUS_EXTERNAL_HEADER_BYTES +                        \
          (uint64_t)(range_count)*VMBUS_GPA_RANGE_BYTES +                                           \
          (uint64_t)(page_count)*VMBUS_GPA_PAGE_BYTES)
+
+/* `message_bytes` without the pipe header. */
+#define VMBUS_PIPE_MESSAGE_BYTES(message_bytes)                                                    \
+        VMBUS_IN_BAND_BYTES(VMBUS_PIPE_HEADER_BYTES + (uint64_t)(message_bytes))
 
 #define VMBUS_PACKET_BYTES_MIN (VMBUS_DESCRIPTOR_BYTES + VMBUS_FOOTER_BYTES)
 /* The largest length8 is 65,535. */

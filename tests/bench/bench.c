@@ -16,12 +16,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "tests/bench/bench.h"
 
 #define BENCHES_MAX 128
+#define MIRRORS_MAX 4
 #define RUNS 41
 #define RUN_NS 2000000.0
 #define ITERATIONS_MAX (UINT64_C(1) << 40)
@@ -68,6 +71,30 @@ NORETURN void assert_failed(const char *file, unsigned line, const char *express
         abort();
 }
 
+uint8_t *bench_mirror(uint64_t bytes)
+{
+        static uint8_t *maps[MIRRORS_MAX];
+        static uint64_t sizes[MIRRORS_MAX];
+        int place = 0;
+        while (place < MIRRORS_MAX && sizes[place] != 0 && sizes[place] != bytes)
+                place++;
+        bench_require(place < MIRRORS_MAX, "more than MIRRORS_MAX sizes");
+        if (sizes[place] == bytes)
+                return maps[place];
+        int file = memfd_create("ring", 0);
+        bench_require(file >= 0 && ftruncate(file, (off_t)bytes) == 0, "memfd_create");
+        uint8_t *map = mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        for (uint64_t i = 0; i < 2; i++)
+                bench_require(map != MAP_FAILED &&
+                                      mmap(map + i * bytes, bytes, PROT_READ | PROT_WRITE,
+                                           MAP_SHARED | MAP_FIXED, file, 0) != MAP_FAILED,
+                              "mmap");
+        close(file);
+        maps[place] = map;
+        sizes[place] = bytes;
+        return map;
+}
+
 static double thread_ns(void)
 {
         struct timespec now;
@@ -77,19 +104,22 @@ static double thread_ns(void)
 }
 
 /* ns for one iteration. */
-static double measure(void (*run)(void *, uint64_t), void *context, uint64_t iterations)
+static double measure(const struct bench *bench, void (*run)(void *, uint64_t),
+                      uint64_t iterations)
 {
-        double start = thread_ns();
-        run(context, iterations);
-        return (thread_ns() - start) / (double)iterations;
+        uint64_t (*other_ns)(void) = run == bench->run ? bench->other_ns : NULL;
+        double start = thread_ns() + (other_ns != NULL ? (double)other_ns() : 0);
+        run(bench->context, iterations);
+        double end = thread_ns() + (other_ns != NULL ? (double)other_ns() : 0);
+        return (end - start) / (double)iterations;
 }
 
 /* How many iterations take about RUN_NS; also warms up. */
-static uint64_t calibrate(void (*run)(void *, uint64_t), void *context)
+static uint64_t calibrate(const struct bench *bench, void (*run)(void *, uint64_t))
 {
         uint64_t iterations = 1;
         while (iterations < ITERATIONS_MAX) {
-                double ns = measure(run, context, iterations) * (double)iterations;
+                double ns = measure(bench, run, iterations) * (double)iterations;
                 if (ns >= RUN_NS / 2)
                         return iterations;
                 iterations *= 2;
@@ -106,14 +136,14 @@ static int compare(const void *left, const void *right)
 static struct result measure_bench(const struct bench *bench)
 {
         double runs[RUNS], yardsticks[RUNS];
-        uint64_t iterations = calibrate(bench->run, bench->context);
+        uint64_t iterations = calibrate(bench, bench->run);
         uint64_t yardstick_iterations =
-                bench->yardstick != NULL ? calibrate(bench->yardstick, bench->context) : 0;
+                bench->yardstick != NULL ? calibrate(bench, bench->yardstick) : 0;
         for (int i = 0; i < RUNS; i++) {
-                runs[i] = measure(bench->run, bench->context, iterations);
+                runs[i] = measure(bench, bench->run, iterations);
                 if (bench->yardstick != NULL)
                         yardsticks[i] =
-                                measure(bench->yardstick, bench->context, yardstick_iterations);
+                                measure(bench, bench->yardstick, yardstick_iterations);
         }
         qsort(runs, RUNS, sizeof(runs[0]), compare);
         if (bench->yardstick != NULL)

@@ -22,6 +22,8 @@ struct bench {
         void (*yardstick)(void *context, uint64_t iterations);
         const char *yardstick_name;
         void *context;
+        /* CPU time of another process that works for `run`, in ns; NULL: there is none. */
+        uint64_t (*other_ns)(void);
 };
 
 /* Adds one benchmark; the program ends with a message when there are more than it has room for. */
@@ -40,6 +42,9 @@ static inline void bench_keep(const void *pointer)
 {
         __asm__ volatile("" : : "r"(pointer) : "memory");
 }
+
+/* `bytes` bytes (whole pages), mapped twice in a row; the same for the same size each time. */
+uint8_t *bench_mirror(uint64_t bytes);
 
 /* Ends the program with a message; a benchmark that ran into a failure must not report. */
 _Noreturn void bench_fail(const char *what);

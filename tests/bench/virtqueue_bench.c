@@ -4,11 +4,12 @@
  *
  * One iteration is one chain: added, published with 63 others, taken back with them; the question
  * whether to notify is asked once a batch, full fence included. A device that only copies heads
- * from the avail ring to the used ring is measured with it. ".1" has one descriptor a chain, ".2"
+ * from the avail ring to the used ring (packed: writes used descriptors) is measured with it. ".1" has one descriptor a chain, ".2"
  * two. The yardstick copies the same bytes of descriptors and ring entries, there and back, without
  * the protocol. */
 #include "base/bytes.h"
 #include "tests/bench/bench.h"
+#include "tests/bench/virtqueue_bench.h"
 #include "virtqueue/virtqueue_driver.h"
 
 #define SIZE 256u
@@ -16,6 +17,7 @@
 
 struct queue_bench {
         uint32_t elements; /* of a chain */
+        bool packed;
 };
 
 static ALIGNED(4096) uint8_t descriptors[VIRTQUEUE_DESCRIPTOR_BYTES * SIZE];
@@ -23,11 +25,15 @@ static ALIGNED(4096) uint8_t avail_area[8192], used_area[8192];
 static struct virtqueue_slot slots[SIZE];
 static struct virtqueue_driver queue;
 
-static void open_queue(void)
+static struct virtqueue_packed_place used_place; /* where the device of the packed ring writes */
+
+static void open_queue(bool packed)
 {
+        used_place = (struct virtqueue_packed_place){.wrap = true};
         struct virtqueue_driver_config config = {
                 .size = SIZE,
                 .event_index = true,
+                .packed = packed,
                 .descriptors = {.va = descriptors, .dev = 0x100000},
                 .avail = {.va = avail_area, .dev = 0x200000},
                 .used = {.va = used_area, .dev = 0x300000},
@@ -47,8 +53,22 @@ static void device_serves(uint16_t index)
         used->index = index;
 }
 
-static void run_batch(uint32_t elements)
+static void packed_device_serves(uint32_t elements)
 {
+        struct virtqueue_packed_descriptor *ring = (void *)descriptors;
+        for (uint32_t i = 0; i < BATCH; i++) {
+                struct virtqueue_packed_descriptor *used = &ring[used_place.offset];
+                used->bytes = 0;
+                used->id = ring[(used_place.offset + elements - 1) % SIZE].id;
+                used->flags = virtqueue_packed_used(used_place.wrap);
+                virtqueue_packed_advance(&used_place, elements, SIZE);
+        }
+        bench_keep(ring);
+}
+
+static void run_batch(const struct queue_bench *bench)
+{
+        uint32_t elements = bench->elements;
         struct virtqueue_element element[2] = {{.dev = 0x1000000, .bytes = 12},
                                                {.dev = 0x2000000, .bytes = 1514}};
         struct virtqueue_chain chain = {.elements = element, .readable_count = elements};
@@ -63,7 +83,10 @@ static void run_batch(uint32_t elements)
         virtqueue_driver_publish(&queue);
         bool kick = virtqueue_driver_kick_needed(&queue);
         bench_keep(&kick);
-        device_serves(index);
+        if (bench->packed)
+                packed_device_serves(elements);
+        else
+                device_serves(index);
         bench_require(virtqueue_driver_get(&queue, done, BATCH, &count) == ZX_OK && count == BATCH,
                       "get");
         bench_keep(done);
@@ -72,9 +95,9 @@ static void run_batch(uint32_t elements)
 static void run(void *context, uint64_t iterations)
 {
         const struct queue_bench *bench = context;
-        open_queue();
+        open_queue(bench->packed);
         for (uint64_t i = 0; i < iterations; i += BATCH)
-                run_batch(bench->elements);
+                run_batch(bench);
 }
 
 static void copy(void *context, uint64_t iterations)
@@ -92,24 +115,23 @@ static void copy(void *context, uint64_t iterations)
         }
 }
 
-static struct queue_bench one = {.elements = 1}, two = {.elements = 2};
+static struct queue_bench one = {1, false}, two = {2, false}, packed_one = {1, true},
+                          packed_two = {2, true};
+
+#define BENCH(name_, context_)                                                    \
+        {.name = name_, .unit = "buffer", .run = run, .yardstick = copy,          \
+         .yardstick_name = "copy", .context = context_}
 
 void virtqueue_bench_register(void)
 {
         static const struct bench benches[] = {
-                {.name = "virtqueue.split.driver.1",
-                 .unit = "buffer",
-                 .run = run,
-                 .yardstick = copy,
-                 .yardstick_name = "copy",
-                 .context = &one},
-                {.name = "virtqueue.split.driver.2",
-                 .unit = "buffer",
-                 .run = run,
-                 .yardstick = copy,
-                 .yardstick_name = "copy",
-                 .context = &two},
+                BENCH("virtqueue.split.driver.1", &one),
+                BENCH("virtqueue.split.driver.2", &two),
+                BENCH("virtqueue.packed.driver.1", &packed_one),
+                BENCH("virtqueue.packed.driver.2", &packed_two),
         };
         for (size_t i = 0; i < ARRAY_COUNT(benches); i++)
                 bench_register(&benches[i]);
+        virtqueue_device_bench_register();
+        virtqueue_transfer_bench_register();
 }

@@ -15,15 +15,12 @@ struct rig {
         struct vmbus_receiver receiver;
         struct vmbus_send_position to;
         struct vmbus_receive_position from;
+        bool owed; /* the receiver's last prepare_to_sleep asked for a signal */
 };
 
-/* A fresh ring of `data_pages`, its indices at `index`; both ends attached. */
-static inline bool open_at(struct test *t, struct rig *rig, uint32_t data_pages, uint32_t index)
+/* A fresh ring on rig->memory, its indices at `index`; both ends attached. */
+static inline bool attach_at(struct test *t, struct rig *rig, uint32_t index)
 {
-        uint8_t *pages = world_pages(t, data_pages + 1, NULL);
-        if (!EXPECT_OK(vmbus_memory_init_flat(&rig->memory, pages, pages + PAGE_BYTES,
-                                              data_pages * PAGE_BYTES)))
-                return false;
         vmbus_memory_reset(&rig->memory);
         rig->memory.control->in = index;
         rig->memory.control->out = index;
@@ -31,6 +28,15 @@ static inline bool open_at(struct test *t, struct rig *rig, uint32_t data_pages,
         vmbus_receiver_init(&rig->receiver, &rig->memory);
         return EXPECT_TRUE(vmbus_sender_position(&rig->sender, &rig->to) == VMBUS_OK) &&
                EXPECT_TRUE(vmbus_receiver_position(&rig->receiver, &rig->from) == VMBUS_OK);
+}
+
+/* The same on a flat area of `data_pages`. */
+static inline bool open_at(struct test *t, struct rig *rig, uint32_t data_pages, uint32_t index)
+{
+        uint8_t *pages = world_pages(t, data_pages + 1, NULL);
+        return EXPECT_OK(vmbus_memory_init_flat(&rig->memory, pages, pages + PAGE_BYTES,
+                                                data_pages * PAGE_BYTES)) &&
+               attach_at(t, rig, index);
 }
 
 #define OPEN(rig, data_pages, index) REQUIRE_TRUE(open_at(t, &(rig), (data_pages), (index)))
@@ -69,6 +75,11 @@ static inline bool commit(struct rig *rig)
 static inline bool give_back(struct rig *rig)
 {
         return vmbus_receiver_commit(&rig->receiver, &rig->from);
+}
+
+static inline enum vmbus_result receiver_sleeps(struct rig *rig)
+{
+        return vmbus_receiver_prepare_to_sleep(&rig->receiver, &rig->from, &rig->owed);
 }
 
 /* Reads `packets` packets and gives them back; false when there are fewer. */

@@ -7,15 +7,37 @@
  * its deadline. */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <semaphore.h>
 #include <time.h>
 
-#include "tests/boot/vmbus_ring_rig.h"
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "tests/expect.h"
+#include "tests/host/vmbus_ring_backings.h"
 
 #define PACKETS 200000u
 #define PAYLOAD_BYTES_MAX 700u
 #define WAIT_SECONDS_MAX 20
+
+uint8_t *backing_mirror(struct test *t, uint32_t page_count)
+{
+        size_t bytes = page_count * PAGE_BYTES;
+        int file = memfd_create("ring", 0);
+        if (file < 0 || ftruncate(file, (off_t)bytes) != 0)
+                abort();
+        uint8_t *base = mmap(NULL, 2 * bytes + PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+                             -1, 0);
+        for (size_t i = 0; i < 2; i++)
+                if (base == MAP_FAILED ||
+                    mmap(base + i * bytes, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                         file, 0) == MAP_FAILED)
+                        abort();
+        close(file);
+        return base;
+}
 
 struct two_threads {
         struct rig rig;
@@ -102,7 +124,9 @@ static const char *receiver_sleep(struct two_threads *both)
         struct rig *rig = &both->rig;
         if (give_back(rig))
                 sem_post(&both->sender_signal);
-        enum vmbus_result result = vmbus_receiver_prepare_to_sleep(&rig->receiver, &rig->from);
+        enum vmbus_result result = receiver_sleeps(rig);
+        if (rig->owed)
+                sem_post(&both->sender_signal);
         if (result == VMBUS_OK)
                 return NULL;
         if (result != VMBUS_EMPTY)
@@ -167,4 +191,90 @@ TEST_WITH(vmbus_ring, two_threads_lose_no_signal, 0, 120000)
         EXPECT_GT(both.receiver_sleeps, 0u);
         sem_destroy(&both.sender_signal);
         sem_destroy(&both.receiver_signal);
+}
+
+/* ---- several processors on one sender ---- */
+
+#define MULTI_THREADS 3u
+#define MULTI_PACKETS 20000u /* of each thread */
+#define MULTI_BYTES 200u
+
+struct multi_thread {
+        struct vmbus_multi *multi;
+        uint32_t number;
+        const char *failure;
+};
+
+static void *multi_sender(void *argument)
+{
+        struct multi_thread *self = argument;
+        uint8_t bytes[MULTI_BYTES];
+        for (uint32_t i = 0; i < MULTI_PACKETS;) {
+                const struct vmbus_outgoing packet = {
+                        .kind = VMBUS_SEND_COMPLETION,
+                        .payload_bytes = MULTI_BYTES,
+                        .transaction_id = (uint64_t)self->number << 32 | i};
+                bool signal;
+                memset(bytes, (int)(i * 3 + self->number), sizeof(bytes));
+                enum vmbus_result result = vmbus_multi_send(self->multi, &packet, bytes, &signal);
+                if (result == VMBUS_OK) {
+                        i++;
+                } else if (result != VMBUS_BUSY && result != VMBUS_FULL) {
+                        self->failure = vmbus_result_name(result);
+                        return NULL;
+                } else {
+                        sched_yield();
+                }
+        }
+        return NULL;
+}
+
+/* Every packet of every thread arrives whole, and those of one thread in their order. */
+TEST_WITH(vmbus_ring, several_threads_share_one_sender, 0, 120000)
+{
+        static struct rig rig;
+        struct vmbus_multi multi;
+        struct multi_thread threads[MULTI_THREADS];
+        pthread_t handles[MULTI_THREADS];
+        uint32_t next[MULTI_THREADS] = {0};
+        uint8_t bytes[MULTI_BYTES];
+        bool good = true;
+        time_t deadline = time(NULL) + WAIT_SECONDS_MAX;
+        OPEN(rig, 2, 0);
+        REQUIRE_EQ(vmbus_multi_init(&multi, &rig.sender), VMBUS_OK);
+        for (uint32_t i = 0; i < MULTI_THREADS; i++) {
+                threads[i] = (struct multi_thread){&multi, i, NULL};
+                REQUIRE_EQ(pthread_create(&handles[i], NULL, multi_sender, &threads[i]), 0);
+        }
+        for (uint32_t received = 0; good && received < MULTI_THREADS * MULTI_PACKETS;) {
+                struct vmbus_incoming packet;
+                enum vmbus_result result = get(&rig, &packet);
+                if (result == VMBUS_EMPTY) {
+                        sched_yield();
+                        good = EXPECT_TRUE(time(NULL) <= deadline);
+                        continue;
+                }
+                uint32_t number = (uint32_t)(packet.transaction_id >> 32);
+                good = EXPECT_EQ(result, VMBUS_OK) && EXPECT_LT(number, MULTI_THREADS) &&
+                       EXPECT_EQ((uint32_t)packet.transaction_id, next[number]) &&
+                       EXPECT_EQ(vmbus_receiver_copy(&rig.receiver, &packet.payload, bytes,
+                                                     sizeof(bytes)),
+                                 VMBUS_OK);
+                for (uint32_t i = 0; good && i < sizeof(bytes); i++)
+                        if (bytes[i] != (uint8_t)(next[number] * 3 + number))
+                                good = EXPECT_EQ(bytes[i], (uint8_t)(next[number] * 3 + number));
+                if (!good)
+                        break;
+                next[number]++;
+                received++;
+                give_back(&rig);
+        }
+        if (!good) {
+                rig.sender.state = VMBUS_END_CORRUPT; /* lets the threads go */
+                rig.sender.fault.reason = VMBUS_BAD_OUT_RANGE;
+        }
+        for (uint32_t i = 0; i < MULTI_THREADS; i++) {
+                pthread_join(handles[i], NULL);
+                EXPECT_TRUE(threads[i].failure == NULL);
+        }
 }

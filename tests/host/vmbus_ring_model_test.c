@@ -5,8 +5,8 @@
  * A ring is modelled as a list of packets and a byte image; a packet's check as the rules of
  * spec/vmbus.md, c.6, one after the other; the arithmetic as remainders. None shares code with the
  * part. */
-#include "tests/boot/vmbus_ring_rig.h"
 #include "tests/expect.h"
+#include "tests/host/vmbus_ring_backings.h"
 
 TEST(vmbus_ring, sizes_are_those_of_the_format)
 {
@@ -139,11 +139,14 @@ TEST(vmbus_ring, producer_may_fill_what_is_just_given_back)
 
 #define MODEL_PACKETS 512u /* more than the ring below holds: 12280 / 24 */
 #define MODEL_PAGES_MAX 3u
-#define MODEL_OPERATIONS 600000u
+#define MODEL_PACKETS_EACH 40000u
 
+/* What is in the external header, is a function of the id: see external_word(). */
 struct model_packet {
         uint64_t id;
         uint32_t total_bytes, payload_bytes;
+        uint32_t external_words; /* behind the word with the count */
+        uint32_t range_count;
         enum vmbus_outgoing_kind kind;
 };
 
@@ -154,6 +157,7 @@ struct model {
         uint64_t given_back, read, committed, written;
         struct model_packet packets[MODEL_PACKETS];
         uint8_t image[MODEL_PAGES_MAX * 4096];
+        void *table[BACKING_PAGES_MAX];
 };
 
 static struct model_packet *model_at(struct model *model, uint64_t number)
@@ -186,16 +190,39 @@ static void model_put_number(struct model *model, uint64_t number, uint32_t byte
                 model_put_byte(model, (uint8_t)(number >> (8 * i)));
 }
 
+/* GPA direct: ranges of two pages each, so three words; transfer pages: one word a range. */
+static uint64_t external_word(const struct model_packet *packet, uint32_t i)
+{
+        if (packet->kind == VMBUS_SEND_TRANSFER_PAGES)
+                return (packet->id + i) << 32 | (i * 5 + 1);
+        return i % 3 == 0 ? (uint64_t)(1 + packet->id % 4095) << 32 | 4096
+                          : packet->id * 1000 + i;
+}
+
+static bool is_external(const struct model_packet *packet)
+{
+        return packet->kind >= VMBUS_SEND_GPA_DIRECT;
+}
+
 /* Every byte of one packet, in the order of b.1. */
 static void model_put_packet(struct model *model, const struct model_packet *packet)
 {
+        static const uint8_t types[] = {0, 6, 6, 0xb, 9, 7}, flags[] = {0, 0, 1, 0, 1, 1};
         uint32_t start = model->write_index;
-        model_put_number(model, packet->kind == VMBUS_SEND_COMPLETION ? 0xb : 6, 2);
-        model_put_number(model, 2, 2);
+        uint32_t external = is_external(packet) ? 1 + packet->external_words : 0;
+        model_put_number(model, types[packet->kind], 2);
+        model_put_number(model, 2 + external, 2);
         model_put_number(model, (packet->total_bytes - 8) / 8, 2);
-        model_put_number(model, packet->kind == VMBUS_SEND_IN_BAND_REQUEST, 2);
+        model_put_number(model, flags[packet->kind], 2);
         model_put_number(model, packet->id, 8);
-        for (uint32_t i = 0; i < packet->total_bytes - 24; i++)
+        if (is_external(packet)) {
+                bool transfer = packet->kind == VMBUS_SEND_TRANSFER_PAGES;
+                model_put_number(model, transfer ? (uint16_t)(packet->id + 3) : 0, 4);
+                model_put_number(model, packet->range_count, 4);
+        }
+        for (uint32_t i = 0; i < packet->external_words; i++)
+                model_put_number(model, external_word(packet, i), 8);
+        for (uint32_t i = 0; i < packet->total_bytes - 24 - 8 * external; i++)
                 model_put_byte(model,
                                i < packet->payload_bytes ? model_payload_byte(packet->id, i) : 0);
         model_put_number(model, 0, 4);
@@ -216,13 +243,49 @@ static uint32_t model_size(struct test *t, const struct model *model)
         }
 }
 
+/* Writes one packet with its payload. */
+static enum vmbus_result model_put(struct model *model, const struct model_packet *packet,
+                                   const uint8_t *bytes)
+{
+        static uint64_t words[3 * 8];
+        struct vmbus_gpa_list list = {words, ARRAY_COUNT(words), packet->external_words,
+                                      packet->range_count};
+        const struct vmbus_outgoing out = {
+                .kind = packet->kind,
+                .payload_bytes = packet->payload_bytes,
+                .transaction_id = packet->id,
+                .gpa = &list,
+                .transfer = (const struct vmbus_transfer_range *)(const void *)words,
+                .transfer_count = packet->range_count,
+                .transfer_page_set_id = (uint16_t)(packet->id + 3)};
+        struct vmbus_range payload;
+        for (uint32_t i = 0; i < packet->external_words; i++)
+                words[i] = external_word(packet, i);
+        enum vmbus_result result =
+                vmbus_sender_write(&model->rig.sender, &model->rig.to, &out, &payload);
+        if (result != VMBUS_OK)
+                return result;
+        struct vmbus_writer writer = vmbus_sender_writer(&model->rig.sender, &payload);
+        uint32_t half = packet->payload_bytes / 2;
+        result = vmbus_writer_write(&writer, bytes, half);
+        return result != VMBUS_OK
+                     ? result
+                     : vmbus_writer_write(&writer, bytes + half, packet->payload_bytes - half);
+}
+
 static bool model_write(struct test *t, struct model *model)
 {
         static uint8_t bytes[MODEL_PAGES_MAX * 4096 + 64];
         struct model_packet packet = {.id = model->written * 3 + 1,
                                       .payload_bytes = model_size(t, model),
-                                      .kind = VMBUS_SEND_IN_BAND + world_random_below(t, 3)};
-        packet.total_bytes = 16 + (packet.payload_bytes + 7) / 8 * 8 + 8;
+                                      .kind = VMBUS_SEND_IN_BAND + world_random_below(t, 5)};
+        if (packet.kind == VMBUS_SEND_GPA_DIRECT)
+                packet.range_count = 1 + world_random_below(t, 7);
+        if (packet.kind == VMBUS_SEND_TRANSFER_PAGES)
+                packet.range_count = world_random_below(t, 20);
+        packet.external_words = packet.range_count * (packet.kind == VMBUS_SEND_GPA_DIRECT ? 3 : 1);
+        packet.total_bytes = 16 + (is_external(&packet) ? 8 + 8 * packet.external_words : 0) +
+                             (packet.payload_bytes + 7) / 8 * 8 + 8;
         uint32_t used = model_bytes(model, model->given_back, model->written);
         enum vmbus_result expected = packet.total_bytes > model->data_bytes - 8 ? VMBUS_TOO_LARGE
                                    : packet.total_bytes + used + 8 > model->data_bytes ? VMBUS_FULL
@@ -232,8 +295,7 @@ static bool model_write(struct test *t, struct model *model)
         if (!EXPECT_EQ(
                     vmbus_sender_can_write(&model->rig.sender, &model->rig.to, packet.total_bytes),
                     expected) ||
-            !EXPECT_EQ(put(&model->rig, packet.kind, packet.id, bytes, packet.payload_bytes),
-                       expected))
+            !EXPECT_EQ(model_put(model, &packet, bytes), expected))
                 return false;
         if (expected == VMBUS_OK) {
                 *model_at(model, model->written++) = packet;
@@ -252,8 +314,39 @@ static bool model_commit(struct test *t, struct model *model)
                EXPECT_EQ(model->rig.memory.control->in, model->write_index);
 }
 
+/* The external header of a packet, decoded, is what was put in. */
+static bool model_external(struct test *t, struct model *model,
+                           const struct model_packet *expected,
+                           const struct vmbus_incoming *packet)
+{
+        uint64_t words[24];
+        struct vmbus_gpa_list list;
+        struct vmbus_transfer_list transfer = {.ranges = (void *)words,
+                                               .capacity = 24,
+                                               .buffer_bytes = 1ull << 32};
+        if (!is_external(expected))
+                return EXPECT_EQ(packet->range_count, 0) && EXPECT_EQ(packet->ranges.bytes, 0);
+        if (packet->type == VMBUS_PACKET_GPA_DIRECT) {
+                vmbus_gpa_list_init(&list, words, ARRAY_COUNT(words));
+                if (!EXPECT_EQ(vmbus_receiver_gpa_ranges(&model->rig.receiver, packet, &list),
+                               VMBUS_OK) ||
+                    !EXPECT_EQ(list.word_count, expected->external_words))
+                        return false;
+        } else if (!EXPECT_EQ(vmbus_receiver_transfer_ranges(&model->rig.receiver, packet,
+                                                             &transfer),
+                              VMBUS_OK) ||
+                   !EXPECT_EQ(packet->transfer_page_set_id, (uint16_t)(expected->id + 3))) {
+                return false;
+        }
+        for (uint32_t i = 0; i < expected->external_words; i++)
+                if (words[i] != external_word(expected, i))
+                        return EXPECT_EQ(words[i], external_word(expected, i));
+        return EXPECT_EQ(packet->range_count, expected->range_count);
+}
+
 static bool model_read(struct test *t, struct model *model)
 {
+        static const enum vmbus_packet_type types[] = {0, 6, 6, 0xb, 9, 7};
         static uint8_t bytes[MODEL_PAGES_MAX * 4096];
         struct vmbus_incoming packet;
         bool empty = model->read == model->committed;
@@ -261,11 +354,14 @@ static bool model_read(struct test *t, struct model *model)
                 return empty;
         const struct model_packet *expected = model_at(model, model->read++);
         bool has_id = expected->kind != VMBUS_SEND_IN_BAND;
-        EXPECT_EQ(packet.type == VMBUS_PACKET_COMPLETION, expected->kind == VMBUS_SEND_COMPLETION);
-        EXPECT_EQ(packet.completion_requested, expected->kind == VMBUS_SEND_IN_BAND_REQUEST);
+        EXPECT_EQ(packet.type, types[expected->kind]);
+        EXPECT_EQ(packet.completion_requested, expected->kind == VMBUS_SEND_IN_BAND_REQUEST ||
+                                                       is_external(expected));
         EXPECT_EQ(packet.has_transaction_id, has_id);
         EXPECT_EQ(packet.transaction_id, has_id ? expected->id : 0);
-        if (!EXPECT_EQ(packet.payload.bytes, expected->total_bytes - 24))
+        uint32_t external = is_external(expected) ? 8 + 8 * expected->external_words : 0;
+        if (!EXPECT_EQ(packet.payload.bytes, expected->total_bytes - 24 - external) ||
+            !model_external(t, model, expected, &packet))
                 return false;
         /* In two pieces, so that a seam may lie in either. */
         struct vmbus_reader reader = vmbus_receiver_reader(&model->rig.receiver, &packet.payload);
@@ -317,8 +413,7 @@ static bool model_receiver_sleeps(struct test *t, struct model *model)
         enum vmbus_result expected = model->read != model->given_back ? VMBUS_COMMIT_FIRST
                                    : model->read != model->committed  ? VMBUS_OK
                                                                       : VMBUS_EMPTY;
-        return EXPECT_EQ(vmbus_receiver_prepare_to_sleep(&model->rig.receiver, &model->rig.from),
-                         expected) &&
+        return EXPECT_EQ(receiver_sleeps(&model->rig), expected) &&
                EXPECT_EQ(model->rig.memory.control->interrupt_mask, expected != VMBUS_EMPTY);
 }
 
@@ -370,24 +465,48 @@ static bool model_receiver_step(struct test *t, struct model *model)
         }
 }
 
-TEST_WITH(vmbus_ring, random_steps_agree_with_a_list_of_packets, 0, 60000)
+static bool model_image_agrees(struct test *t, const struct model *model)
+{
+        for (uint32_t page = 0; page < model->data_bytes; page += 4096)
+                if (!EXPECT_BYTES_EQ(backing_byte(&model->rig.memory, page), model->image + page,
+                                     4096))
+                        return false;
+        return true;
+}
+
+/* `packets` packets go through a ring of that kind and size; every step is compared. */
+static void model_run(struct test *t, enum backing backing, uint32_t pages, uint64_t packets)
 {
         static struct model model;
-        for (uint32_t pages = 1; pages <= MODEL_PAGES_MAX; pages += 2) {
-                memset(&model, 0, sizeof(model));
-                model.data_bytes = pages * 4096;
-                model.write_index = 4096 - 8 * pages;
-                OPEN(model.rig, pages, model.write_index);
-                for (uint32_t i = 0; i < MODEL_OPERATIONS; i++) {
-                        bool good = world_random_below(t, 2) ? model_sender_step(t, &model)
-                                                             : model_receiver_step(t, &model);
-                        if (i % 16 == 0)
-                                good &= EXPECT_BYTES_EQ(model.rig.memory.data, model.image,
-                                                        model.data_bytes);
-                        REQUIRE_TRUE(good);
-                }
-                EXPECT_GT(model.given_back, MODEL_OPERATIONS / 16); /* most steps did something */
+        uint64_t steps_max = packets * 64, steps = 0; /* about 6 a packet are enough */
+        memset(&model, 0, sizeof(model));
+        model.data_bytes = pages * 4096;
+        model.write_index = 4096 - 8 * pages;
+        REQUIRE_TRUE(open_backing(t, &model.rig, backing, pages, model.table));
+        REQUIRE_TRUE(attach_at(t, &model.rig, model.write_index));
+        for (; model.given_back < packets && steps < steps_max; steps++) {
+                bool good = world_random_below(t, 2) ? model_sender_step(t, &model)
+                                                     : model_receiver_step(t, &model);
+                if (steps % 16 == 0)
+                        good &= model_image_agrees(t, &model);
+                REQUIRE_TRUE(good && !test_has_failed(t));
         }
+        EXPECT_GE(model.given_back, packets);
+}
+
+TEST_WITH(vmbus_ring, random_steps_agree_with_a_list_of_packets, 0, 120000)
+{
+        for (enum backing backing = 0; backing < BACKING_COUNT; backing++)
+                for (uint32_t pages = 1; pages <= MODEL_PAGES_MAX; pages += 2)
+                        model_run(t, backing, pages, MODEL_PACKETS_EACH);
+}
+
+/* The same for ten million packets in all: minutes, so on request. */
+TEST_WITH(vmbus_ring_long, random_steps_agree_with_a_list_of_packets, TEST_ON_REQUEST, 3600000)
+{
+        for (enum backing backing = 0; backing < BACKING_COUNT; backing++)
+                for (uint32_t pages = 1; pages <= MODEL_PAGES_MAX; pages += 2)
+                        model_run(t, backing, pages, 10000000 / 6 + 1);
 }
 
 /* ---- arithmetic and headers, exhaustively ---- */

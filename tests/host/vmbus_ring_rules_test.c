@@ -106,7 +106,7 @@ TEST(vmbus_ring, receiver_sleeps_only_on_an_empty_ring)
         struct vmbus_incoming packet;
         struct rig rig;
         OPEN(rig, 1, 0);
-        EXPECT_EQ(vmbus_receiver_prepare_to_sleep(&rig.receiver, &rig.from), VMBUS_EMPTY);
+        EXPECT_EQ(receiver_sleeps(&rig), VMBUS_EMPTY);
         EXPECT_EQ(rig.memory.control->interrupt_mask, 0);
         EXPECT_EQ(vmbus_receiver_check_sleep(&rig.receiver), VMBUS_OK);
         REQUIRE_EQ(put_total(&rig, 24), VMBUS_OK);
@@ -115,14 +115,14 @@ TEST(vmbus_ring, receiver_sleeps_only_on_an_empty_ring)
         EXPECT_EQ(vmbus_receiver_woken(&rig.receiver), VMBUS_OK);
         EXPECT_EQ(rig.memory.control->interrupt_mask, 1);
 
-        EXPECT_EQ(vmbus_receiver_prepare_to_sleep(&rig.receiver, &rig.from), VMBUS_OK);
+        EXPECT_EQ(receiver_sleeps(&rig), VMBUS_OK);
         EXPECT_EQ(rig.memory.control->interrupt_mask, 1);
         REQUIRE_EQ(get(&rig, &packet), VMBUS_OK);
         REQUIRE_EQ(get(&rig, &packet), VMBUS_OK);
-        EXPECT_EQ(vmbus_receiver_prepare_to_sleep(&rig.receiver, &rig.from), VMBUS_COMMIT_FIRST);
+        EXPECT_EQ(receiver_sleeps(&rig), VMBUS_COMMIT_FIRST);
         EXPECT_EQ(rig.memory.control->interrupt_mask, 1);
         give_back(&rig);
-        EXPECT_EQ(vmbus_receiver_prepare_to_sleep(&rig.receiver, &rig.from), VMBUS_EMPTY);
+        EXPECT_EQ(receiver_sleeps(&rig), VMBUS_EMPTY);
         vmbus_receiver_cancel_sleep(&rig.receiver);
         EXPECT_EQ(rig.memory.control->interrupt_mask, 1);
         EXPECT_EQ(get(&rig, &packet), VMBUS_EMPTY);
@@ -201,7 +201,7 @@ static void expect_receiver_latched(struct test *t, struct rig *rig, enum vmbus_
         EXPECT_EQ(get(rig, &packet), reason);
         EXPECT_EQ(vmbus_receiver_can_read(&rig->receiver, &rig->from), reason);
         EXPECT_EQ(vmbus_receiver_position(&rig->receiver, &rig->from), reason);
-        EXPECT_EQ(vmbus_receiver_prepare_to_sleep(&rig->receiver, &rig->from), reason);
+        EXPECT_EQ(receiver_sleeps(rig), reason);
         EXPECT_EQ(vmbus_receiver_check_sleep(&rig->receiver), reason);
         EXPECT_EQ(vmbus_receiver_woken(&rig->receiver), reason);
         EXPECT_FALSE(give_back(rig));
@@ -356,14 +356,14 @@ TEST(vmbus_ring, a_mask_set_by_the_peer_is_found)
 {
         struct rig rig;
         OPEN(rig, 1, 0);
-        REQUIRE_EQ(vmbus_receiver_prepare_to_sleep(&rig.receiver, &rig.from), VMBUS_EMPTY);
+        REQUIRE_EQ(receiver_sleeps(&rig), VMBUS_EMPTY);
         rig.memory.control->interrupt_mask = 5;
         EXPECT_EQ(vmbus_receiver_check_sleep(&rig.receiver), VMBUS_BAD_INTERRUPT_MASK);
         EXPECT_EQ(rig.receiver.fault.value, 5);
         expect_receiver_latched(t, &rig, VMBUS_BAD_INTERRUPT_MASK);
 
         OPEN(rig, 1, 0);
-        REQUIRE_EQ(vmbus_receiver_prepare_to_sleep(&rig.receiver, &rig.from), VMBUS_EMPTY);
+        REQUIRE_EQ(receiver_sleeps(&rig), VMBUS_EMPTY);
         rig.memory.control->interrupt_mask = 1;
         EXPECT_EQ(vmbus_receiver_woken(&rig.receiver), VMBUS_BAD_INTERRUPT_MASK);
 }

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+# Copyright (c) 2026 The Paravane authors
+#
+# Fuzzers: one program for each tests/fuzz/<part>_<door>_fuzz.c, with clang's libFuzzer under
+# AddressSanitizer and UBSan.
+#   make fuzz-build                    builds them
+#   make fuzz FUZZ_SECONDS=60          makes the seeds and runs each so long (10)
+#   build/fuzz/<name> CRASH            runs one input again
+# Seeds come from tests/fuzz/<part>_seeds.py DOOR FOLDER, where there is one.
+
+FUZZ_CC      ?= clang
+FUZZ_SECONDS ?= 10
+FUZZ_SOURCES := $(wildcard tests/fuzz/*_fuzz.c)
+FUZZ_NAMES   := $(FUZZ_SOURCES:tests/fuzz/%_fuzz.c=%)
+FUZZ_FLAGS   := $(filter-out -ffreestanding,$(COMMON_FLAGS)) -O1 -DPARAVANE_DEBUG=1 \
+  -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+  -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-gnu-statement-expression
+FUZZ_LIB_OBJECTS := $(LIB_SOURCES:%=build/fuzz/obj/%.o)
+
+.PHONY: fuzz fuzz-build $(FUZZ_NAMES:%=fuzz-run-%)
+.SECONDARY: $(FUZZ_LIB_OBJECTS) $(FUZZ_SOURCES:%=build/fuzz/obj/%.o)
+
+build/fuzz/obj/%.c.o: %.c $(INC)/.stamp tests/fuzz/fuzz.mk
+	$(call say,FUZZCC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -I$(INC)/host-test -c $< -o $@
+$(FUZZ_NAMES:%=build/fuzz/%): build/fuzz/%: build/fuzz/obj/tests/fuzz/%_fuzz.c.o $(FUZZ_LIB_OBJECTS)
+	$(call say,LD,$@)
+	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^
+
+fuzz-build: $(FUZZ_NAMES:%=build/fuzz/%)
+fuzz: $(FUZZ_NAMES:%=fuzz-run-%)
+
+# <part>_<door>: the door is the last word.
+fuzz_door = $(lastword $(subst _, ,$(1)))
+fuzz_part = $(patsubst %_$(call fuzz_door,$(1)),%,$(1))
+$(FUZZ_NAMES:%=fuzz-run-%): fuzz-run-%: build/fuzz/%
+	$(Q)mkdir -p build/fuzz/corpus/$* build/fuzz/seeds/$*
+	$(Q)if [ -f tests/fuzz/$(call fuzz_part,$*)_seeds.py ]; then \
+	  $(PYTHON) -B tests/fuzz/$(call fuzz_part,$*)_seeds.py $(call fuzz_door,$*) build/fuzz/seeds/$*; fi
+	$(Q)build/fuzz/$* -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=10 \
+	  -artifact_prefix=build/fuzz/ -print_final_stats=1 build/fuzz/corpus/$* build/fuzz/seeds/$*
+
+-include $(FUZZ_LIB_OBJECTS:.o=.d) $(FUZZ_SOURCES:%=build/fuzz/obj/%.d)
