@@ -54,6 +54,9 @@ PURE_NAMES  := memory_map pmm pmm_page pmm_run pmm_signal pmm_checker pmm_intern
                vmo_internal vmo_store vmo_buffer rights vmar vmar_tree vmar_place vmar_map vmar_protect vmar_range \
                vmar_valid vmar_internal vmar_manager vmo_mapper
 PURE_SOURCES := $(wildcard $(PURE_NAMES:%=kernel/%.c))
+# Those of them that are on a data path are built for speed, the others for size.
+FAST_NAMES   := pmm pmm_page pmm_run page_cache buffer_chain message_packet channel slab
+FAST_SOURCES := $(wildcard $(FAST_NAMES:%=kernel/%.c))
 
 LIB_SOURCES    := $(wildcard $(LIB_PARTS:%=lib/%/*.c))
 ARCH_SOURCES   := $(filter-out arch/x86_64/boot_efi%,$(wildcard arch/x86_64/*.c arch/x86_64/*.S))
@@ -141,12 +144,13 @@ row_flags = -I$(INC)/$(1) $(call freestanding,$(CC)) \
   $(if $(filter lib-% pure,$(1)),$(STRICT_WARNINGS)) \
   $(if $(filter kernel driver-% boot-test,$(1)),$(PICOLIBC_FLAGS)) \
   $(if $(filter boot-test host-test,$(1)),-Wno-sign-compare) \
-  $(if $(filter gcc,$(COMPILER)),$(if $(filter host-test,$(1)),-Wstack-usage=4096)) \
-  $(call row_optimise,$(1))
+  $(if $(filter gcc,$(COMPILER)),$(if $(filter host-test,$(1)),-Wstack-usage=4096))
+
 # Data paths for speed; everything that runs once, and the tests, which are half of the image, for size.
-row_optimise = $(if $(filter debug,$(FLAVOUR)),-Og,\
-  $(if $(filter lib-% pure driver-virtio driver-netdev,$(1)),-O2,\
-  $(if $(filter boot-test host-test,$(1)),-Oz,-Os)))
+source_optimise = $(strip $(if $(filter debug,$(FLAVOUR)),-Og,\
+  $(if $(filter lib/% drivers/virtio/% drivers/netdev/% $(FAST_SOURCES),$(1)),-O2,\
+  $(if $(filter tests/%,$(1)),-Oz,-Os))))
+source_flags = $(call row_flags,$(call row,$(1))) $(call source_optimise,$(1))
 
 # ---- image --------------------------------------------------------------------------------------
 
@@ -168,7 +172,7 @@ $(INC)/.stamp: Makefile $(wildcard drivers/*) $(PURE_SOURCES)
 keep_line = $(Q)mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || \
 	  printf '%s\n' '$(subst ','\'',$(1))' > $@
 FLAGS_LINE = $(CC) $(KERNEL_FLAGS) $(WARNINGS) $(STRICT_WARNINGS) $(PICOLIBC_FLAGS) $(LINK_FLAGS) \
-  $(foreach row,$(ROWS),$(row):$(call row_optimise,$(row))) $(EFI_FLAGS) $(EFI_WARNINGS) \
+  $(foreach source,$(IMAGE_SOURCES),$(source):$(call source_optimise,$(source))) $(EFI_FLAGS) $(EFI_WARNINGS) \
   $(IMAGE_SOURCES) $(EFI_SOURCES)
 $(B)/flags: FORCE
 	$(call keep_line,$(FLAGS_LINE))
@@ -177,12 +181,12 @@ $(B)/flags: FORCE
 $(B)/obj/%.c.o: %.c $(INC)/.stamp $(B)/flags $(LIBS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(KERNEL_FLAGS) $(WARNINGS) $(call row_flags,$(call row,$<)) -c $< -o $@
+	$(Q)$(CC) $(KERNEL_FLAGS) $(WARNINGS) $(call source_flags,$<) -c $< -o $@
 
 $(B)/obj/%.S.o: %.S $(INC)/.stamp $(B)/flags
 	$(call say,AS,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(KERNEL_FLAGS) $(call row_flags,$(call row,$<)) -c $< -o $@
+	$(Q)$(CC) $(KERNEL_FLAGS) $(call source_flags,$<) -c $< -o $@
 
 # The symbol table is made from a first link and put behind everything that has an address in code, so
 # that the second link moves no function; gen_symbols.sh --check compares the two.
@@ -250,7 +254,7 @@ compile_commands.json: $(INC)/.stamp
 	$(call say,GEN,$@)
 	$(Q): > $@.part
 	$(foreach source,$(filter %.c,$(IMAGE_SOURCES)),$(call command_of,$(source),$(KERNEL_FLAGS) \
-	  $(call row_flags,$(call row,$(source)))))
+	  $(call source_flags,$(source))))
 	$(foreach source,$(filter %.c,$(EFI_SOURCES)),$(call command_of,$(source),$(EFI_FLAGS) $(efi_flags_of)))
 	$(foreach source,$(HOST_ONLY_SOURCES),$(call command_of,$(source),$(call host_flags_of,$(source))))
 	$(Q){ echo '['; sed '$$!s/$$/,/' $@.part; echo ']'; } > $@; rm $@.part
