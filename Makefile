@@ -54,9 +54,10 @@ PURE_NAMES  := memory_map pmm pmm_page pmm_run pmm_signal pmm_checker pmm_intern
                vmo_internal vmo_store vmo_buffer rights vmar vmar_tree vmar_place vmar_map vmar_protect vmar_range \
                vmar_valid vmar_internal vmar_manager vmo_mapper
 PURE_SOURCES := $(wildcard $(PURE_NAMES:%=kernel/%.c))
-# Those of them that are on a data path are built for speed, the others for size.
+# What is on a data path is built for speed, with all of lib/; the rest for size.
 FAST_NAMES   := pmm pmm_page pmm_run page_cache buffer_chain message_packet channel slab
-FAST_SOURCES := $(wildcard $(FAST_NAMES:%=kernel/%.c))
+FAST_SOURCES := $(wildcard $(FAST_NAMES:%=kernel/%.c)) \
+                drivers/virtio/virtio_net_data.c drivers/virtio/virtio_queue.c
 
 LIB_SOURCES    := $(wildcard $(LIB_PARTS:%=lib/%/*.c))
 ARCH_SOURCES   := $(filter-out arch/x86_64/boot_efi%,$(wildcard arch/x86_64/*.c arch/x86_64/*.S))
@@ -148,7 +149,7 @@ row_flags = -I$(INC)/$(1) $(call freestanding,$(CC)) \
 
 # Data paths for speed; everything that runs once, and the tests, which are half of the image, for size.
 source_optimise = $(strip $(if $(filter debug,$(FLAVOUR)),-Og,\
-  $(if $(filter lib/% drivers/virtio/% drivers/netdev/% $(FAST_SOURCES),$(1)),-O2,\
+  $(if $(filter lib/% $(FAST_SOURCES),$(1)),-O2,\
   $(if $(filter tests/%,$(1)),-Oz,-Os))))
 source_flags = $(call row_flags,$(call row,$(1))) $(call source_optimise,$(1))
 
