@@ -254,7 +254,7 @@ endef
 compile_commands.json: $(INC)/.stamp
 	$(call say,GEN,$@)
 	$(Q): > $@.part
-	$(foreach source,$(filter %.c,$(IMAGE_SOURCES)),$(call command_of,$(source),$(KERNEL_FLAGS) \
+	$(foreach source,$(sort $(filter %.c,$(IMAGE_SOURCES)) $(wildcard tests/boot/all/*.c)),$(call command_of,$(source),$(KERNEL_FLAGS) \
 	  $(call source_flags,$(source))))
 	$(foreach source,$(filter %.c,$(EFI_SOURCES)),$(call command_of,$(source),$(EFI_FLAGS) $(efi_flags_of)))
 	$(foreach source,$(HOST_ONLY_SOURCES),$(call command_of,$(source),$(call host_flags_of,$(source))))

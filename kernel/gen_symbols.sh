@@ -67,17 +67,8 @@ table() {
                 printf "        .long %d, 0x%s - 0x%s\n", count, end, base
                 for (i = 0; i < count; i++)
                         printf "        .long 0x%s - 0x%s\n", address[i], base
-                # Offset 0 is the empty name.
-                at = 1
-                for (i = 0; i < count; i++) {
-                        printf "        .long %d\n", name[i] == "" ? 0 : at
-                        if (name[i] != "")
-                                at += length(name[i]) + 1
-                }
-                printf "        .asciz \"\"\n"
                 for (i = 0; i < count; i++)
-                        if (name[i] != "")
-                                printf "        .asciz \"%s\"\n", name[i]
+                        printf "        .asciz \"%s\"\n", name[i]
         }'
 }
 

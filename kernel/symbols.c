@@ -2,14 +2,15 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* symbols — searches the table that kernel/gen_symbols.sh makes.
  *
- *   symbols_table:  count | text bytes | start[count] | name[count] | names ...
- *                                        ascending, from text_start; name: offset into the names
+ *   symbols_table:  count | text bytes | start[count] | names ...
+ *                                        ascending, from text_start; a name for each, in the same order
  *
- * All numbers are 32 bits, so that an entry costs eight bytes and its name. Offset 0 is the empty name: the
- * function of a self-test, whose name stands in the table of tests already. */
+ * A start has 32 bits, so that an entry costs four bytes and its name. The empty name is that of a
+ * self-test's function, whose name stands in the table of tests already. */
 #include "kernel/symbols.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "arch/arch.h"
 #include "base/test_case.h"
@@ -18,7 +19,7 @@
 struct symbols_header {
         uint32_t count;
         uint32_t text_bytes; /* from text_start to text_end */
-        uint32_t words[];    /* start[count], name[count] */
+        uint32_t starts[];   /* count of them; the names follow */
 };
 
 extern const struct symbols_header symbols_table;
@@ -43,8 +44,8 @@ static const char *test_name(uint64_t address)
 bool symbols_lookup(uint64_t address, const char **name, uint64_t *offset)
 {
         const struct symbols_header *table = &symbols_table;
-        const uint32_t *starts = table->words, *names = table->words + table->count;
-        const char *text = (const char *)(names + table->count);
+        const uint32_t *starts = table->starts;
+        const char *found = (const char *)(starts + table->count);
         uint64_t wanted = address - (uint64_t)text_start;
         size_t low = 0, high = table->count;
 
@@ -60,8 +61,10 @@ bool symbols_lookup(uint64_t address, const char **name, uint64_t *offset)
         }
         if (low == 0)
                 return false;
-        *name = text + names[low - 1];
-        if (**name == '\0')
+        for (size_t i = 1; i < low; i++)
+                found += strlen(found) + 1;
+        *name = found;
+        if (*found == '\0')
                 *name = test_name((uint64_t)text_start + starts[low - 1]);
         *offset = wanted - starts[low - 1];
         return true;

@@ -19,7 +19,7 @@
  *            good until the next look-up
  *   offset   out: bytes from the function's start
  *   returns  false: not an address in .text, or before its first symbol
- *   cost     one binary search
+ *   cost     one binary search, and a walk over the names before it
  * A return address points behind the call; when the call is the function's last instruction that is
  * the next function. For those, look up address - 1. */
 bool MUST_CHECK symbols_lookup(uint64_t address, const char **name, uint64_t *offset);

@@ -407,6 +407,7 @@ TEST(smp, all_cpus_may_ask_for_shootdowns_at_once)
 /* ---- time ---- */
 
 #define NAP_NS (2 * NS_PER_MS)
+#define NAPS_MAX 100u
 
 static void nap(void *context)
 {
@@ -414,10 +415,15 @@ static void nap(void *context)
 
         (void)context;
         meet();
-        start_ns = time_ns();
-        time_sleep(NAP_NS);
-        passed_ns = time_ns() - start_ns;
-        note(passed_ns >= NAP_NS);
+        /* A nap whose end came before the timer was set, because the host had stopped us, needs no
+         * timer: take another. */
+        for (unsigned nap_number = 0; nap_number < NAPS_MAX && arch_timer_count() == count;
+             nap_number++) {
+                start_ns = time_ns();
+                time_sleep(NAP_NS);
+                passed_ns = time_ns() - start_ns;
+                note(passed_ns >= NAP_NS);
+        }
         note(arch_timer_count() > count);
 }
 

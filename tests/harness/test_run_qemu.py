@@ -411,7 +411,7 @@ def test_terminal_view_of_a_success(run_name, tmp_path):
     status, output = terminal(run_name, tmp_path, GOOD + "@exit 33\n")
     lines = boot.screen_lines(output)
     assert status == boot.PASS
-    assert lines[0] == "paravane  pvh on q35, 1 CPU, 256M, max (tcg)"
+    assert lines[0] == "paravane  pvh on q35, 2 CPUs, 256M, max (tcg)"
     assert "  Paravane release, booted by PVH" in lines
     assert "  ok     pmm                  2 tests" in lines
     assert "  skip   pci.probe # SKIP no such device" in lines
