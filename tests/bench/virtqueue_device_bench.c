@@ -3,9 +3,9 @@
 /* virtqueue_device_bench — what a chain costs that a driver has made available: the device's end.
  *
  * One iteration is one chain: popped and judged, its pieces walked over, pushed; after `batch` of
- * them published, and the question whether to signal asked, full fence included. The driver is a
- * ring that was filled once: it only moves its index; of the packed ring it writes every descriptor
- * anew, which is measured with it. ".1" has one descriptor a chain, ".4" four.
+ * them published. The question whether to signal, with its full fence, is part of virtqueue.transfer.*.
+ * The driver is a ring that was filled once: it only moves its index; of the packed ring it writes
+ * every descriptor anew, which is measured with it. ".1" has one descriptor a chain, ".4" four.
  * chain_io walks chains of one descriptor by virtqueue_chain_read_next(), through a table of three
  * regions. The yardstick copies the same bytes of descriptors and ring entries, there and back. */
 #include "base/bytes.h"
@@ -97,13 +97,6 @@ static void offer(uint32_t count)
         shared_store_release_u16(&avail->index, (uint16_t)offered);
 }
 
-static void publish(void)
-{
-        virtqueue_device_publish(&device);
-        bool signal = virtqueue_device_signal_needed(&device);
-        bench_keep(&signal);
-}
-
 static void run(void *context, uint64_t iterations)
 {
         const struct device_bench *bench = context;
@@ -124,7 +117,7 @@ static void run(void *context, uint64_t iterations)
                         virtqueue_device_push(&device, request.id, 0);
                 }
                 bench_keep(&sum);
-                publish();
+                virtqueue_device_publish(&device);
         }
 }
 
@@ -149,7 +142,7 @@ static void run_io(void *context, uint64_t iterations)
                                       "finish");
                 }
                 bench_keep(&sum);
-                publish();
+                virtqueue_device_publish(&device);
         }
 }
 
