@@ -291,6 +291,20 @@ TEST(vmbus_ring, every_index_is_loaded_once_and_never_our_own)
         SCRIPTED(result = vmbus_receiver_check_sleep(&rig.receiver), 0, 0, 1, 0);
         SCRIPTED(result = vmbus_receiver_woken(&rig.receiver), 0, 0, 1, 0);
         EXPECT_EQ(result, VMBUS_OK);
+        /* Nobody waits: one plain look a commit. A commit with nothing to give back settles, once. */
+        REQUIRE_EQ(put_total(&rig, 24), VMBUS_OK);
+        signal = commit(&rig);
+        REQUIRE_EQ(get(&rig, &packet), VMBUS_OK);
+        SCRIPTED(signal = give_back(&rig), 0, 0, 0, 1);
+        SCRIPTED(signal = give_back(&rig), 0, 0, 0, 1);
+        SCRIPTED(signal = give_back(&rig), 0, 0, 0, 0);
+        /* Half a ring may go unsettled, and no more. */
+        for (uint32_t i = 0; i < 2; i++) {
+                REQUIRE_EQ(put_total(&rig, 2048 + 8 * i), VMBUS_OK);
+                signal = commit(&rig);
+                REQUIRE_EQ(get(&rig, &packet), VMBUS_OK);
+                SCRIPTED(signal = give_back(&rig), 0, 0, 0, 1 + i);
+        }
         (void)signal;
         (void)result;
         close_scripted();
