@@ -61,7 +61,7 @@ static ALWAYS_INLINE void write_chain(struct virtqueue_driver *queue,
                         put_head(queue, (uint64_t *)(void *)&descriptor->bytes, rest);
                 else
                         shared_store_u64(&descriptor->bytes, rest);
-                if (UNLIKELY(++place.offset == size)) { /* on the next lap, both bits are inverted */
+                if (UNLIKELY(++place.offset == size)) { /* the next lap: both bits inverted */
                         place = (struct virtqueue_packed_place){.wrap = !place.wrap};
                         id_and_lap ^= virtqueue_packed_rest(0, 0, virtqueue_packed_used(true));
                 }
@@ -212,7 +212,8 @@ static ALWAYS_INLINE uint64_t look_at(const struct virtqueue_driver *queue,
  * out. */
 static ALWAYS_INLINE uint32_t used_bytes(const struct virtqueue_slot *slot, uint64_t rest)
 {
-        return slot->writable_bytes == 0 && !(rest & REST_FLAG(VIRTQUEUE_WRITE_BIT)) ? 0 : (uint32_t)rest;
+        bool reserved = slot->writable_bytes == 0 && !(rest & REST_FLAG(VIRTQUEUE_WRITE_BIT));
+        return reserved ? 0 : (uint32_t)rest;
 }
 
 /* Takes back up to `budget` chains; stops at a broken rule, which is latched then. */
@@ -275,8 +276,8 @@ static NOINLINE uint32_t take_in_order(struct virtqueue_driver *queue,
                         if (!virtqueue_driver_begin_batch(queue, id, bytes, in_flight))
                                 break;
                 }
-                virtqueue_packed_advance(&queue->next_used, virtqueue_driver_take_oldest(queue, &completions[i]),
-                        queue->size);
+                uint32_t entries = virtqueue_driver_take_oldest(queue, &completions[i]);
+                virtqueue_packed_advance(&queue->next_used, entries, queue->size);
         }
         return i;
 }

@@ -4,9 +4,9 @@
  *
  * One iteration is one chain: added, published with 63 others, taken back with them; the question
  * whether to notify is asked once a batch, full fence included. A device that only copies heads
- * from the avail ring to the used ring (packed: writes used descriptors) is measured with it. ".1" has one descriptor a chain, ".2"
- * two. The yardstick copies the same bytes of descriptors and ring entries, there and back, without
- * the protocol. */
+ * from the avail ring to the used ring (packed: writes used descriptors) is measured with it. ".1"
+ * has one descriptor a chain, ".2" two. The yardstick copies the same bytes of descriptors and ring
+ * entries, there and back, without the protocol. */
 #include "base/bytes.h"
 #include "base/shared.h"
 #include "tests/bench/bench.h"
