@@ -41,7 +41,8 @@ $(patsubst %,$(1)/obj/%.o,$(3)): $(1)/obj/%.o: % $$(INC)/.stamp $(1)/flags Makef
 $(patsubst %,$(1)/obj/%.o,$(4)): $(1)/obj/%.o: % $$(INC)/.stamp $(1)/flags Makefile tests/tests.mk
 	$$(call say,HOSTCC,$$<)
 	$$(Q)mkdir -p $$(@D)
-	$$(Q)$$(CC) $(filter-out -ffreestanding,$(2)) $$(HOST_WARNINGS) -I$$(INC)/host-test -c $$< -o $$@
+	$$(Q)$$(CC) $(filter-out -ffreestanding,$(2)) $$(HOST_WARNINGS) -Wno-sign-compare -I$$(INC)/host-test \
+	  -c $$< -o $$@
 -include $(patsubst %,$(1)/obj/%.d,$(3) $(4))
 endef
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* virtqueue_chain — the bytes of a chain that a device has popped: read from the front, written from
- * the front, piece by piece or copied, with an account of what is left.
+/* virtqueue_chain — the bytes of a chain that a device has popped: read from the front, written
+ * from the front, piece by piece or copied, with an account of what is left.
  *
  *   |== read ==|-- readable left --| |== written ==|.. handed out ..|-- writable left --|
  *                                     ^ used length counts from here
@@ -11,8 +11,8 @@
  * queue (VIRTQUEUE_DEVICE_FAULT_UNMAPPED): this and every later call says
  * ZX_ERR_IO_DATA_INTEGRITY.
  *
- * Owner       the request stays the caller's until virtqueue_chain_finish() (or push()); pieces stay
- *             the driver's memory: it may write them while we look
+ * Owner       the request stays the caller's until virtqueue_chain_finish() (or push()); pieces
+ *             stay the driver's memory: it may write them while we look
  * Context     that of the queue (virtqueue_device.h)
  * Invariants  [C1] read_bytes <= request->readable_bytes
  *             [C2] written_bytes <= handed_bytes <= request->writable_bytes

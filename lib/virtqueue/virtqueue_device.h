@@ -68,7 +68,7 @@ enum virtqueue_device_fault_reason {
         VIRTQUEUE_DEVICE_FAULT_NEXT_RANGE,  /* next is value, limit entries in the table */
         VIRTQUEUE_DEVICE_FAULT_LONG_CHAIN,  /* more than limit descriptors, or it loops */
         VIRTQUEUE_DEVICE_FAULT_MANY_PIECES, /* more pieces than limit, the room in the request */
-        VIRTQUEUE_DEVICE_FAULT_ORDER,       /* a piece to read, address value, behind one to write */
+        VIRTQUEUE_DEVICE_FAULT_ORDER,       /* a piece to read, at value, behind one to write */
         VIRTQUEUE_DEVICE_FAULT_WRAP,        /* address value and limit bytes wrap */
         VIRTQUEUE_DEVICE_FAULT_TOTAL,       /* value bytes in the chain, 2^32 or more */
         VIRTQUEUE_DEVICE_FAULT_INDIRECT_OFF,    /* a table, INDIRECT_DESC was not negotiated */
@@ -76,8 +76,8 @@ enum virtqueue_device_fault_reason {
         VIRTQUEUE_DEVICE_FAULT_INDIRECT_NEXT,   /* a table, and the chain goes on behind it; packed:
                                                    or began before it */
         VIRTQUEUE_DEVICE_FAULT_INDIRECT_NESTED, /* a table in a table */
-        VIRTQUEUE_DEVICE_FAULT_HALF_CHAIN,  /* packed: the chain goes on at offset value, which is not
-                                               available (again) */
+        VIRTQUEUE_DEVICE_FAULT_HALF_CHAIN,  /* packed: the chain goes on at offset value, which is
+                                               not available (again) */
         VIRTQUEUE_DEVICE_FAULT_UNMAPPED,    /* address value is not the driver's memory */
         VIRTQUEUE_DEVICE_FAULT_REFUSED,     /* the device itself found something: virtqueue_device_
                                                refuse(), value and limit are its own */
@@ -110,8 +110,8 @@ struct virtqueue_device_slot {
 };
 
 /* Where a queue stands, to go on there later (a migration, a back end that reconnects): the two
- * positions of the next chain to pop and of the next entry to use. Split: the two indices; packed: two
- * offsets, with the wrap counters in bit 15. */
+ * positions of the next chain to pop and of the next entry to use. Split: the two indices; packed:
+ * two offsets, with the wrap counters in bit 15. */
 struct virtqueue_device_state {
         uint16_t available;
         uint16_t used;
@@ -244,8 +244,8 @@ static inline uint32_t virtqueue_device_in_flight(const struct virtqueue_device 
 }
 
 /* Shows the driver every chain pushed so far.
- *   order   release on used.idx, see virtqueue_device_ring.h; packed: on the flags of the first used
- *           descriptor, pairs with the driver's acquire of them */
+ *   order   release on used.idx, see virtqueue_device_ring.h; packed: on the flags of the first
+ *           used descriptor, pairs with the driver's acquire of them */
 static inline void virtqueue_device_publish(struct virtqueue_device *device)
 {
         if (device->packed)
@@ -275,10 +275,10 @@ static inline void virtqueue_device_mute(struct virtqueue_device *device)
 }
 
 /* Asks for a notification when the driver makes the next chain available.
- *   returns  true when there is one already (or the queue is broken): no notification may come, call
- *            pop(); false: a notification will come
- *   order    full fence between our avail_event or flag and the second look at avail.idx; pairs with
- *            the driver's fence between its avail.idx and its read of that word */
+ *   returns  true when there is one already (or the queue is broken): no notification may come,
+ *            call pop(); false: a notification will come
+ *   order    full fence between our avail_event or flag and the second look at avail.idx; pairs
+ *            with the driver's fence between its avail.idx and its read of that word */
 static inline bool MUST_CHECK virtqueue_device_ask(struct virtqueue_device *device)
 {
         return device->packed ? virtqueue_packed_device_ask(device) :

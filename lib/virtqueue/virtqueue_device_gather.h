@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* virtqueue_device_gather — from copies of descriptors to the pieces of a request. Private to the
- * device's ends: virtqueue_device_split.c and _packed.c follow the chains in their rings, hand copies
- * over, and this part judges them, goes into tables and adds up.
+ * device's ends: virtqueue_device_split.c and _packed.c follow the chains in their rings, hand
+ * copies over, and this part judges them, goes into tables and adds up.
  *
  * Facts       Virtio 1.3, 2.7.4 and 2.7.5; spec/virtio.md, 10, items 4 to 8 */
 #ifndef VIRTQUEUE_VIRTQUEUE_DEVICE_GATHER_H
@@ -30,6 +30,27 @@ struct virtqueue_device_gather {
  *   returns  false: a rule is broken, latched in the device */
 bool MUST_CHECK virtqueue_device_gather_descriptor(struct virtqueue_device_gather *gather,
                                                    const struct virtqueue_descriptor *descriptor);
+
+/* The short way for a plain buffer: takes it.
+ *   returns  false: it is unusual, or breaks a rule; nothing was taken, and the long way,
+ *            virtqueue_device_gather_descriptor(), says what it is */
+static ALWAYS_INLINE bool virtqueue_device_gather_plain(struct virtqueue_device_gather *gather,
+                                                        uint64_t dev, uint32_t bytes, bool writable)
+{
+        struct virtqueue_request *request = gather->request;
+        if (UNLIKELY(dev + bytes <= dev || (gather->writable && !writable) ||
+                     gather->read == gather->device->ring.size ||
+                     gather->pieces == request->elements_max))
+                return false;
+        request->elements[gather->pieces].dev = dev;
+        request->elements[gather->pieces++].bytes = bytes;
+        gather->read++;
+        gather->writable = writable;
+        gather->total_bytes += bytes;
+        gather->writable_bytes += writable ? bytes : 0;
+        gather->writable_pieces += writable;
+        return true;
+}
 
 /* Ends the chain and fills in the request; false as above. */
 bool MUST_CHECK virtqueue_device_gather_finish(struct virtqueue_device_gather *gather);

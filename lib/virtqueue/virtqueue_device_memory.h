@@ -74,8 +74,8 @@ static inline void *virtqueue_device_memory_map(const struct virtqueue_device_me
 void *virtqueue_device_memory_map_whole(const struct virtqueue_device_memory *memory, uint64_t dev,
                                         uint64_t bytes, uint64_t alignment);
 
-/* Copies `bytes` from the driver's memory, over as many regions as it takes; each byte is read once.
- *   bytes    1..; far below 2^32: a driver may be behind regions of one byte each
+/* Copies `bytes` from the driver's memory, over as many regions as it takes; each byte is read
+ *   once. bytes    1..; far below 2^32: a driver may be behind regions of one byte each
  *   returns  false: some of it is not the driver's memory; what was copied means nothing then */
 bool MUST_CHECK virtqueue_device_memory_copy_in(const struct virtqueue_device_memory *memory,
                                                 void *destination, uint64_t dev, uint64_t bytes);

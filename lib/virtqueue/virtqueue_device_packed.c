@@ -7,8 +7,8 @@
  *                                                ^next_pushed
  *
  * Chains are popped in the ring's order and may be pushed in any; a pushed one is written at
- * next_pushed, over descriptors that were popped. The used descriptor at next_published is held back:
- * the driver stops there, and one store shows it all that were pushed.
+ * next_pushed, over descriptors that were popped. The used descriptor at next_published is held
+ * back: the driver stops there, and one store shows it all that were pushed.
  *
  * Relies on virtqueue_layout.h and base/shared.h for every access to the ring, on
  * virtqueue_device_gather.h for the judgement of pieces. Facts: Virtio 1.3, 2.8; spec/virtio.md, 7
@@ -67,7 +67,8 @@ static ALWAYS_INLINE zx_status_t take(struct virtqueue_device *device,
         if (UNLIKELY(slot->in_flight))
                 return refuse(device, VIRTQUEUE_DEVICE_FAULT_HEAD_TWICE, id);
         if (UNLIKELY(entries > size - device->entries_in_flight)) /* made available again */
-                return refuse(device, VIRTQUEUE_DEVICE_FAULT_HALF_CHAIN, device->next_popped.offset);
+                return refuse(device, VIRTQUEUE_DEVICE_FAULT_HALF_CHAIN,
+                              device->next_popped.offset);
         request->id = (uint16_t)id;
         request->position = virtqueue_packed_position(device->next_popped);
         *slot = (struct virtqueue_device_slot){.writable_bytes = request->writable_bytes,
@@ -79,17 +80,25 @@ static ALWAYS_INLINE zx_status_t take(struct virtqueue_device *device,
         return ZX_OK;
 }
 
-static struct virtqueue_descriptor descriptor_of(struct words words)
+/* A descriptor that is no plain buffer; `first` of its chain or not. False: it breaks a rule. */
+static NOINLINE bool gather_unusual(struct virtqueue_device_gather *gather, struct words words,
+                                    bool first)
 {
-        return (struct virtqueue_descriptor){
+        struct virtqueue_descriptor descriptor = {
                 .address = words.dev,
                 .bytes = (uint32_t)words.rest,
                 .flags = (uint16_t)(words.rest >> VIRTQUEUE_PACKED_FLAGS_SHIFT),
         };
+        if (!first && words.rest & REST_INDIRECT) { /* 2.8.7: alone in its chain */
+                virtqueue_device_refuse(gather->device, VIRTQUEUE_DEVICE_FAULT_INDIRECT_NEXT,
+                                        words.dev, 0);
+                return false;
+        }
+        return virtqueue_device_gather_descriptor(gather, &descriptor);
 }
 
-/* A chain of more than one descriptor, or with something unusual in its first, which is `words`. Ends
- * because every descriptor is counted, or is a table, behind which nothing comes. */
+/* A chain of more than one descriptor, or with something unusual in its first, which is `words`.
+ * Ends because every descriptor is counted, or is a table, behind which nothing comes. */
 static NOINLINE zx_status_t pop_chain(struct virtqueue_device *device,
                                       struct virtqueue_request *request, struct words words)
 {
@@ -97,14 +106,13 @@ static NOINLINE zx_status_t pop_chain(struct virtqueue_device *device,
         struct virtqueue_packed_place place = device->next_popped;
         uint32_t entries = 0;
         for (;;) {
-                struct virtqueue_descriptor descriptor = descriptor_of(words);
-                if (entries != 0 && words.rest & REST_INDIRECT) { /* 2.8.7: alone in its chain */
-                        virtqueue_device_refuse(device, VIRTQUEUE_DEVICE_FAULT_INDIRECT_NEXT,
-                                                words.dev, 0);
-                        return ZX_ERR_IO_DATA_INTEGRITY;
+                if (UNLIKELY(words.rest & REST_INDIRECT) ||
+                    UNLIKELY(!virtqueue_device_gather_plain(&gather, words.dev,
+                                                            (uint32_t)words.rest,
+                                                            (words.rest & REST_WRITE) != 0))) {
+                        if (!gather_unusual(&gather, words, entries == 0))
+                                return ZX_ERR_IO_DATA_INTEGRITY;
                 }
-                if (!virtqueue_device_gather_descriptor(&gather, &descriptor))
-                        return ZX_ERR_IO_DATA_INTEGRITY;
                 entries++;
                 virtqueue_packed_advance(&place, 1, device->ring.size);
                 if (!(words.rest & REST_NEXT))
@@ -190,9 +198,10 @@ void virtqueue_packed_device_publish(struct virtqueue_device *device)
         if (device->published == device->pushed ||
             device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE)
                 return;
-        /* Pairs with the driver's acquire of the flags: data, lengths and the other used descriptors
-         * are there before them. */
-        shared_store_release_u64(&device->packed_ring[device->held_offset].bytes, device->held_rest);
+        /* Pairs with the driver's acquire of the flags: data, lengths and the other used
+         * descriptors are there before them. */
+        struct virtqueue_packed_descriptor *held = &device->packed_ring[device->held_offset];
+        shared_store_release_u64(&held->bytes, device->held_rest);
         device->published = device->pushed;
         device->published_entries = device->pushed_entries;
         device->next_published = device->next_pushed;

@@ -14,7 +14,8 @@
 #include "base/shared.h"
 #include "virtqueue/virtqueue_device_gather.h"
 
-/* With EVENT_IDX a muted queue's avail_event lags behind; it is moved on before avail.idx laps it. */
+/* With EVENT_IDX a muted queue's avail_event lags behind; it is moved on before avail.idx laps
+ * it. */
 #define MUTED_LAG_MAX 0x4000
 
 /* ---- taking ---- */
@@ -191,7 +192,8 @@ static NOINLINE zx_status_t pop_chain(struct virtqueue_device *device,
                 return pop_unusual(&gather, head, row.words);
         }
         if (UNLIKELY((readable_bytes + writable_bytes) >> 32 != 0)) /* 2.7.4: below 2^32 bytes */
-                return virtqueue_device_gather_refuse_total(device, readable_bytes + writable_bytes);
+                return virtqueue_device_gather_refuse_total(device,
+                                                            readable_bytes + writable_bytes);
         request->readable_count = readable_count;
         request->writable_count = row.pieces - readable_count;
         request->readable_bytes = (uint32_t)readable_bytes;
@@ -265,7 +267,8 @@ bool virtqueue_split_device_signal_needed(struct virtqueue_device *device)
                 return false;
         device->checked = device->published;
         /* Our used.idx must be visible before we look whether the driver sleeps; pairs with the
-         * driver's fence between writing used_event or avail.flags and its last look at used.idx. */
+         * driver's fence between writing used_event or avail.flags and its last look at
+         * used.idx. */
         shared_fence_full();
         return virtqueue_device_ring_signal_wanted(&device->ring, device->event_index,
                                                    (uint16_t)device->published, moved);

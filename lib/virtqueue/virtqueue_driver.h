@@ -164,12 +164,14 @@ struct virtqueue_driver {
 /* Makes an empty queue and zeroes the three areas. The device must not know them yet.
  *   config   copied; its memory must stay until the device has been reset
  *   returns  ZX_OK; ZX_ERR_INVALID_ARGS: size, a NULL, an alignment (va or device address), an
- *            area whose device addresses wrap, or more indirect_entries than `size`. Nothing was written then. */
+ *            area whose device addresses wrap, or more indirect_entries than `size`. Nothing was
+ *            written then. */
 zx_status_t MUST_CHECK virtqueue_driver_init(struct virtqueue_driver *queue,
                                              const struct virtqueue_driver_config *config);
 
-/* Makes the queue empty again, with the memory it has: after a reset of the queue (RING_RESET) or of
- * the device, and after take_unused() has returned false. Nobody else may know the areas then. */
+/* Makes the queue empty again, with the memory it has: after a reset of the queue (RING_RESET) or
+ * of the device, and after take_unused() has returned false. Nobody else may know the areas
+ * then. */
 void virtqueue_driver_reset(struct virtqueue_driver *queue);
 
 /* Whether the invariants [V1], [V2] and the bounds of [V3] hold; constant time. */
@@ -179,8 +181,8 @@ bool virtqueue_driver_valid(const struct virtqueue_driver *queue);
 const char *virtqueue_fault_name(enum virtqueue_fault_reason reason);
 
 /* Takes back a chain that the device never returned; call until false. Only when the queue or the
- * device has been reset (and said so): until then it may write to every buffer that it was given. Also after a
- * fault.
+ * device has been reset (and said so): until then it may write to every buffer that it was given.
+ * Also after a fault.
  *   cookie   out: of one chain, added or in flight, in no particular order
  *   returns  false when there is none left; init() is then the only call that makes sense */
 bool MUST_CHECK virtqueue_driver_take_unused(struct virtqueue_driver *queue, void **cookie);
@@ -289,8 +291,8 @@ static inline void virtqueue_driver_mute(struct virtqueue_driver *queue)
 }
 
 /* Asks for a signal when `count` more chains have been used, counted from what get() has returned.
- * Without EVENT_IDX the signal may come from the first of them on; packed, they are counted by their
- * descriptors, of which every chain has at least one, so it may come early as well.
+ * Without EVENT_IDX the signal may come from the first of them on; packed, they are counted by
+ * their descriptors, of which every chain has at least one, so it may come early as well.
  *   count    1..max(1, chains in flight)
  *   returns  true when that many (packed: the first) are there already, or the queue is broken: no
  *            signal may come, call get(); false: a signal will come

@@ -3,8 +3,8 @@
 /* What the driver's ends of both layouts do with IN_ORDER and with tables.
  *
  * With IN_ORDER chains come back in the order in which they were added, and the device may say so
- * with one entry for many: the last one's id, at the place of the first one's entry. Those before it
- * count as completely used (2.7.9, 2.8.12). Slots are given out in the ring's order, so that the
+ * with one entry for many: the last one's id, at the place of the first one's entry. Those before
+ * it count as completely used (2.7.9, 2.8.12). Slots are given out in the ring's order, so that the
  * chain behind one is found without a list.
  *
  * Facts       Virtio 1.3, 2.7.5, 2.7.9, 2.8.7, 2.8.12 */

@@ -43,8 +43,8 @@ void virtqueue_driver_fault_of_entry(struct virtqueue_driver *queue, uint32_t id
 
 /* Whether a chain that may be used has the id `id`, and `bytes` fit into it. */
 static ALWAYS_INLINE bool virtqueue_driver_entry_good(const struct virtqueue_slot *slots,
-                                                      uint32_t size, uint64_t published, uint32_t id,
-                                                      uint32_t bytes)
+                                                      uint32_t size, uint64_t published,
+                                                      uint32_t id, uint32_t bytes)
 {
         return id < size && slots[id].state == VIRTQUEUE_SLOT_HEAD &&
                slots[id].sequence < published && bytes <= slots[id].writable_bytes;

@@ -219,8 +219,8 @@ static inline struct virtqueue_packed_place virtqueue_packed_place_of(uint16_t p
         };
 }
 
-/* Whether a peer whose event word is `event` must be told that `moved` entries up to `position` were
- * filled since this was last asked. Words that no rule allows (an offset outside the
+/* Whether a peer whose event word is `event` must be told that `moved` entries up to `position`
+ * were filled since this was last asked. Words that no rule allows (an offset outside the
  * ring, mode 3, mode 2 without EVENT_IDX) count as a wish to be told. */
 static inline bool virtqueue_packed_event_wanted(uint32_t event, uint32_t size, bool event_index,
                                                  uint16_t position, uint64_t moved)

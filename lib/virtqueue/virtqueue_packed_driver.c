@@ -26,14 +26,14 @@ static inline struct virtqueue_packed_descriptor *ring_of(const struct virtqueue
 /* ---- giving ---- */
 
 /* Puts down the rest of a chain's head, or holds it back: the first chain of a batch. */
-static ALWAYS_INLINE void put_head(struct virtqueue_driver *queue, uint64_t rest)
+static ALWAYS_INLINE void put_head(struct virtqueue_driver *queue, uint64_t *rest_in_ring,
+                                   uint64_t rest)
 {
-        uint32_t offset = queue->next_added.offset;
         if (queue->added == queue->published) {
-                queue->held_offset = offset;
+                queue->held_offset = queue->next_added.offset;
                 queue->held_rest = rest;
         } else {
-                shared_store_u64(&ring_of(queue)[offset].bytes, rest);
+                shared_store_u64(rest_in_ring, rest);
         }
 }
 
@@ -44,21 +44,27 @@ static ALWAYS_INLINE void write_chain(struct virtqueue_driver *queue,
                                       const struct virtqueue_chain *chain, uint32_t count,
                                       uint32_t id)
 {
+        const uint64_t write = BIT_MASK(VIRTQUEUE_PACKED_FLAGS_SHIFT + VIRTQUEUE_WRITE_BIT);
+        const uint64_t next = BIT_MASK(VIRTQUEUE_PACKED_FLAGS_SHIFT + VIRTQUEUE_NEXT_BIT);
         struct virtqueue_packed_descriptor *ring = ring_of(queue);
+        const struct virtqueue_element *elements = chain->elements;
         struct virtqueue_packed_place place = queue->next_added;
-        uint32_t size = queue->size;
+        uint32_t size = queue->size, readable_count = chain->readable_count;
+        uint64_t id_and_lap = virtqueue_packed_rest(0, id, virtqueue_packed_available(place.wrap));
         for (uint32_t i = 0; i < count; i++) {
-                const struct virtqueue_element *element = &chain->elements[i];
-                uint32_t flags = virtqueue_packed_available(place.wrap) |
-                                 (uint32_t)(i >= chain->readable_count) << VIRTQUEUE_WRITE_BIT |
-                                 (uint32_t)(i + 1 < count) << VIRTQUEUE_NEXT_BIT;
-                uint64_t rest = virtqueue_packed_rest(element->bytes, id, flags);
-                shared_store_u64(&ring[place.offset].address, element->dev);
+                struct virtqueue_packed_descriptor *descriptor = &ring[place.offset];
+                uint64_t rest = elements[i].bytes | id_and_lap;
+                rest |= i >= readable_count ? write : 0;
+                rest |= i + 1 < count ? next : 0;
+                shared_store_u64(&descriptor->address, elements[i].dev);
                 if (i == 0)
-                        put_head(queue, rest);
+                        put_head(queue, (uint64_t *)(void *)&descriptor->bytes, rest);
                 else
-                        shared_store_u64(&ring[place.offset].bytes, rest);
-                virtqueue_packed_advance(&place, 1, size);
+                        shared_store_u64(&descriptor->bytes, rest);
+                if (UNLIKELY(++place.offset == size)) { /* the next lap: both bits inverted */
+                        place = (struct virtqueue_packed_place){.wrap = !place.wrap};
+                        id_and_lap ^= virtqueue_packed_rest(0, 0, virtqueue_packed_used(true));
+                }
         }
         queue->next_added = place;
 }
@@ -69,15 +75,16 @@ static ALWAYS_INLINE zx_status_t enter(struct virtqueue_driver *queue,
                                        uint32_t writable_bytes)
 {
         struct virtqueue_slot *slot = &queue->slots[queue->free_head];
-        queue->free_head = slot->next;
+        uint64_t sequence = queue->added;
+        queue->added = sequence + 1;
+        queue->added_entries += count;
         queue->free_count -= count;
+        queue->free_head = slot->next;
         slot->state = VIRTQUEUE_SLOT_HEAD;
         slot->cookie = chain->cookie;
-        slot->sequence = queue->added;
+        slot->sequence = sequence;
         slot->writable_bytes = writable_bytes;
         slot->count = (uint16_t)count;
-        queue->added++;
-        queue->added_entries += count;
         DEBUG_ASSERT(virtqueue_driver_valid(queue));
         return ZX_OK;
 }
@@ -93,16 +100,20 @@ static NOINLINE zx_status_t add_table(struct virtqueue_driver *queue,
         uint64_t dev = virtqueue_driver_write_table(queue, id, chain, false, &sum);
         if (virtqueue_chain_sum_bad(&sum))
                 return ZX_ERR_INVALID_ARGS;
-        shared_store_u64(&ring_of(queue)[queue->next_added.offset].address, dev);
-        put_head(queue, virtqueue_packed_rest(bytes, id,
+        struct virtqueue_packed_descriptor *descriptor =
+                &ring_of(queue)[queue->next_added.offset];
+        shared_store_u64(&descriptor->address, dev);
+        put_head(queue, (uint64_t *)(void *)&descriptor->bytes,
+                 virtqueue_packed_rest(bytes, id,
                                 virtqueue_packed_available(queue->next_added.wrap) |
                                         VIRTQUEUE_FLAG(VIRTQUEUE_INDIRECT_BIT)));
         virtqueue_packed_advance(&queue->next_added, 1, queue->size);
         return enter(queue, chain, 1, (uint32_t)sum.writable_bytes);
 }
 
-zx_status_t virtqueue_packed_driver_add(struct virtqueue_driver *queue,
-                                        const struct virtqueue_chain *chain)
+/* A chain of more than one element, or one that add() did not like. */
+static NOINLINE zx_status_t add_chain(struct virtqueue_driver *queue,
+                                      const struct virtqueue_chain *chain)
 {
         uint64_t count = (uint64_t)chain->readable_count + chain->writable_count;
         struct virtqueue_chain_sum sum = {0};
@@ -120,6 +131,32 @@ zx_status_t virtqueue_packed_driver_add(struct virtqueue_driver *queue,
                 return ZX_ERR_INVALID_ARGS;
         write_chain(queue, chain, (uint32_t)count, queue->free_head);
         return enter(queue, chain, (uint32_t)count, (uint32_t)sum.writable_bytes);
+}
+
+zx_status_t virtqueue_packed_driver_add(struct virtqueue_driver *queue,
+                                        const struct virtqueue_chain *chain)
+{
+        uint64_t count = (uint64_t)chain->readable_count + chain->writable_count;
+        const struct virtqueue_element *element = chain->elements;
+        if (count != 1 || UNLIKELY(queue->free_count == 0) ||
+            UNLIKELY(queue->fault.reason != VIRTQUEUE_FAULT_NONE))
+                return add_chain(queue, chain);
+        /* One element: a short way of its own, because it is the usual case. */
+        uint64_t dev = element->dev, bytes = element->bytes;
+        if (UNLIKELY(bytes == 0 || dev + (bytes - 1) < dev))
+                return ZX_ERR_INVALID_ARGS;
+        uint32_t offset = queue->next_added.offset, writable = chain->writable_count;
+        uint64_t flags = virtqueue_packed_available(queue->next_added.wrap) |
+                         writable << VIRTQUEUE_WRITE_BIT;
+        struct virtqueue_packed_descriptor *descriptor = &ring_of(queue)[offset];
+        shared_store_u64(&descriptor->address, dev);
+        put_head(queue, (uint64_t *)(void *)&descriptor->bytes,
+                 virtqueue_packed_rest(bytes, queue->free_head, flags));
+        queue->next_added.offset = ++offset;
+        if (UNLIKELY(offset == queue->size))
+                queue->next_added =
+                        (struct virtqueue_packed_place){.wrap = !queue->next_added.wrap};
+        return enter(queue, chain, 1, writable != 0 ? (uint32_t)bytes : 0);
 }
 
 void virtqueue_packed_driver_publish(struct virtqueue_driver *queue)
@@ -151,15 +188,22 @@ bool virtqueue_packed_driver_kick_needed(struct virtqueue_driver *queue)
 
 /* ---- taking back ---- */
 
+#define REST_FLAG(bit) BIT_MASK(VIRTQUEUE_PACKED_FLAGS_SHIFT + (bit))
+#define REST_BOTH (REST_FLAG(VIRTQUEUE_AVAIL_BIT) | REST_FLAG(VIRTQUEUE_USED_BIT))
+
+/* What AVAIL and USED of a used descriptor are, in the last 8 bytes. */
+static ALWAYS_INLINE uint64_t used_on_lap(bool wrap)
+{
+        return wrap ? REST_BOTH : 0;
+}
+
 /* The last 8 bytes of the descriptor at `place`, read once; *used: whether the device has used it.
  * Acquire of its flags; pairs with the device's release of them: id, length and data come after. */
 static ALWAYS_INLINE uint64_t look_at(const struct virtqueue_driver *queue,
                                       struct virtqueue_packed_place place, bool *used)
 {
-        const uint16_t both =
-                VIRTQUEUE_FLAG(VIRTQUEUE_AVAIL_BIT) | VIRTQUEUE_FLAG(VIRTQUEUE_USED_BIT);
         uint64_t rest = shared_load_acquire_u64(&ring_of(queue)[place.offset].bytes);
-        *used = ((rest >> VIRTQUEUE_PACKED_FLAGS_SHIFT) & both) == virtqueue_packed_used(place.wrap);
+        *used = (rest & REST_BOTH) == used_on_lap(place.wrap);
         return rest;
 }
 
@@ -168,45 +212,49 @@ static ALWAYS_INLINE uint64_t look_at(const struct virtqueue_driver *queue,
  * out. */
 static ALWAYS_INLINE uint32_t used_bytes(const struct virtqueue_slot *slot, uint64_t rest)
 {
-        const uint64_t write = BIT_MASK(VIRTQUEUE_PACKED_FLAGS_SHIFT + VIRTQUEUE_WRITE_BIT);
-        return slot->writable_bytes == 0 && !(rest & write) ? 0 : (uint32_t)rest;
-}
-
-/* Takes back one chain; false: the used descriptor breaks a rule, latched. */
-static ALWAYS_INLINE bool take_entry(struct virtqueue_driver *queue, uint64_t rest,
-                                     struct virtqueue_completion *completion)
-{
-        struct virtqueue_slot *slots = queue->slots;
-        uint32_t id = (uint16_t)(rest >> VIRTQUEUE_PACKED_ID_SHIFT);
-        uint32_t bytes = LIKELY(id < queue->size) ? used_bytes(&slots[id], rest) : 0;
-        if (UNLIKELY(!virtqueue_driver_entry_good(slots, queue->size, queue->published, id,
-                                                  bytes))) {
-                virtqueue_driver_fault_of_entry(queue, id, bytes);
-                return false;
-        }
-        struct virtqueue_slot *slot = &slots[id];
-        completion->cookie = slot->cookie;
-        completion->written_bytes = bytes;
-        slot->state = VIRTQUEUE_SLOT_RETURNED;
-        slot->next = queue->free_head;
-        queue->free_head = (uint16_t)id;
-        queue->free_count += slot->count;
-        queue->taken++;
-        virtqueue_packed_advance(&queue->next_used, slot->count, queue->size);
-        return true;
+        bool reserved = slot->writable_bytes == 0 && !(rest & REST_FLAG(VIRTQUEUE_WRITE_BIT));
+        return reserved ? 0 : (uint32_t)rest;
 }
 
 /* Takes back up to `budget` chains; stops at a broken rule, which is latched then. */
 static uint32_t take_entries(struct virtqueue_driver *queue,
                              struct virtqueue_completion *completions, uint32_t budget)
 {
-        uint32_t i = 0;
-        for (; i < budget; i++) {
-                bool used;
-                uint64_t rest = look_at(queue, queue->next_used, &used);
-                if (!used || UNLIKELY(!take_entry(queue, rest, &completions[i])))
+        const struct virtqueue_packed_descriptor *ring = ring_of(queue);
+        struct virtqueue_slot *slots = queue->slots;
+        uint32_t size = queue->size, free_count = queue->free_count, i, id = 0, bytes = 0;
+        uint32_t offset = queue->next_used.offset;
+        uint64_t published = queue->published, lap = used_on_lap(queue->next_used.wrap);
+        uint16_t free_head = queue->free_head;
+        bool bad = false;
+        for (i = 0; i < budget; i++) {
+                uint64_t rest = shared_load_acquire_u64(&ring[offset].bytes); /* as look_at() */
+                if ((rest & REST_BOTH) != lap)
                         break;
+                id = (uint16_t)(rest >> VIRTQUEUE_PACKED_ID_SHIFT);
+                bytes = LIKELY(id < size) ? used_bytes(&slots[id], rest) : 0;
+                bad = !virtqueue_driver_entry_good(slots, size, published, id, bytes);
+                if (UNLIKELY(bad))
+                        break;
+                struct virtqueue_slot *slot = &slots[id];
+                completions[i].cookie = slot->cookie;
+                completions[i].written_bytes = bytes;
+                slot->state = VIRTQUEUE_SLOT_RETURNED;
+                slot->next = free_head;
+                free_head = (uint16_t)id;
+                free_count += slot->count;
+                offset += slot->count;
+                if (UNLIKELY(offset >= size)) {
+                        offset -= size;
+                        lap ^= REST_BOTH;
+                }
         }
+        queue->free_head = free_head;
+        queue->free_count = free_count;
+        queue->taken += i;
+        queue->next_used = (struct virtqueue_packed_place){.offset = offset, .wrap = lap != 0};
+        if (UNLIKELY(bad))
+                virtqueue_driver_fault_of_entry(queue, id, bytes);
         return i;
 }
 
@@ -228,8 +276,8 @@ static NOINLINE uint32_t take_in_order(struct virtqueue_driver *queue,
                         if (!virtqueue_driver_begin_batch(queue, id, bytes, in_flight))
                                 break;
                 }
-                virtqueue_packed_advance(&queue->next_used, virtqueue_driver_take_oldest(queue, &completions[i]),
-                        queue->size);
+                uint32_t entries = virtqueue_driver_take_oldest(queue, &completions[i]);
+                virtqueue_packed_advance(&queue->next_used, entries, queue->size);
         }
         return i;
 }

@@ -30,7 +30,8 @@ static uint32_t ring_slot(const struct virtqueue_driver *queue, uint64_t count)
  * of avail.idx. */
 static ALWAYS_INLINE void write_element(struct virtqueue_descriptor *descriptor,
                                         const struct virtqueue_element *element, bool writable,
-                                        uint32_t next_flag_and_index, struct virtqueue_chain_sum *sum)
+                                        uint32_t next_flag_and_index,
+                                        struct virtqueue_chain_sum *sum)
 {
         virtqueue_chain_sum_add(sum, element, writable);
         shared_store_u64(&descriptor->address, element->dev);

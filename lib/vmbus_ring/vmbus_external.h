@@ -2,9 +2,9 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* vmbus_external — the ranges of transfer pages and GPA direct, decoded into checked numbers.
  *
- * vmbus_receiver_read() has checked that the ranges it counted can be there; these two copy them out
- * of the ring, once, and check the copy. What a caller gets has no rule left to break. A packet with
- * a broken range latches the receiver as any other broken packet does.
+ * vmbus_receiver_read() has checked that the ranges it counted can be there; these two copy them
+ * out of the ring, once, and check the copy. What a caller gets has no rule left to break. A
+ * packet with a broken range latches the receiver as any other broken packet does.
  *
  * Context     as the receiver; before the packet is committed
  * Facts       spec/vmbus.md, b.4, b.5, c.7, d.7 */

@@ -10,8 +10,8 @@ static uint32_t range_spans(const struct vmbus_memory *memory, struct vmbus_rang
         uint32_t count = 0;
         DEBUG_ASSERT(range.bytes <= memory->data_bytes);
         for (; count < VMBUS_SPANS_MAX && range.bytes != 0; count++) {
-                uint32_t piece =
-                        (uint32_t)min_u64(range.bytes, vmbus_memory_row_bytes(memory, range.offset));
+                uint64_t row = vmbus_memory_row_bytes(memory, range.offset);
+                uint32_t piece = (uint32_t)min_u64(range.bytes, row);
                 spans[count].bytes = vmbus_memory_at_(memory, range.offset);
                 spans[count].byte_count = piece;
                 range.offset = vmbus_memory_advance(memory, range.offset, piece);

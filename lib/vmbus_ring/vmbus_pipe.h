@@ -5,10 +5,10 @@
  *   packet of a pipe    |descriptor|packet_type, len|payload, len bytes|padding|footer|
  *
  * A message pipe keeps the bounds of messages: one packet each. A byte pipe does not: what was
- * written in two pieces may be read in one or in three. The end of a byte stream is a packet without
- * bytes. A byte reader that takes part of a packet notes in the packet's header, in the ring, how
- * much it has taken (the partial header of b.7), so that a reader that attaches later goes on there;
- * by itself it never reads that note back.
+ * written in two pieces may be read in one or in three. The end of a byte stream is a packet
+ * without bytes. A byte reader that takes part of a packet notes in the packet's header, in the
+ * ring, how much it has taken (the partial header of b.7), so that a reader that attaches later
+ * goes on there; by itself it never reads that note back.
  *
  * None of these functions commits the sender; the receiving ones commit as they say.
  * Context     as the end that they use
@@ -76,12 +76,13 @@ struct vmbus_pipe_reader {
         uint32_t behind; /* index behind that packet */
 };
 
-/* Reads what is there of the stream, up to `capacity` bytes, and commits every packet that was read to
- * its end.
+/* Reads what is there of the stream, up to `capacity` bytes, and commits every packet that was
+ * read to its end.
  *   buffer   capacity 1 ..; byte_count out
  *   signal   out: true: send the peer one signal now
- *   returns  VMBUS_OK, byte_count being 1 ..; VMBUS_EMPTY; VMBUS_PIPE_END, from the end of the stream
- *            on every time; a broken rule (*buffer is filled up to there, byte_count says how far)
+ *   returns  VMBUS_OK, byte_count being 1 ..; VMBUS_EMPTY; VMBUS_PIPE_END, from the end of the
+ *            stream on every time; a broken rule (*buffer is filled up to there, byte_count says
+ *            how far)
  *   cost     one copy; two words more for a packet that is read in parts */
 enum vmbus_result MUST_CHECK vmbus_pipe_read(struct vmbus_receiver *receiver,
                                              struct vmbus_receive_position *position,

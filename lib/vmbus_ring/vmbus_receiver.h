@@ -108,8 +108,8 @@ struct vmbus_external_header {
         uint16_t transfer_page_set_id;
         struct vmbus_range ranges;
 };
-/* Decodes it; in: ranges.offset is where the packet begins, ranges.bytes those between descriptor and
- * payload. VMBUS_OK or a broken rule. */
+/* Decodes it; in: ranges.offset is where the packet begins, ranges.bytes those between descriptor
+ * and payload. VMBUS_OK or a broken rule. */
 enum vmbus_result vmbus_receiver_external_(struct vmbus_receiver *receiver, bool direct,
                                            struct vmbus_external_header *header);
 
@@ -253,8 +253,9 @@ vmbus_receiver_read(struct vmbus_receiver *receiver, struct vmbus_receive_positi
                 packet->payload.offset = start + data_offset;
                 position->next_out = start + total;
         } else {
-                packet->payload.offset = vmbus_memory_advance(&receiver->memory, start, data_offset);
-                position->next_out = vmbus_memory_advance(&receiver->memory, start, total);
+                const struct vmbus_memory *memory = &receiver->memory;
+                packet->payload.offset = vmbus_memory_advance(memory, start, data_offset);
+                position->next_out = vmbus_memory_advance(memory, start, total);
         }
         return VMBUS_OK;
 }
@@ -343,8 +344,8 @@ static ALWAYS_INLINE bool MUST_CHECK vmbus_receiver_commit(struct vmbus_receiver
 
 /* ---- waiting for packets ---- */
 
-/* Unmasks signals and looks once more, at `in` and, if something was given back since the last look,
- * at pending_send_size.
+/* Unmasks signals and looks once more, at `in` and, if something was given back since the last
+ * look, at pending_send_size.
  *   signal_sender  out: true: send the peer one signal now, whatever the result; as the result of
  *                  vmbus_receiver_commit()
  *   returns  VMBUS_EMPTY: asleep; wait for a signal, then call vmbus_receiver_woken(), or give up

@@ -2,7 +2,8 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* vmbus_requests — the requests of one end that wait for their completion, by transaction id.
  *
- *   id on the wire    |generation, 32 bits|slot number + 1, 32 bits|        never 0, never a pointer
+ *   id on the wire    |generation, 32 bits|slot number + 1, 32 bits|        never 0, never a
+ *   pointer
  *
  * The peer returns the id; the table tells whether it is that of a request, and of one that still
  * waits. A slot's generation moves on with each completion, so an id is not used again before its
@@ -10,8 +11,8 @@
  *
  * Owner       the caller, of slots and contexts; nothing to release
  * Context     one caller at a time
- * Invariants  [Q1] a slot is either free (in the list from free_first on) or waits; waiting_count of
- *                  them wait
+ * Invariants  [Q1] a slot is either free (in the list from free_first on) or waits; waiting_count
+ *                  of them wait
  * Facts       spec/vmbus.md, b.3, c.7 */
 #ifndef VMBUS_RING_VMBUS_REQUESTS_H
 #define VMBUS_RING_VMBUS_REQUESTS_H
@@ -66,8 +67,8 @@ vmbus_requests_cancel(struct vmbus_requests *requests, uint64_t id, void **conte
         return vmbus_requests_complete(requests, id, context);
 }
 
-/* At the end of a channel: takes out any request that still waits; false when there is none. At most
- * slot_count calls return true. */
+/* At the end of a channel: takes out any request that still waits; false when there is none. At
+ * most slot_count calls return true. */
 bool MUST_CHECK vmbus_requests_drain(struct vmbus_requests *requests, void **context);
 
 #endif

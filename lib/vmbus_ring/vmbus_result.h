@@ -76,8 +76,8 @@ static inline bool vmbus_result_is_corrupt(enum vmbus_result result)
         return result >= VMBUS_CORRUPT_FIRST;
 }
 
-/* `result` of a slow way out, which is never VMBUS_OK; said so that a compiler that sees only the way
- * in does not warn of what is filled in on VMBUS_OK. */
+/* `result` of a slow way out, which is never VMBUS_OK; said so that a compiler that sees only the
+ * way in does not warn of what is filled in on VMBUS_OK. */
 static inline enum vmbus_result vmbus_result_not_ok_(enum vmbus_result result)
 {
         ASSERT(result != VMBUS_OK);

@@ -75,7 +75,7 @@ enum vmbus_outgoing_kind {
 struct vmbus_outgoing {
         enum vmbus_outgoing_kind kind;
         uint32_t payload_bytes;
-        uint64_t transaction_id; /* with a host that is not trusted no pointer (b.3): vmbus_requests */
+        uint64_t transaction_id; /* no pointer, if the host is not trusted (b.3): vmbus_requests */
         const struct vmbus_gpa_list *gpa;            /* GPA direct: 1 .. ranges */
         const struct vmbus_transfer_range *transfer; /* transfer pages: */
         uint32_t transfer_count;                     /* so many of them, 0 .. */
@@ -147,8 +147,8 @@ struct vmbus_in_band {
         uint64_t transaction_id;
 };
 
-/* Stores every word of a packet without external data but its payload. `run`: where it lies in a row,
- * or NULL. */
+/* Stores every word of a packet without external data but its payload. `run`: where it lies in a
+ * row, or NULL. */
 static ALWAYS_INLINE void vmbus_sender_put_(const struct vmbus_sender *sender, uint32_t start,
                                             struct vmbus_in_band packet, uint8_t *run)
 {

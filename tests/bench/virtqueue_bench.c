@@ -4,10 +4,11 @@
  *
  * One iteration is one chain: added, published with 63 others, taken back with them; the question
  * whether to notify is asked once a batch, full fence included. A device that only copies heads
- * from the avail ring to the used ring (packed: writes used descriptors) is measured with it. ".1" has one descriptor a chain, ".2"
- * two. The yardstick copies the same bytes of descriptors and ring entries, there and back, without
- * the protocol. */
+ * from the avail ring to the used ring (packed: writes used descriptors) is measured with it. ".1"
+ * has one descriptor a chain, ".2" two. The yardstick copies the same bytes of descriptors and ring
+ * entries, there and back, without the protocol. */
 #include "base/bytes.h"
+#include "base/shared.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/virtqueue_bench.h"
 #include "virtqueue/virtqueue_driver.h"
@@ -58,9 +59,10 @@ static void packed_device_serves(uint32_t elements)
         struct virtqueue_packed_descriptor *ring = (void *)descriptors;
         for (uint32_t i = 0; i < BATCH; i++) {
                 struct virtqueue_packed_descriptor *used = &ring[used_place.offset];
-                used->bytes = 0;
-                used->id = ring[(used_place.offset + elements - 1) % SIZE].id;
-                used->flags = virtqueue_packed_used(used_place.wrap);
+                uint16_t id = ring[(used_place.offset + elements - 1) % SIZE].id;
+                shared_store_u64(&used->bytes,
+                                 virtqueue_packed_rest(0, id,
+                                                       virtqueue_packed_used(used_place.wrap)));
                 virtqueue_packed_advance(&used_place, elements, SIZE);
         }
         bench_keep(ring);

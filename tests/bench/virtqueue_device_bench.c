@@ -3,11 +3,12 @@
 /* virtqueue_device_bench — what a chain costs that a driver has made available: the device's end.
  *
  * One iteration is one chain: popped and judged, its pieces walked over, pushed; after `batch` of
- * them published, and the question whether to signal asked, full fence included. The driver is a
- * ring that was filled once: it only moves its index; of the packed ring it writes every descriptor
- * anew, which is measured with it. ".1" has one descriptor a chain, ".4" four.
- * chain_io walks chains of one descriptor by virtqueue_chain_read_next(), through a table of three
- * regions. The yardstick copies the same bytes of descriptors and ring entries, there and back. */
+ * them published. The question whether to signal, with its full fence, is part of
+ * virtqueue.transfer.*. The driver is a ring that was filled once: it only moves its index; of the
+ * packed ring it writes every descriptor anew, which is measured with it. ".1" has one descriptor a
+ * chain, ".4" four. chain_io walks chains of one descriptor by virtqueue_chain_read_next(), through
+ * a table of three regions. The yardstick copies the same bytes of descriptors and ring entries,
+ * there and back. */
 #include "base/bytes.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/virtqueue_bench.h"
@@ -42,7 +43,8 @@ static const struct virtqueue_device_region regions[] = {
 static const struct virtqueue_device_regions table = {.regions = regions,
                                                       .count = ARRAY_COUNT(regions)};
 
-/* Makes the device and a driver's ring full of chains of `count` descriptors, one behind the other. */
+/* Makes the device and a driver's ring full of chains of `count` descriptors, one behind the
+ * other. */
 static void open_queue(uint32_t count, bool packed)
 {
         struct virtqueue_descriptor *descriptors = (void *)area;
@@ -97,13 +99,6 @@ static void offer(uint32_t count)
         shared_store_release_u16(&avail->index, (uint16_t)offered);
 }
 
-static void publish(void)
-{
-        virtqueue_device_publish(&device);
-        bool signal = virtqueue_device_signal_needed(&device);
-        bench_keep(&signal);
-}
-
 static void run(void *context, uint64_t iterations)
 {
         const struct device_bench *bench = context;
@@ -124,7 +119,7 @@ static void run(void *context, uint64_t iterations)
                         virtqueue_device_push(&device, request.id, 0);
                 }
                 bench_keep(&sum);
-                publish();
+                virtqueue_device_publish(&device);
         }
 }
 
@@ -149,7 +144,7 @@ static void run_io(void *context, uint64_t iterations)
                                       "finish");
                 }
                 bench_keep(&sum);
-                publish();
+                virtqueue_device_publish(&device);
         }
 }
 
@@ -167,8 +162,9 @@ static void copy(void *context, uint64_t iterations)
         }
 }
 
-static struct device_bench one_by_one = {1, 1, false}, ones = {1, 32, false}, fours = {4, 32, false},
-                           packed_ones = {1, 32, true}, packed_fours = {4, 32, true};
+static struct device_bench one_by_one = {1, 1, false}, ones = {1, 32, false},
+                           fours = {4, 32, false}, packed_ones = {1, 32, true},
+                           packed_fours = {4, 32, true};
 
 #define BENCH(name_, run_, context_)                                              \
         {.name = name_, .unit = "chain", .run = run_, .yardstick = copy,          \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* virtqueue_transfer_bench — what a transfer costs both sides together: a chain of 8 bytes there and
- * 8 back between two processes on one CPU, with event index, both asleep as often as they can be. One
- * iteration is one chain; the time is the CPU time of both processes, kernel included. */
+/* virtqueue_transfer_bench — what a transfer costs both sides together: a chain of 8 bytes there
+ * and 8 back between two processes on one CPU, with event index, both asleep as often as they can
+ * be. One iteration is one chain; the time is the CPU time of both processes, kernel included. */
 #define _GNU_SOURCE
 #include <sched.h>
 #include <stdlib.h>

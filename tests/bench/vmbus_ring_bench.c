@@ -9,9 +9,9 @@
  * take a full fence twice in a ring (see vmbus_receiver_commit()); ".settled" are the same packets
  * with the receiver asleep and awake again around each, which takes the fence every time.
  *
- * "transfer_pages.64" is one range of a packet with 64, "gpa_direct.32" a packet with one range of 32
- * pages, "gpa_direct.32x1" one with 32 ranges of a page: written, committed, read, decoded, committed.
- * Their yardstick copies the same external header in and out.
+ * "transfer_pages.64" is one range of a packet with 64, "gpa_direct.32" a packet with one range of
+ * 32 pages, "gpa_direct.32x1" one with 32 ranges of a page: written, committed, read, decoded,
+ * committed. Their yardstick copies the same external header in and out.
  *
  * The yardstick copies
  * the same payload to an area as large as the ring and back, at offsets that move on as the ring's

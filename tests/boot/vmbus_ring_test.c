@@ -3,20 +3,10 @@
 /* vmbus_ring_test — both ends of a ring against the bytes and the truth tables of
  * spec/vmbus.md, (b) and (c). Where a test says "the peer", it writes the shared memory by hand.
  * The rules one by one are in tests/host/vmbus_ring_rules_test.c, heavy runs beside it. */
-#define VMBUS_RING_EXAMPLE
-#include "vmbus_ring/vmbus_ring.h"
-
 #include "tests/boot/vmbus_ring_rig.h"
 #include "tests/expect.h"
 
 #define LOOPBACK_PACKETS 2000u
-
-TEST(vmbus_ring, example_in_the_header_runs)
-{
-        struct rig rig;
-        OPEN(rig, 1, 0);
-        EXPECT_TRUE(vmbus_ring_example(&rig.sender, &rig.to, &rig.receiver, &rig.from));
-}
 
 TEST(vmbus_ring, ends_announce_themselves)
 {

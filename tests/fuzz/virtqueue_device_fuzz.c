@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* virtqueue_device_fuzz — a hostile driver: the input writes anything anywhere, at any time, and our
- * device's end pops, walks, gives back, sleeps, wakes and goes on elsewhere. Both layouts. Every region
- * is a block of its own, so that AddressSanitizer sees one byte too far. */
+/* virtqueue_device_fuzz — a hostile driver: the input writes anything anywhere, at any time, and
+ * our device's end pops, walks, gives back, sleeps, wakes and goes on elsewhere. Both layouts.
+ * Every region is a block of its own, so that AddressSanitizer sees one byte too far. */
 #include "tests/fuzz/virtqueue_fuzz.h"
 #include "virtqueue/virtqueue_chain.h"
 #include "virtqueue/virtqueue_device.h"
@@ -90,7 +90,11 @@ static uint64_t some_address(struct fuzz_input *input)
 static uint32_t some_length(struct fuzz_input *input)
 {
         uint8_t kind = fuzz_u8(input);
-        return kind < 128 ? kind : kind < 192 ? (kind & 7) * 16u : kind < 250 ? fuzz_u16(input) : fuzz_u32(input);
+        if (kind < 128)
+                return kind;
+        if (kind < 192)
+                return (kind & 7) * 16u;
+        return kind < 250 ? fuzz_u16(input) : fuzz_u32(input);
 }
 
 static void write_descriptor(struct fuzz *fuzz, struct fuzz_input *input, void *to)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* virtqueue_driver_fuzz — a hostile device: the input writes anything anywhere in the three areas, at
- * any time, and our driver's end adds, publishes, takes back, sleeps and is reset. Both layouts. A list
- * of who is out must agree with every completion. */
+/* virtqueue_driver_fuzz — a hostile device: the input writes anything anywhere in the three areas,
+ * at any time, and our driver's end adds, publishes, takes back, sleeps and is reset. Both layouts.
+ * A list of who is out must agree with every completion. */
 #include "tests/fuzz/virtqueue_fuzz.h"
 #include "virtqueue/virtqueue_driver.h"
 
@@ -145,7 +145,8 @@ static void get(struct fuzz *fuzz, struct fuzz_input *input)
         }
 }
 
-/* After the end: nothing is said to work, nothing is written, and all that are out come back once. */
+/* After the end: nothing is said to work, nothing is written, and all that are out come back
+ * once. */
 static void close_queue(struct fuzz *fuzz)
 {
         struct virtqueue_driver *queue = &fuzz->queue;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmbus_ring_consumer_fuzz — a hostile consumer: the input writes the words that a consumer may write,
- * and those that it may not, and the sender writes, commits, sleeps and wakes. What the sender has
- * published is read by an honest receiver beside it, in the order in which it was sent. */
+/* vmbus_ring_consumer_fuzz — a hostile consumer: the input writes the words that a consumer may
+ * write, and those that it may not, and the sender writes, commits, sleeps and wakes. What the
+ * sender has published is read by an honest receiver beside it, in the order in which it was sent.
+ */
 #include "tests/fuzz/vmbus_ring_fuzz.h"
 
 struct writing {
@@ -73,8 +74,8 @@ static void write_packet(struct writing *writing, struct fuzz_input *input)
         CHECK(vmbus_writer_write(&writer, bytes, packet.payload_bytes) == VMBUS_OK);
 }
 
-/* What was written since the last commit is good, whatever the consumer does meanwhile to the control
- * page (the data it left alone). */
+/* What was written since the last commit is good, whatever the consumer does meanwhile to the
+ * control page (the data it left alone). */
 static void check_written(struct writing *writing, bool data_untouched)
 {
         struct vmbus_receiver probe = {.memory = writing->ring.memory, .state = VMBUS_END_READY};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmbus_ring_fuzz — what the two fuzz targets of the ring share: the input as a script, and a ring on
- * areas of their own, so that a byte too far is a fault.
+/* vmbus_ring_fuzz — what the two fuzz targets of the ring share: the input as a script, and a ring
+ * on areas of their own, so that a byte too far is a fault.
  *
  *   input    |areas, 1 byte|op|operands|op|operands| ...         ends where the bytes end */
 #ifndef TESTS_FUZZ_VMBUS_RING_FUZZ_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmbus_ring_producer_fuzz — a hostile producer: the input writes anything anywhere, at any time, and
- * the receiver reads, decodes, sleeps and wakes. */
+/* vmbus_ring_producer_fuzz — a hostile producer: the input writes anything anywhere, at any time,
+ * and the receiver reads, decodes, sleeps and wakes. */
 #include "tests/fuzz/vmbus_ring_fuzz.h"
 
 #define READS_MAX 8u
@@ -119,6 +119,8 @@ static void step(struct reading *reading, struct fuzz_input *input)
                 (void)!vmbus_pipe_read(receiver, &reading->position, &reading->pipe, &buffer,
                                        &signal);
                 CHECK(buffer.byte_count <= buffer.capacity);
+                CHECK(!reading->pipe.open ||
+                      reading->pipe.left.bytes < reading->ring.memory.data_bytes);
                 break;
         case 4:
                 if (!reading->pipe.open)

@@ -145,7 +145,8 @@ TEST(virtqueue_device_packed, tables)
         for (uint32_t place = 0; place < 2; place++) {
                 for (uint32_t i = 0; i < sizeof(table); i++)
                         *rig_at(&rig, places[place] + i) = ((uint8_t *)table)[i];
-                describe(place, places[place], sizeof(table), id(3, AVAIL_FLAG | RIG_INDIRECT | RIG_WRITE));
+                describe(place, places[place], sizeof(table),
+                         id(3, AVAIL_FLAG | RIG_INDIRECT | RIG_WRITE));
                 REQUIRE_OK(rig_pop(&rig));
                 EXPECT_EQ(rig.request.id, 3);
                 EXPECT_EQ(rig.request.readable_count, 2);
@@ -286,7 +287,7 @@ TEST(virtqueue_device_packed, notifications)
                 virtqueue_device_mute(&rig.device);
                 EXPECT_EQ(*word >> 16, 1u);
                 offer_ones(0, 1);
-                EXPECT_TRUE(virtqueue_device_ask(&rig.device)); /* it must be noticed now or never */
+                EXPECT_TRUE(virtqueue_device_ask(&rig.device)); /* to be noticed now or never */
                 REQUIRE_OK(rig_pop(&rig));
                 EXPECT_FALSE(virtqueue_device_ask(&rig.device));
                 EXPECT_EQ(*word, event_index ? 0x28001u : 0x8001u);
@@ -368,6 +369,20 @@ TEST(virtqueue_device_packed, rule_id_twice)
         EXPECT_STATUS(ZX_ERR_IO_DATA_INTEGRITY, rig_pop(&rig));
         EXPECT_EQ(rig.device.fault.reason, VIRTQUEUE_DEVICE_FAULT_HEAD_TWICE);
         EXPECT_EQ(rig.device.fault.value, 3);
+}
+
+TEST(virtqueue_device_packed, rule_many_pieces)
+{
+        REQUIRE_TRUE(open_packed(t, SIZE, false));
+        describe(0, X, 8, id(0, N));
+        describe(1, X, 8, id(0, N));
+        describe(2, X, 8, id(0, A));
+        rig.request.elements_max = 2;
+        rig.pieces[2].dev = 77;
+        EXPECT_STATUS(ZX_ERR_IO_DATA_INTEGRITY, rig_pop(&rig));
+        EXPECT_EQ(rig.device.fault.reason, VIRTQUEUE_DEVICE_FAULT_MANY_PIECES);
+        EXPECT_EQ(rig.device.fault.limit, 2);
+        EXPECT_EQ(rig.pieces[2].dev, 77);
 }
 
 /* Slots whose chains are in flight, made available again; and a chain without an end. */

@@ -12,8 +12,8 @@ struct expected {
         uint64_t value, limit;
 };
 
-/* The queue is broken with `expected`; every call says so, repeatedly, and the driver's memory stays
- * as it is. */
+/* The queue is broken with `expected`; every call says so, repeatedly, and the driver's memory
+ * stays as it is. */
 static void expect_latched(struct test *t, struct rig *rig, struct expected expected)
 {
         struct virtqueue_device *device = &rig->device;

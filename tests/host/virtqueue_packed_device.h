@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* virtqueue_packed_device — a device's end of a packed ring for tests, written from the standard and
- * not from lib/virtqueue: it reads the ring through device addresses only, and can be told to break
- * every rule. The split one is tests/boot/virtqueue_test_device.h.
+/* virtqueue_packed_device — a device's end of a packed ring for tests, written from the standard
+ * and not from lib/virtqueue: it reads the ring through device addresses only, and can be told to
+ * break every rule. The split one is tests/boot/virtqueue_test_device.h.
  *
  * Facts: Virtio 1.3, 2.8. */
 #ifndef TESTS_HOST_VIRTQUEUE_PACKED_DEVICE_H
@@ -61,7 +61,8 @@ static inline bool packed_init(struct test *t, struct packed_ring *ring,
         return EXPECT_OK(virtqueue_driver_init(&ring->queue, &ring->config));
 }
 
-/* Takes the next available chain; false: there is none. A chain that breaks a rule fails the test. */
+/* Takes the next available chain; false: there is none. A chain that breaks a rule fails the
+ * test. */
 static inline bool packed_pop(struct test *t, struct packed_ring *ring,
                               struct test_request *request)
 {

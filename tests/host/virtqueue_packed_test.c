@@ -128,6 +128,13 @@ TEST(virtqueue_packed, refused_chains_change_nothing)
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, virtqueue_driver_add(&ring.queue, &empty));
         empty.readable_count = 5;
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, virtqueue_driver_add(&ring.queue, &empty));
+        elements[0] = (struct virtqueue_element){4096, 0}; /* alone, which is a shorter way */
+        empty.readable_count = 1;
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, virtqueue_driver_add(&ring.queue, &empty));
+        elements[0] = (struct virtqueue_element){0, 0};
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, virtqueue_driver_add(&ring.queue, &empty));
+        elements[0] = (struct virtqueue_element){UINT64_MAX, 2};
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, virtqueue_driver_add(&ring.queue, &empty));
         empty.readable_count = 0;
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, virtqueue_driver_add(&ring.queue, &empty));
         REQUIRE_OK(packed_add(&ring, 1, 0, 1));
@@ -271,7 +278,8 @@ TEST(virtqueue_packed, one_entry_for_many)
         struct test_request requests[6];
         struct virtqueue_completion done[2];
         uint32_t count, first = 0, next = 0;
-        REQUIRE_TRUE(packed_init(t, &ring, ((struct packed_options){.size = 13, .in_order = true})));
+        REQUIRE_TRUE(packed_init(t, &ring,
+                                 ((struct packed_options){.size = 13, .in_order = true})));
         for (uint32_t i = 0; i < 6; i++)
                 REQUIRE_OK(packed_add(&ring, 1, writable[i], i));
         virtqueue_driver_publish(&ring.queue);
@@ -285,7 +293,7 @@ TEST(virtqueue_packed, one_entry_for_many)
         }
         while (virtqueue_driver_get(&ring.queue, done, 2, &count) == ZX_OK)
                 for (uint32_t i = 0; i < count; i++, next++) {
-                        if (next == 0) /* the third is there, though its descriptor does not say so */
+                        if (next == 0) /* the third is there, whatever its descriptor says */
                                 EXPECT_TRUE(virtqueue_driver_ask(&ring.queue, 1));
                         bool last = next == 2 || next == 5; /* the others are completely used */
                         EXPECT_EQ((uintptr_t)done[i].cookie, next);

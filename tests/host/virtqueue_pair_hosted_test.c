@@ -45,7 +45,8 @@ struct chain {
         uint32_t readable_count, writable_count, written;
         uint32_t readable_bytes, writable_bytes;
         struct virtqueue_element elements[ELEMENTS_MAX];
-        uint8_t readable[ELEMENTS_MAX * ELEMENT_BYTES_MAX], writable[ELEMENTS_MAX * ELEMENT_BYTES_MAX];
+        uint8_t readable[ELEMENTS_MAX * ELEMENT_BYTES_MAX];
+        uint8_t writable[ELEMENTS_MAX * ELEMENT_BYTES_MAX];
         struct virtqueue_request request;
         struct virtqueue_element pieces[ELEMENTS_MAX];
 };
@@ -422,7 +423,9 @@ static void run(struct test *t, struct options options, uint64_t seed, uint64_t 
         static void (*const steps[])(void) = {driver_gives, driver_takes, device_pops, device_uses};
         uint64_t limit = chains * 64 + 100000;
         REQUIRE_TRUE(open_pair(t, options, seed));
-        for (uint64_t step = 0; pair.taken < chains && step < limit && !test_has_failed(t); step++) {
+        for (uint64_t step = 0; pair.taken < chains && step < limit; step++) {
+                if (test_has_failed(t))
+                        break;
                 steps[below(ARRAY_COUNT(steps))]();
                 REQUIRE_TRUE(virtqueue_driver_valid(&pair.driver));
                 REQUIRE_TRUE(virtqueue_device_valid(&pair.device));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmbus_ring_inspect_test — looking at rings, counting signals, and sharing a sender: spec/vmbus.md, a.1,
- * d.6. */
+/* vmbus_ring_inspect_test — looking at rings, counting signals, and sharing a sender:
+ * spec/vmbus.md, a.1, d.6. */
 #include "tests/boot/vmbus_ring_rig.h"
 #include "tests/expect.h"
 

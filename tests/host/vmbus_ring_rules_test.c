@@ -2,8 +2,18 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* vmbus_ring_rules_test — room, waiting, and every rule that a peer can break: spec/vmbus.md, (c).
  * Where a test says "the peer", it writes the shared memory by hand. */
+#define VMBUS_RING_EXAMPLE
+#include "vmbus_ring/vmbus_ring.h"
+
 #include "tests/boot/vmbus_ring_rig.h"
 #include "tests/expect.h"
+
+TEST(vmbus_ring, example_in_the_header_runs)
+{
+        struct rig rig;
+        OPEN(rig, 1, 0);
+        EXPECT_TRUE(vmbus_ring_example(&rig.sender, &rig.to, &rig.receiver, &rig.from));
+}
 
 /* ---- room ---- */
 

@@ -2,12 +2,12 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* vmbus_ring_scripted_hosted_test — a ring whose words change between two loads.
  *
- * The pages of the ring are taken away; each access faults, is noted, and is let through as a single
- * step of the processor, after which the pages are gone again. So a test sees every load and store that
- * the compiled code makes, and a hook may change any word before or after each. With it two things are
- * checked for every function that reads what a peer can write: no word of a header and no index is
- * loaded twice in one call, and when every word is overwritten right after its first load nothing in
- * the result changes. */
+ * The pages of the ring are taken away; each access faults, is noted, and is let through as a
+ * single step of the processor, after which the pages are gone again. So a test sees every load
+ * and store that the compiled code makes, and a hook may change any word before or after each.
+ * With it two things are checked for every function that reads what a peer can write: no word of a
+ * header and no index is loaded twice in one call, and when every word is overwritten right after
+ * its first load nothing in the result changes. */
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdlib.h>
@@ -177,9 +177,9 @@ static void see_packet(struct rig *rig, struct seen *seen)
         }
 }
 
-/* The headers: each word loaded once, so they are the same. The ranges are copied by the C library's
- * memcpy, which may load a byte twice where its pieces overlap; so they may have changed, but what
- * was checked is what is handed out. */
+/* The headers: each word loaded once, so they are the same. The ranges are copied by the C
+ * library's memcpy, which may load a byte twice where its pieces overlap; so they may have
+ * changed, but what was checked is what is handed out. */
 static bool expect_same(struct test *t, const struct rig *rig, const struct seen *restless,
                         const struct seen *quiet)
 {
@@ -278,7 +278,8 @@ TEST(vmbus_ring, every_index_is_loaded_once_and_never_our_own)
         EXPECT_EQ(result, VMBUS_FULL);
         SCRIPTED(result = get(&rig, &packet), 1, 0, 0, 0);
         EXPECT_EQ(result, VMBUS_OK);
-        /* pending_send_size: once to see whether to look, and behind the fence the look that counts. */
+        /* pending_send_size: once to see whether to look, and behind the fence the look that
+         * counts. */
         SCRIPTED(signal = give_back(&rig), 1, 0, 0, 2);
         EXPECT_TRUE(signal);
         SCRIPTED(result = vmbus_sender_woken(&rig.sender), 0, 0, 0, 0);
@@ -291,6 +292,21 @@ TEST(vmbus_ring, every_index_is_loaded_once_and_never_our_own)
         SCRIPTED(result = vmbus_receiver_check_sleep(&rig.receiver), 0, 0, 1, 0);
         SCRIPTED(result = vmbus_receiver_woken(&rig.receiver), 0, 0, 1, 0);
         EXPECT_EQ(result, VMBUS_OK);
+        /* Nobody waits: one plain look a commit. A commit with nothing to give back settles, once.
+         */
+        REQUIRE_EQ(put_total(&rig, 24), VMBUS_OK);
+        signal = commit(&rig);
+        REQUIRE_EQ(get(&rig, &packet), VMBUS_OK);
+        SCRIPTED(signal = give_back(&rig), 0, 0, 0, 1);
+        SCRIPTED(signal = give_back(&rig), 0, 0, 0, 1);
+        SCRIPTED(signal = give_back(&rig), 0, 0, 0, 0);
+        /* Half a ring may go unsettled, and no more. */
+        for (uint32_t i = 0; i < 2; i++) {
+                REQUIRE_EQ(put_total(&rig, 2048 + 8 * i), VMBUS_OK);
+                signal = commit(&rig);
+                REQUIRE_EQ(get(&rig, &packet), VMBUS_OK);
+                SCRIPTED(signal = give_back(&rig), 0, 0, 0, 1 + i);
+        }
         (void)signal;
         (void)result;
         close_scripted();

@@ -2,18 +2,18 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* vmbus_ring_small_test — every state of a ring of eight slots, and every step from each.
  *
- * A page of data, packets of 512 bytes: eight slots, seven of which can be in use. A state of the whole
- * is where each of the indices stands, what each end believes of the other, whether signals are masked
- * and how much room the producer waits for. All of them are made by hand and every operation is tried
- * from each; what must come out is counted in slots. */
+ * A page of data, packets of 512 bytes: eight slots, seven of which can be in use. A state of the
+ * whole is where each of the indices stands, what each end believes of the other, whether signals
+ * are masked and how much room the producer waits for. All of them are made by hand and every
+ * operation is tried from each; what must come out is counted in slots. */
 #include "tests/boot/vmbus_ring_rig.h"
 #include "tests/expect.h"
 
 #define SLOTS 8u
 #define SLOT_BYTES 512u
 
-/* Slots, counted up from out (the published one): 0 <= next_out, cached_in <= in <= next_in, and so on;
- * `lag` is how far the producer's cached_out is behind out. */
+/* Slots, counted up from out (the published one): 0 <= next_out, cached_in <= in <= next_in, and
+ * so on; `lag` is how far the producer's cached_out is behind out. */
 struct state {
         uint32_t out;      /* the slot number, 0 .. 7; all others are distances */
         uint32_t committed; /* in - out */

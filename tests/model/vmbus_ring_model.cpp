@@ -3,12 +3,13 @@
 /* vmbus_ring_model — the two ends of a ring under the relacy model checker.
  *
  * lib/vmbus_ring is compiled as it stands, as C++, over tests/model/shim/base/shared.h. What relacy
- * finds: a packet's word that is read before it was published or overwritten before it was given back
- * (a data race; c.5, 1 and 2), and an end that sleeps for ever because its signal was lost (a deadlock;
- * c.5, 3 to 6). Order 7 of that table follows from 3 and 4 here: a mask that is seen clear before
- * our fence belongs to a receiver that sees our `in`.
+ * finds: a packet's word that is read before it was published or overwritten before it was given
+ * back (a data race; c.5, 1 and 2), and an end that sleeps for ever because its signal was lost (a
+ * deadlock; c.5, 3 to 6). Order 7 of that table follows from 3 and 4 here: a mask that is seen
+ * clear before our fence belongs to a receiver that sees our `in`.
  *
- * Usage: PROGRAM [SCENARIO]      exit status 0: nothing found. Needs relacy (Debian: relacy-dev). */
+ * Usage: PROGRAM [SCENARIO]      exit status 0: nothing found. Needs relacy (Debian: relacy-dev).
+ */
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -77,9 +78,9 @@ struct two_ends {
                 sem_destroy(&receiver_signal);
         }
 
-        /* Writes one packet, sleeping for room; its first and last payload words say which it is. The
-         * first lies where the consumer has just read a descriptor, when a packet is written into
-         * the room that its last but one has left. */
+        /* Writes one packet, sleeping for room; its first and last payload words say which it is.
+         * The first lies where the consumer has just read a descriptor, when a packet is written
+         * into the room that its last but one has left. */
         void send(uint64_t number)
         {
                 vmbus_outgoing packet = {};

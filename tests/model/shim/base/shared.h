@@ -3,9 +3,10 @@
 /* shared — stands in for lib/base/shared.h when lib/vmbus_ring is compiled for the relacy model
  * checker: the same accessors, on words that relacy keeps.
  *
- * The four words of a control page are relacy atomics. The words of the data area are plain variables
- * of relacy, so that one that is read before it is published, or overwritten before it was given back,
- * is a data race and ends the run. The exchange of x86-64 is a store and a full fence. */
+ * The four words of a control page are relacy atomics. The words of the data area are plain
+ * variables of relacy, so that one that is read before it is published, or overwritten before it
+ * was given back, is a data race and ends the run. The exchange of x86-64 is a store and a full
+ * fence. */
 #ifndef BASE_SHARED_H
 #define BASE_SHARED_H
 
