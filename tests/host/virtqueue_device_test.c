@@ -118,7 +118,7 @@ TEST(virtqueue_device, init_refuses)
                 config.size = sizes[i];
                 EXPECT_STATUS(ZX_ERR_INVALID_ARGS, virtqueue_device_init(&rig.device, &config));
         }
-        struct virtqueue_device_config bad[9];
+        static struct virtqueue_device_config bad[9];
         for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
                 bad[i] = rig.config;
         bad[0].slots = NULL;

@@ -111,7 +111,7 @@ TEST(virtqueue_split, one_entry_for_many)
 {
         static const uint32_t written[] = {64, 128, 5, 0, 64, 5};
         struct test_ring ring;
-        struct test_request requests[6];
+        static struct test_request requests[6];
         struct virtqueue_completion done[2];
         uint32_t count, next = 0;
         REQUIRE_TRUE(open_six(t, &ring, requests));
@@ -133,7 +133,7 @@ TEST(virtqueue_split, one_entry_for_many)
 TEST(virtqueue_split, hostile_order)
 {
         struct test_ring ring;
-        struct test_request requests[6];
+        static struct test_request requests[6];
         struct virtqueue_completion done[8];
         uint32_t count;
         REQUIRE_TRUE(open_six(t, &ring, requests));
