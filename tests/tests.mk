@@ -63,8 +63,8 @@ $(eval $(call host_program,build/bench,$(BENCH_FLAGS),$(HOST_PART_SOURCES),\
   tests/host/world_threads.c $(HOST_BENCH_SOURCES),bench,-lpthread))
 
 # For compile_commands.json: the files that are in no image.
-HOST_ONLY_SOURCES := $(wildcard tests/host/*.c) $(HOST_BENCH_SOURCES)
-HOST_LIBC_SOURCES := tests/host/runner.c tests/host/world_threads.c $(HOSTED_TEST_SOURCES) $(HOST_BENCH_SOURCES)
+HOST_ONLY_SOURCES := $(wildcard tests/host/*.c tests/fuzz/*.c) $(HOST_BENCH_SOURCES)
+HOST_LIBC_SOURCES := tests/host/runner.c tests/host/world_threads.c $(HOSTED_TEST_SOURCES) $(HOST_BENCH_SOURCES) $(wildcard tests/fuzz/*.c)
 host_flags_of = $(if $(filter $(HOST_LIBC_SOURCES),$(1)),$(filter-out -ffreestanding,$(HOST_FLAGS)),\
   $(HOST_FLAGS) $(call freestanding,$(CC))) -I$(INC)/host-test $(call host_efi_flags_of,$(1))
 
