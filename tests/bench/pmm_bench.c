@@ -14,6 +14,7 @@
 #define STRUCTURE_BYTES (13 * MIB) /* at least pmm_structure_bytes(ARENA_PAGES) */
 #define RUN_PAGES 64
 #define RESERVE_PAGES 32
+#define COPY_BYTES 64
 
 static ALIGNED(4096) char structures[2][STRUCTURE_BYTES];
 static struct pmm whole, fragmented;
@@ -98,11 +99,31 @@ static void run_cache_hit(void *context, uint64_t iterations)
         }
 }
 
+/* What a short message costs to move: something everybody can weigh a page against. */
+static void copy_64_bytes_twice(void *context, uint64_t iterations)
+{
+        static char from[COPY_BYTES], between[COPY_BYTES], to[COPY_BYTES];
+        (void)context;
+        for (uint64_t i = 0; i < iterations; i++) {
+                memcpy(between, from, COPY_BYTES);
+                bench_keep(between);
+                memcpy(to, between, COPY_BYTES);
+                bench_keep(to);
+        }
+}
+
 static const struct bench benches[] = {
-        {.name = "pmm.page", .unit = "page", .run = run_page, .context = &whole},
+        {.name = "pmm.page",
+         .unit = "page",
+         .run = run_page,
+         .yardstick = copy_64_bytes_twice,
+         .yardstick_name = "two copies of 64 bytes",
+         .context = &whole},
         {.name = "pmm.add_arena.1GiB",
          .unit = "arena",
          .run = run_add_arena,
+         .yardstick = copy_64_bytes_twice,
+         .yardstick_name = "two copies of 64 bytes",
          .context = structures[0]},
         {.name = "pmm.contiguous64.fragmented",
          .unit = "run",
@@ -110,7 +131,12 @@ static const struct bench benches[] = {
          .yardstick = scan_bitmap,
          .yardstick_name = "one look at each bitmap word",
          .context = &fragmented},
-        {.name = "page_cache.hit", .unit = "page", .run = run_cache_hit, .context = &cache},
+        {.name = "page_cache.hit",
+         .unit = "page",
+         .run = run_cache_hit,
+         .yardstick = copy_64_bytes_twice,
+         .yardstick_name = "two copies of 64 bytes",
+         .context = &cache},
 };
 
 void pmm_bench_register(void)
