@@ -6,6 +6,7 @@ What real guests make of it is in test_runner_itself.py and test_boot_matrix.py.
 """
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -112,6 +113,14 @@ def test_uefi_boots_from_firmware_and_pvh_does_not(run_name):
 def test_gdb_stops_the_guest_at_once(run_name):
     line = emulator_line(run_name, "--gdb")
     assert "-s" in line and "-S" in line
+
+
+def test_gdb_says_the_line_that_connects(run_name, tmp_path):
+    result = boot.run(run_name, "--boot", "pvh", "--gdb", "--no-build",
+                      env=boot.fake_guest(tmp_path, GOOD + "@exit 33\n"))
+    said = re.search(r"gdb -x (\S+) (\S+)$", result.stderr + result.stdout, re.MULTILINE)
+    assert said, result.explain()
+    assert (boot.TOP / said.group(1)).exists() and (boot.TOP / said.group(2)).exists()
 
 
 def test_prints_one_line_and_starts_nothing(run_name, tmp_path):
