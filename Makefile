@@ -47,7 +47,7 @@ MAKEFLAGS += --no-builtin-rules
 # written with the folder ("kernel/pmm.h"), never relative, so that nothing is found by accident;
 # tests/harness/check_includes.sh holds the sources to that.
 
-LIB_PARTS   := base vmbus_ring virtqueue
+LIB_PARTS   := base vmbus_ring vmbus_mailbox virtqueue
 # Files of kernel/ that know no CPU and also build on the host (the starred ones of the design).
 PURE_NAMES  := memory_map pmm pmm_page pmm_run pmm_signal pmm_checker pmm_internal page_cache \
                buffer_chain acpi_tables message_packet channel slab page_tree vmo vmo_range vmo_copy \

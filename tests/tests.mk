@@ -115,6 +115,9 @@ bench:
 	$(Q)build/bench/bench
 	$(Q)$(TEST_ENV) $(PYTHON) -B tests/harness/bench_boot.py build/bench/results.json
 
+# ---- tests/peers: programs at the other end of a ring, each with its own rules -------------------------
+-include $(wildcard tests/peers/*/*.mk)
+
 # ---- make fuzz ----------------------------------------------------------------------------------
 include tests/fuzz/fuzz.mk
 
