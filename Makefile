@@ -9,9 +9,13 @@
 #   TESTS=1 (default) | 0 | all              0: no self-tests, build/<flavour>-notests; all: also tests/boot/all
 #                                            and those of portable parts that usually run on the host
 #                                            only, build/<flavour>-alltests
+#   DRIVERS="virtio hyperv" (default)        the device families in it; DRIVERS=virtio gives the smallest guest
+#                                            with a network card, build/<flavour>-virtio, DRIVERS= none
 
 FLAVOUR ?= release
 TESTS   ?= 1
+DRIVERS ?= $(DRIVERS_ALL)
+DRIVERS_ALL := virtio hyperv
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -30,8 +34,16 @@ ifeq ($(filter $(TESTS),0 1 all),)
 $(error TESTS=$(TESTS): expected 0, 1 or all)
 endif
 
+ifneq ($(filter-out $(DRIVERS_ALL),$(DRIVERS)),)
+$(error DRIVERS=$(DRIVERS): expected some of $(DRIVERS_ALL))
+endif
+
+EMPTY :=
+SPACE := $(EMPTY) $(EMPTY)
+DRIVERS_SUFFIX := $(if $(filter-out $(DRIVERS),$(DRIVERS_ALL)),-$(or $(subst $(SPACE),-,$(sort $(DRIVERS))),nodrivers))
+
 COMPILER := $(if $(findstring clang,$(notdir $(CC))),clang,gcc)
-B := build/$(FLAVOUR)$(if $(filter clang,$(COMPILER)),-clang)$(if $(filter 0,$(TESTS)),-notests)$(if $(filter all,$(TESTS)),-alltests)
+B := build/$(FLAVOUR)$(if $(filter clang,$(COMPILER)),-clang)$(if $(filter 0,$(TESTS)),-notests)$(if $(filter all,$(TESTS)),-alltests)$(DRIVERS_SUFFIX)
 PICOLIBC := build/picolibc
 
 .DEFAULT_GOAL := image
@@ -62,18 +74,22 @@ FAST_SOURCES := $(wildcard $(FAST_NAMES:%=kernel/%.c)) \
 LIB_SOURCES    := $(wildcard $(LIB_PARTS:%=lib/%/*.c))
 ARCH_SOURCES   := $(filter-out arch/x86_64/boot_efi%,$(wildcard arch/x86_64/*.c arch/x86_64/*.S))
 KERNEL_SOURCES := $(filter-out $(PURE_SOURCES),$(wildcard kernel/*.c))
-DRIVER_SOURCES := $(wildcard drivers/*/*.c)
+DRIVER_SOURCES := $(wildcard $(patsubst %,drivers/%/*.c,serial pci $(if $(DRIVERS),netdev) $(DRIVERS)))
 # Tests that no guest can run: threads, libc, memory mapped twice, minutes of random work, the UEFI loader.
 NEED_THE_HOST  := %_hosted_test.c %_model_test.c tests/host/boot_efi% \
                   tests/host/vmbus_ring_external_test.c
-TEST_SOURCES   := $(if $(filter-out 0,$(TESTS)),tests/expect.c $(wildcard tests/boot/*.c)) \
-  $(if $(filter all,$(TESTS)),$(wildcard tests/boot/all/*.c) $(filter-out $(NEED_THE_HOST),\
+# Tests of drivers that are not in the image; net_* need any network card.
+NO_DRIVER_FOR  := $(if $(filter virtio,$(DRIVERS)),,virtio_%) $(if $(DRIVERS),,net_%) \
+                  $(if $(filter hyperv,$(DRIVERS)),,hyperv_% vmbus_client% vmbus_mailbox% netvsc_% rndis_%)
+NO_DRIVER_FOR  := $(foreach name,$(NO_DRIVER_FOR),tests/boot/$(name)_test.c tests/boot/all/$(name)_test.c)
+BOOT_TESTS      = $(filter-out $(NO_DRIVER_FOR),$(wildcard $(1)))
+TEST_SOURCES   := $(if $(filter-out 0,$(TESTS)),tests/expect.c $(call BOOT_TESTS,tests/boot/*.c)) \
+  $(if $(filter all,$(TESTS)),$(call BOOT_TESTS,tests/boot/all/*.c) $(filter-out $(NEED_THE_HOST),\
   $(wildcard tests/host/*_test.c)))
 IMAGE_SOURCES  := $(LIB_SOURCES) $(ARCH_SOURCES) $(PURE_SOURCES) $(KERNEL_SOURCES) \
                   $(DRIVER_SOURCES) $(TEST_SOURCES)
 
-DRIVER_FAMILIES := $(notdir $(patsubst %/,%,$(dir $(DRIVER_SOURCES))))
-DRIVER_FAMILIES := $(sort $(DRIVER_FAMILIES))
+DRIVER_FAMILIES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard drivers/*/*.c)))))
 BUS_FAMILIES    := pci netdev
 
 # The row of a source file: which include folder it is compiled with.
@@ -169,7 +185,10 @@ LIBS := $(PICOLIBC)/lib/libc.a
 
 image: $(KERNEL) $(B)/paravane.stripped.elf $(ESP)
 
-$(INC)/.stamp: Makefile $(wildcard drivers/*) $(PURE_SOURCES)
+# Made anew when a part or a portable file is added or goes, and not when one changes.
+$(INC).list: FORCE
+	$(call keep_line,$(LIB_PARTS) $(DRIVER_FAMILIES) $(PURE_NAMES) $(EFI_PURE_NAMES) $(ROWS))
+$(INC)/.stamp: Makefile $(INC).list
 	$(include_rows)
 	$(Q)touch $@
 
@@ -275,4 +294,4 @@ help:
 	@echo 'make setup                installs the tools that are missing (Debian, Ubuntu)'
 	@echo 'make clean                removes build/'
 	@echo
-	@echo 'FLAVOUR=release|debug  CC=gcc|clang  TESTS=1|0|all  V=0|1  DL_DIR=FOLDER (archives already there)'
+	@echo 'FLAVOUR=release|debug  CC=gcc|clang  TESTS=1|0|all  DRIVERS="$(DRIVERS_ALL)"  V=0|1  DL_DIR=FOLDER (archives already there)'

@@ -81,9 +81,10 @@ host-tests: build/host-asan/host-tests build/host-tsan/host-tests
 #   PYTEST_ARGS=...   such as -k crash
 TEST_JOBS   ?= 2
 FULL_MATRIX ?= 0
-TEST_ENV    := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u FLAVOUR -u CC -u TESTS
+TEST_ENV    := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u FLAVOUR -u CC -u TESTS -u DRIVERS
 # As many jobs as there are processors, unless the caller has said something about jobs.
-sub_make     = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$$(nproc))
+sub_make     = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$$(nproc)) \
+  DRIVERS='$(DRIVERS_ALL)'
 
 # A step before the tests that fails is one failed test.
 or_fail      = || { echo 'make test: $(1)'; echo '0 passed, 1 failed'; exit 1; }
@@ -96,6 +97,8 @@ test:
 	  $(call or_fail,the image without tests does not build)
 	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=all image \
 	  $(call or_fail,the image with all tests does not build)
+	+@for set in 'DRIVERS=virtio TESTS=1' 'DRIVERS=virtio TESTS=0' 'DRIVERS= TESTS=1'; do \
+	  $(sub_make) FLAVOUR=release CC=gcc $$set image $(call or_fail,the image with $$set does not build); done
 	+@command -v clang > /dev/null || { echo 'no clang here: its image is not tested'; exit 0; }; \
 	  $(sub_make) FLAVOUR=release CC=clang TESTS=1 image $(call or_fail,clang does not build the image)
 	+@$(sub_make) FLAVOUR=release CC=gcc build/host-asan/host-tests build/host-tsan/host-tests \

@@ -12,8 +12,11 @@ import boot
 # Folder under build/ and what make is told to get there.
 RELEASE, DEBUG, CLANG, WITHOUT_TESTS = "release", "debug", "release-clang", "release-notests"
 ALL_TESTS = "release-alltests"
+# The smallest guest that has a network card, and one without any optional device.
+VIRTIO, VIRTIO_WITHOUT_TESTS, NO_DRIVERS = "release-virtio", "release-notests-virtio", "release-nodrivers"
 MAKE_WORDS = {RELEASE: [], DEBUG: ["FLAVOUR=debug"], CLANG: ["CC=clang"], WITHOUT_TESTS: ["TESTS=0"],
-              ALL_TESTS: ["TESTS=all"]}
+              ALL_TESTS: ["TESTS=all"], VIRTIO: ["DRIVERS=virtio"],
+              VIRTIO_WITHOUT_TESTS: ["DRIVERS=virtio", "TESTS=0"], NO_DRIVERS: ["DRIVERS="]}
 ALL = tuple(MAKE_WORDS)
 MAKE_LIMIT_S = 1200  # a hang detector
 

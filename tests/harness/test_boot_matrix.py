@@ -98,6 +98,15 @@ def test_an_image_without_tests_boots(run_name, path):
     assert (stream.planned, stream.skip_all, passed) == (0, "this image has no self-tests", 0)
 
 
+@pytest.mark.parametrize("image", [images.VIRTIO, images.NO_DRIVERS])
+def test_an_image_with_fewer_drivers_boots_and_passes(run_name, image):
+    _, stream, passed = boot.boot_and_pass(run_name, "--boot", "pvh", "--image",
+                                           images.folder(image) / "paravane.elf")
+    assert passed > 0
+    cards = any("Subtest: virtio_net" in line for line in stream.all_diagnostics())
+    assert cards == (image == images.VIRTIO)
+
+
 @pytest.mark.parametrize("path", ["pvh", "microvm"])
 def test_sixteen_megabytes_are_enough(run_name, path):
     _, _, passed = boot.boot_and_pass(run_name, "--boot", path, "--mem", "16M")
