@@ -49,7 +49,11 @@ empty() {
 # letters.
 table() {
         text_symbols "$1" | awk '
-        BEGIN { count = 0 }
+        BEGIN {
+                count = 0
+                for (i = 33; i < 127; i++)
+                        code[sprintf("%c", i)] = i
+        }
         $3 == "text_start" { base = $1 }
         $3 == "text_end" { end = $1 }
         # A self-test is named by the table of tests: no second copy of its name.
@@ -65,10 +69,31 @@ table() {
                         exit 1
                 }
                 printf "        .long %d, 0x%s - 0x%s\n", count, end, base
-                for (i = 0; i < count; i++)
-                        printf "        .long 0x%s - 0x%s\n", address[i], base
-                for (i = 0; i < count; i++)
-                        printf "        .asciz \"%s\"\n", name[i]
+                before = base
+                kept = ""
+                for (i = 0; i < count; i++) {
+                        printf "        .uleb128 0x%s - 0x%s\n", address[i], before
+                        before = address[i]
+                        if (name[i] == "") {
+                                print "        .byte 255"
+                                continue
+                        }
+                        letters = length(name[i])
+                        if (letters > 127) {
+                                print "gen_symbols: too long: " name[i] > "/dev/stderr"
+                                exit 1
+                        }
+                        shared = 0
+                        while (shared < letters - 1 && shared < length(kept) &&
+                               substr(name[i], shared + 1, 1) == substr(kept, shared + 1, 1))
+                                shared++
+                        printf "        .byte %d\n", shared
+                        if (shared < letters - 1)
+                                printf "        .ascii \"%s\"\n", \
+                                        substr(name[i], shared + 1, letters - 1 - shared)
+                        printf "        .byte %d\n", code[substr(name[i], letters, 1)] + 128
+                        kept = name[i]
+                }
         }'
 }
 

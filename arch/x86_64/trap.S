@@ -11,8 +11,8 @@
         .section .text.trap, "ax"
         .code64
 
-/* One entry per vector: makes the frame the same with and without an error code, and names the
- * vector. */
+/* One entry per vector, eight bytes: names the vector, as a byte with a sign, and goes on to where the
+ * frame is made the same with and without an error code. */
         .balign TRAP_ENTRY_BYTES
         .global trap_entry
         .type trap_entry, @function
@@ -20,19 +20,28 @@ trap_entry:
         .set vector, 0
         .rept TRAP_VECTOR_COUNT
         .balign TRAP_ENTRY_BYTES, 0xcc
-        .if vector >= 32 || !((TRAP_ERROR_CODE_VECTORS >> (vector & 31)) & 1)
-        push $0
-        .endif
-        push $vector
+        push $(vector - (vector & 0x80) * 2)
+        .if vector < 32 && ((TRAP_ERROR_CODE_VECTORS >> (vector & 31)) & 1)
         jmp trap_common
+        .else
+        jmp trap_without_error
+        .endif
         .set vector, vector + 1
         .endr
+        /* An error here: an entry is longer than TRAP_ENTRY_BYTES. */
+        .org trap_entry + TRAP_VECTOR_COUNT * TRAP_ENTRY_BYTES
         .size trap_entry, . - trap_entry
 
         .balign 16
+        .type trap_without_error, @function
+trap_without_error:
+        push (%rsp)                     /* the vector, below where it is now */
+        movq $0, 8(%rsp)                /* and an error code in its place */
+        .size trap_without_error, . - trap_without_error
         .type trap_common, @function
 trap_common:
         cld
+        andq $0xff, (%rsp)              /* the vector without its sign */
         sub $16, %rsp                   /* dr6, cr2: filled in C */
         push %rax
         push %rcx

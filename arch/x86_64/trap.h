@@ -21,7 +21,7 @@
 #define ARCH_TRAP_H
 
 #define TRAP_VECTOR_COUNT 256
-#define TRAP_ENTRY_BYTES 16 /* distance between two entries in trap.S */
+#define TRAP_ENTRY_BYTES 8 /* distance between two entries in trap.S */
 
 #define TRAP_DIVIDE_ERROR 0
 #define TRAP_DEBUG 1
