@@ -66,6 +66,10 @@ PURE_NAMES  := memory_map pmm pmm_page pmm_run pmm_signal pmm_checker pmm_intern
                vmo_internal vmo_store vmo_buffer rights vmar vmar_tree vmar_place vmar_map vmar_protect vmar_range \
                vmar_valid vmar_internal vmar_manager vmo_mapper
 PURE_SOURCES := $(wildcard $(PURE_NAMES:%=kernel/%.c))
+# The same of drivers/: they reach hardware through a struct of operations only, so that host tests can put
+# a scripted device behind them. They see lib/, the kernel headers above, and each other.
+PURE_DRIVER_NAMES := hyperv/vmbus_protocol hyperv/vmbus_transport hyperv/vmbus
+PURE_DRIVER_SOURCES := $(wildcard $(PURE_DRIVER_NAMES:%=drivers/%.c))
 # What is on a data path is built for speed, with all of lib/; the rest for size.
 FAST_NAMES   := pmm pmm_page pmm_run page_cache buffer_chain message_packet channel slab
 FAST_SOURCES := $(wildcard $(FAST_NAMES:%=kernel/%.c)) \
@@ -81,11 +85,11 @@ NEED_THE_HOST  := %_hosted_test.c %_model_test.c tests/host/boot_efi% \
 # Tests of drivers that are not in the image; net_* need any network card.
 NO_DRIVER_FOR  := $(if $(filter virtio,$(DRIVERS)),,virtio_%) $(if $(DRIVERS),,net_%) \
                   $(if $(filter hyperv,$(DRIVERS)),,hyperv_% vmbus_client% vmbus_mailbox% netvsc_% rndis_%)
-NO_DRIVER_FOR  := $(foreach name,$(NO_DRIVER_FOR),tests/boot/$(name)_test.c tests/boot/all/$(name)_test.c)
+NO_DRIVER_FOR  := $(foreach name,$(NO_DRIVER_FOR),$(addsuffix /$(name)_test.c,tests/boot tests/boot/all tests/host))
 BOOT_TESTS      = $(filter-out $(NO_DRIVER_FOR),$(wildcard $(1)))
 TEST_SOURCES   := $(if $(filter-out 0,$(TESTS)),tests/expect.c $(call BOOT_TESTS,tests/boot/*.c)) \
   $(if $(filter all,$(TESTS)),$(call BOOT_TESTS,tests/boot/all/*.c) $(filter-out $(NEED_THE_HOST),\
-  $(wildcard tests/host/*_test.c)))
+  $(call BOOT_TESTS,tests/host/*_test.c)))
 IMAGE_SOURCES  := $(LIB_SOURCES) $(ARCH_SOURCES) $(PURE_SOURCES) $(KERNEL_SOURCES) \
                   $(DRIVER_SOURCES) $(TEST_SOURCES)
 
@@ -98,11 +102,12 @@ row = $(strip \
   $(if $(filter arch/%,$(1)),arch,\
   $(if $(filter $(PURE_SOURCES),$(1)),pure,\
   $(if $(filter kernel/%,$(1)),kernel,\
+  $(if $(filter $(PURE_DRIVER_SOURCES),$(1)),pure-driver,\
   $(if $(filter drivers/%,$(1)),driver-$(word 2,$(subst /, ,$(1))),\
   $(if $(filter tests/boot/% tests/expect.c,$(1)),boot-test,\
-  $(if $(filter tests/%,$(1)),host-test,unknown))))))))
+  $(if $(filter tests/%,$(1)),host-test,unknown)))))))))
 
-ROWS := $(LIB_PARTS:%=lib-%) arch pure kernel $(DRIVER_FAMILIES:%=driver-%) boot-test host-test
+ROWS := $(LIB_PARTS:%=lib-%) arch pure kernel pure-driver $(DRIVER_FAMILIES:%=driver-%) boot-test host-test
 INC  := build/include
 
 # link-<row>: fills build/include/<row>; $(1) is that folder.
@@ -114,14 +119,17 @@ for part in $(LIB_PARTS); do \
   ln -s $$top/lib/base $(INC)/lib-$$part/base; \
   [ $$part = base ] || ln -s $$top/lib/$$part $(INC)/lib-$$part/$$part; \
 done; \
-for row in pure kernel boot-test host-test $(DRIVER_FAMILIES:%=driver-%); do \
+for row in pure kernel pure-driver boot-test host-test $(DRIVER_FAMILIES:%=driver-%); do \
   for part in $(LIB_PARTS); do ln -s $$top/lib/$$part $(INC)/$$row/$$part; done; \
 done; \
 ln -s $$top/lib/base $(INC)/arch/base; ln -s $$top/arch/x86_64 $(INC)/arch/arch; \
 mkdir $(INC)/arch/kernel; ln -s $$top/kernel/boot_info.h $(INC)/arch/kernel/; \
-for row in pure host-test; do mkdir $(INC)/$$row/kernel; \
+for row in pure pure-driver host-test; do mkdir $(INC)/$$row/kernel; \
   for name in $(PURE_NAMES) boot_info; do \
     ln -s $$top/kernel/$$name.h $(INC)/$$row/kernel/; done; done; \
+for row in pure-driver host-test; do for name in $(PURE_DRIVER_NAMES); do \
+  mkdir -p $(INC)/$$row/drivers/$${name%/*}; \
+  ln -s $$top/drivers/$$name.h $(INC)/$$row/drivers/$${name%/*}/; done; done; \
 mkdir $(INC)/host-test/arch; for name in $(EFI_PURE_NAMES); do \
   ln -s $$top/arch/x86_64/$$name.h $(INC)/host-test/arch/; done; \
 for row in kernel boot-test $(DRIVER_FAMILIES:%=driver-%); do \
@@ -187,7 +195,7 @@ image: $(KERNEL) $(B)/paravane.stripped.elf $(ESP)
 
 # Made anew when a part or a portable file is added or goes, and not when one changes.
 $(INC).list: FORCE
-	$(call keep_line,$(LIB_PARTS) $(DRIVER_FAMILIES) $(PURE_NAMES) $(EFI_PURE_NAMES) $(ROWS))
+	$(call keep_line,$(LIB_PARTS) $(DRIVER_FAMILIES) $(PURE_NAMES) $(PURE_DRIVER_NAMES) $(EFI_PURE_NAMES) $(ROWS))
 $(INC)/.stamp: Makefile $(INC).list
 	$(include_rows)
 	$(Q)touch $@

@@ -5,7 +5,7 @@
 # One program a build kind: build/host-<kind>/host-tests (kind: asan; tsan: tests with threads). The parts under test are compiled as
 # freestanding C with only their own include folder, as in the image; only the runner sees libc.
 
-HOST_PART_SOURCES := $(LIB_SOURCES) $(PURE_SOURCES) $(EFI_PURE_SOURCES)
+HOST_PART_SOURCES := $(LIB_SOURCES) $(PURE_SOURCES) $(PURE_DRIVER_SOURCES) $(EFI_PURE_SOURCES)
 # Tests of those parts run in both worlds; the others in tests/boot need the guest.
 SHARED_TEST_NAMES := $(LIB_PARTS) $(PURE_NAMES)
 HOST_TEST_SOURCES := $(wildcard $(SHARED_TEST_NAMES:%=tests/boot/%_test.c)) \

@@ -15,7 +15,7 @@ find arch kernel drivers lib tests -name '*.[chS]' -type f | LC_ALL=C sort |
         xargs awk '
 # Folders that a header may be named by; a driver family is named by two.
 BEGIN {
-        split("arch base drivers kernel tests virtqueue vmbus_ring", names, " ")
+        split("arch base drivers kernel tests virtqueue vmbus_mailbox vmbus_ring", names, " ")
         for (i in names)
                 known[names[i]] = 1
 }
@@ -34,7 +34,7 @@ function complain(what) {
         else if (!(substr(path, 1, index(path, "/") - 1) in known))
                 complain("include of an unknown folder")
 }
-/^[ \t]*#[ \t]*include[ \t]*<(arch|base|drivers|kernel|tests|virtqueue|vmbus_ring)\// {
+/^[ \t]*#[ \t]*include[ \t]*<(arch|base|drivers|kernel|tests|virtqueue|vmbus_mailbox|vmbus_ring)\// {
         complain("project header in angle brackets")
 }
 END { exit bad }' >&2
