@@ -73,7 +73,8 @@ PURE_DRIVER_SOURCES := $(wildcard $(PURE_DRIVER_NAMES:%=drivers/%.c))
 # What is on a data path is built for speed, with all of lib/; the rest for size.
 FAST_NAMES   := pmm pmm_page pmm_run page_cache buffer_chain message_packet channel slab
 FAST_SOURCES := $(wildcard $(FAST_NAMES:%=kernel/%.c)) \
-                drivers/virtio/virtio_net_data.c drivers/virtio/virtio_queue.c
+                drivers/virtio/virtio_net_receive.c drivers/virtio/virtio_net_transmit.c \
+                drivers/virtio/virtio_queue.c drivers/netdev/netdev_memory.c
 
 LIB_SOURCES    := $(wildcard $(LIB_PARTS:%=lib/%/*.c))
 ARCH_SOURCES   := $(filter-out arch/x86_64/boot_efi%,$(wildcard arch/x86_64/*.c arch/x86_64/*.S))

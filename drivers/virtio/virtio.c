@@ -7,6 +7,7 @@
 #include "drivers/pci/pci.h"
 #include "drivers/virtio/virtio_net.h"
 #include "drivers/virtio/virtio_pci.h"
+#include "kernel/aspace.h"
 #include "kernel/command.h"
 #include "kernel/driver.h"
 #include "kernel/log.h"
@@ -41,7 +42,7 @@ static zx_status_t start_card(const struct pci_device *pci)
                          pci->device, pci->function, zx_status_name(status));
         if (status != ZX_OK)
                 return status;
-        status = virtio_net_start(net, &transport->transport);
+        status = virtio_net_start(net, &transport->transport, aspace_vmo_pool());
         if (status != ZX_OK) {
                 log_line("virtio: network card at %02x:%02x.%x does not start: %s", pci->bus,
                          pci->device, pci->function, zx_status_name(status));
@@ -49,7 +50,7 @@ static zx_status_t start_card(const struct pci_device *pci)
         }
         log_line("virtio: %s at %02x:%02x.%x, mtu %u, queues of %u and %u, %s", net->netdev.name,
                  pci->bus, pci->device, pci->function, (unsigned)net->netdev.mtu,
-                 (unsigned)net->receive.ring.size, (unsigned)net->transmit.ring.size,
+                 (unsigned)net->pairs[0].receive.ring.size, (unsigned)net->pairs[0].transmit.ring.size,
                  mode_names[transport->transport.interrupt_mode]);
         card_count++;
         return ZX_OK;
@@ -77,8 +78,13 @@ static zx_status_t virtio_start(void)
 
 static void virtio_stop(void)
 {
-        while (card_count != 0)
-                virtio_net_stop(&cards[--card_count].net);
+        while (card_count != 0) {
+                struct virtio_net *net = &cards[--card_count].net;
+                virtio_net_stop(net);
+                if (virtio_net_free_memory(net) != ZX_OK)
+                        log_line("virtio: %s: its client has not released everything",
+                                 net->netdev.name);
+        }
 }
 
 DRIVER(virtio_driver, "virtio", DRIVER_PHASE_DEVICE, virtio_start, virtio_stop);
@@ -112,8 +118,8 @@ static void virtio_print(void)
                          pci->function, mode_names[cards[i].transport.transport.interrupt_mode]);
                 print_features("offered ", net->device.offered, DEVICE_TYPE_NET);
                 print_features("accepted", net->device.features, DEVICE_TYPE_NET);
-                print_queue("receive", &net->receive);
-                print_queue("transmit", &net->transmit);
+                print_queue("receive", &net->pairs[0].receive);
+                print_queue("transmit", &net->pairs[0].transmit);
         }
         if (card_count == 0)
                 log_line("virtio: no virtio devices");

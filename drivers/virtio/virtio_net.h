@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* virtio_net — the network card of virtio: one receive and one transmit queue, behind netdev.h.
+/* virtio_net — the network card of virtio, behind netdev.h.
  *
  * To get this device:  -netdev user,id=n0 -device virtio-net-pci,netdev=n0
  *
- *   receive   one page a buffer: | header, 12 bytes | frame ... |, given again when the client has
- *             seen it
- *   transmit  two elements a frame: a header of zeros, the same for all, and the client's memory
+ *   receive    one contiguous VMO a queue pair, in parts of one size; a chain is one part:
+ *              | header, 12 bytes | frame ... |
+ *   transmit   the header (in front of the frame if the client leaves room, else in a table of
+ *              ours), then the client's memory, run by run
  *
- * Features    VERSION_1; if offered MAC, STATUS, MTU (when a page holds such a frame), EVENT_IDX,
- *             ACCESS_PLATFORM, ORDER_PLATFORM. No offloads, so headers say nothing; no MRG_RXBUF,
- *             so a frame is one buffer and num_buffers means nothing
- * Peer        what the device can break ends the card (a broken ring, DEVICE_NEEDS_RESET): it is
- *             reset, its memory comes back, and netdev says that it does not run. A bad header
- *             costs the frame
+ *   virtio_net.c           the life: features, bring-up, stop, recovery
+ *   virtio_net_receive.c   parts and frames
+ *   virtio_net_transmit.c  chains and completions
+ *
+ * Peer        what the device can break stops the card (a broken ring, DEVICE_NEEDS_RESET): it is
+ *             reset, frames under way come back with ZX_ERR_CANCELED, and it is brought up again:
+ *             by the poll that found out, or, if several queue pairs are in use, by
+ *             netdev_restart(), for which the client brings its threads out. After
+ *             VIRTIO_NET_RECOVERIES_MAX times without a frame in between it stays down. A bad
+ *             header costs the frame
  * Context     netdev.h
  * Facts       Virtio 1.3, 5.1 */
 #ifndef DRIVERS_VIRTIO_VIRTIO_NET_H
@@ -25,15 +30,19 @@
 
 #include "base/compiler.h"
 #include "base/status.h"
-#include "drivers/netdev/netdev.h"
+#include "drivers/netdev/netdev_card.h"
 #include "drivers/virtio/virtio_device.h"
 #include "drivers/virtio/virtio_queue.h"
 
-#define VIRTIO_NET_RECEIVE_QUEUE 0
-#define VIRTIO_NET_TRANSMIT_QUEUE 1
-#define VIRTIO_NET_QUEUES 2
-#define VIRTIO_NET_QUEUE_SIZE_MAX 64 /* entries; a page waits for a frame in each for receiving */
-#define VIRTIO_NET_BATCH_MAX 32      /* completions taken from a queue at a time */
+#define VIRTIO_NET_RECEIVE_QUEUE 0 /* of pair n: 2 n */
+#define VIRTIO_NET_TRANSMIT_QUEUE 1 /* 2 n + 1 */
+#define VIRTIO_NET_QUEUE_SIZE_MAX 256
+#define VIRTIO_NET_RECOVERIES_MAX 4
+
+#define VIRTIO_NET_PART_BYTES_MIN 2048u
+#define VIRTIO_NET_PART_ALIGN 128u
+#define VIRTIO_NET_RECEIVE_BYTES_MAX (2 * MIB) /* of a queue's parts together */
+#define VIRTIO_NET_PARTS_MIN 8 /* fewer are not worth a card, unless the ring is smaller */
 
 /* Device configuration, 5.1.4: offsets. */
 #define VIRTIO_NET_CONFIG_MAC 0
@@ -53,51 +62,112 @@ struct virtio_net_header {
 };
 _Static_assert(sizeof(struct virtio_net_header) == 12, "written by the device");
 
+#define VIRTIO_NET_HEADER_STRIDE 32u /* of the table of transmit headers */
+
+/* Who has a part of receive memory. */
+enum virtio_net_part {
+        VIRTIO_NET_PART_HERE = 0, /* nobody */
+        VIRTIO_NET_PART_DEVICE,
+        VIRTIO_NET_PART_CLIENT,
+};
+
+/* A frame under way. */
+struct virtio_net_sent {
+        uint32_t id;
+        uint32_t next; /* of the free ones */
+};
+
+struct virtio_net_pair {
+        struct virtio_queue receive, transmit;
+        /* The receive memory, which outlives resets. */
+        struct vmo *memory; /* NULL: none */
+        uint32_t memory_id; /* in the store */
+        uint32_t part_bytes, part_count;
+        uint8_t *part_states; /* enum virtio_net_part */
+        struct list_node part_pages;
+        /* Of the transmit queue; the memory goes with it. */
+        struct virtqueue_area headers; /* VIRTIO_NET_HEADER_STRIDE * size */
+        struct virtio_net_sent *sent;  /* size of them */
+        uint32_t sent_free;
+        bool armed; /* interrupts were asked for, and nothing was sent since */
+        uint32_t idle_polls;
+        uint64_t kicks_counted; /* of the queues' kicks, in netdev's counters */
+};
+
 struct virtio_net {
         struct netdev netdev;
         struct virtio_device device;
-        struct virtio_queue receive, transmit;
-        uint64_t receive_limit_bytes; /* longest frame that is handed up */
-        void *transmit_header_page;   /* NULL: none */
+        struct pmm *pmm;
+        struct virtio_net_pair pairs[NETDEV_QUEUE_PAIRS_MAX];
+        uint32_t pair_count; /* of which the queues are open */
+        uint32_t header_bytes;
+        uint32_t receive_limit_bytes; /* longest frame that is handed up */
+        bool open;   /* holds queues */
+        bool broken; /* waits for its recovery */
+        uint32_t recoveries;       /* since a frame moved */
+        uint64_t recovered_frames; /* how many had moved then */
         /* Written by the interrupt handler. */
-        _Atomic uint32_t sources;  /* VIRTIO_SOURCE_* not yet looked at */
+        _Atomic uint32_t sources; /* VIRTIO_SOURCE_* not yet looked at */
         _Atomic uint64_t interrupts;
         _Atomic uint32_t interrupts_since_poll;
         _Atomic bool storm; /* masked for good: the device interrupts without end */
-        uint32_t idle_polls;
-        uint64_t interrupts_idle;
-        uint64_t kicks_before; /* of earlier lives */
 };
 
 /* Brings the card up on a transport that has been opened, fills the receive ring.
- *   net      static storage: it stays registered with netdev
+ *   net      static storage: netdev knows it from now on
+ *   pool     where its memory comes from
  *   returns  ZX_OK; what bringing it up returned: then nothing is held and the device is reset or
  *            FAILED */
-zx_status_t MUST_CHECK virtio_net_start(struct virtio_net *net, struct virtio_transport *transport);
+zx_status_t MUST_CHECK virtio_net_start(struct virtio_net *net, struct virtio_transport *transport,
+                                        struct vmo_pool *pool);
 
-/* Resets the device, waits for it, and only then frees everything; frames that were not sent come
- * back to the client. A device that does not answer keeps its pages (counters.leaked_pages). */
+/* Resets the device, waits for it, and only then frees what it had; frames that were not sent come
+ * back to the client. Parts that the client has stay in its hands. A device that does not answer
+ * keeps its pages (counters.leaked_pages). */
 void virtio_net_stop(struct virtio_net *net);
+/* The end of a stopped card: its receive memory as well. ZX_ERR_BAD_STATE: the client has parts of
+ * it; it stays then. */
+zx_status_t MUST_CHECK virtio_net_free_memory(struct virtio_net *net);
 
-/* Stops a card that was started once, broken or not, and brings it up again with the same client.
- *   returns  as virtio_net_start; after an error the card does not run */
+/* Stops a card that was started once, broken or not, and brings it up again with the same client:
+ * netdev_restart(), which says what it returns. */
 zx_status_t MUST_CHECK virtio_net_restart(struct virtio_net *net);
-
-/* For the data path's own file. */
-/* The device broke a rule of `queue`, or (NULL) asks for a reset: counts it, says so, stops the
- * card. */
-void virtio_net_fault(struct virtio_net *net, const struct virtio_queue *queue);
-uint32_t virtio_net_poll(struct netdev *netdev, uint32_t budget);
-zx_status_t virtio_net_transmit(struct netdev *netdev, const struct netdev_frame *frames,
-                                uint32_t count, uint32_t *accepted);
-/* Gives the device every page that is there for receiving, as far as there is room.
- *   count    pages to allocate at most
- *   returns  how many were added */
-uint32_t virtio_net_fill(struct virtio_net *net, uint32_t count);
 
 static inline struct virtio_net *virtio_net_from(struct netdev *netdev)
 {
         return CONTAINER_OF(netdev, struct virtio_net, netdev);
 }
+
+/* ---- between the files of this driver ---- */
+
+extern const struct netdev_ops virtio_net_ops;
+
+/* The device broke a rule of `queue`, or (NULL) asks for a reset: counts it, says so, and marks the
+ * card for its recovery. */
+void virtio_net_fault(struct virtio_net *net, const struct virtio_queue *queue);
+
+/* Makes the receive memory of a pair whose queue is open, or takes what there is if it fits.
+ *   returns  ZX_OK; ZX_ERR_NO_MEMORY; ZX_ERR_NO_RESOURCES: no id is free in the store;
+ *            ZX_ERR_SHOULD_WAIT: what there is does not fit, and the client has parts of it */
+zx_status_t MUST_CHECK virtio_net_make_parts(struct virtio_net *net, uint32_t queue);
+void virtio_net_free_parts(struct virtio_net *net, uint32_t queue);
+/* Gives the device every part that nobody has; does not publish. */
+void virtio_net_give_parts(struct virtio_net *net, uint32_t queue);
+/* Takes up to `budget` frames' chains and hands the frames up; returns how many chains. */
+uint32_t virtio_net_receive(struct virtio_net *net, uint32_t queue, uint32_t budget);
+void virtio_net_release(struct netdev *netdev, uint32_t queue, const uint32_t *ids,
+                        uint32_t count);
+/* After a reset: no part is the device's any more. */
+void virtio_net_take_parts(struct virtio_net *net, uint32_t queue);
+
+/* Makes the header table and the records of a transmit queue that is open. */
+zx_status_t MUST_CHECK virtio_net_make_sent(struct virtio_net *net, uint32_t queue);
+zx_status_t virtio_net_transmit(struct netdev *netdev, uint32_t queue,
+                                const struct netdev_frame *frames, uint32_t count,
+                                uint32_t *accepted);
+/* Tells the client of up to `budget` frames that the device has let go; returns how many. */
+uint32_t virtio_net_reap(struct virtio_net *net, uint32_t queue, uint32_t budget);
+/* After a reset, or when the device does not answer: every frame under way comes back. */
+void virtio_net_cancel(struct virtio_net *net, uint32_t queue);
 
 #endif

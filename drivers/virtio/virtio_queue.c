@@ -1,26 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The memory of a queue, from the kernel's pmm.
+/* The memory of a queue, from a pmm.
  *
  *   | descriptors | avail | pad to 4 | used | pad |     page aligned, contiguous: shared
+ *   | tables of indirect descriptors | pad |            page aligned, contiguous: shared
  *   | slots | pad |                                     page aligned, contiguous: ours alone
  */
 #include "drivers/virtio/virtio_queue.h"
 
 #include "base/bytes.h"
-#include "kernel/memory.h"
 
-/* `bytes` of contiguous memory on whole pages; the pages are noted in queue->pages. */
-static zx_status_t alloc_area(struct virtio_queue *queue, uint64_t bytes,
-                              struct virtqueue_area *area)
+zx_status_t virtio_queue_alloc(struct virtio_queue *queue, uint64_t bytes,
+                               struct virtqueue_area *area)
 {
         struct list_node pages;
         list_init(&pages);
-        if (pmm_alloc_contiguous(&kernel_pmm, div_round_up(bytes, PAGE_BYTES), PMM_ALLOC_ANY,
+        if (pmm_alloc_contiguous(queue->pmm, div_round_up(bytes, PAGE_BYTES), PMM_ALLOC_ANY,
                                  PAGE_BYTES_LOG2, &area->dev, &pages) != ZX_OK)
                 return ZX_ERR_NO_MEMORY;
         list_splice_tail(&queue->pages, &pages);
-        area->va = memory_pa_to_va(area->dev);
+        area->va = pmm_pa_to_va(queue->pmm, area->dev);
         return ZX_OK;
 }
 
@@ -29,38 +28,51 @@ static struct virtqueue_area area_at(const struct virtqueue_area *base, uint64_t
         return (struct virtqueue_area){.va = (char *)base->va + offset, .dev = base->dev + offset};
 }
 
-static zx_status_t make_ring(struct virtio_queue *queue, uint32_t size, bool event_index)
+/* The areas of a packed ring are smaller than those of a split one; both are cut from one piece. */
+static zx_status_t make_ring(struct virtio_queue *queue, uint32_t size, uint32_t indirect_entries)
 {
+        const struct virtio_device *device = queue->device;
         uint64_t avail_offset = virtqueue_descriptors_bytes(size);
         uint64_t used_offset =
                 round_up(avail_offset + virtqueue_avail_bytes(size), VIRTQUEUE_USED_ALIGN);
-        struct virtqueue_area ring, slots;
-        zx_status_t status = alloc_area(queue, used_offset + virtqueue_used_bytes(size), &ring);
+        struct virtqueue_area ring, slots, tables = {0};
+        if (!virtio_device_has(device, VIRTIO_F_INDIRECT_DESC))
+                indirect_entries = 0;
+        indirect_entries = (uint32_t)min_u64(indirect_entries, size);
+        zx_status_t status =
+                virtio_queue_alloc(queue, used_offset + virtqueue_used_bytes(size), &ring);
         if (status == ZX_OK)
-                status = alloc_area(queue, size * sizeof(struct virtqueue_slot), &slots);
+                status = virtio_queue_alloc(queue, size * sizeof(struct virtqueue_slot), &slots);
+        if (status == ZX_OK && indirect_entries != 0)
+                status = virtio_queue_alloc(queue, (uint64_t)size * indirect_entries *
+                                                           VIRTQUEUE_DESCRIPTOR_BYTES, &tables);
         if (status != ZX_OK)
                 return status;
         struct virtqueue_driver_config config = {
                 .size = size,
-                .event_index = event_index,
+                .event_index = virtio_device_has(device, VIRTIO_F_EVENT_IDX),
+                .packed = virtio_device_has(device, VIRTIO_F_RING_PACKED),
+                .in_order = virtio_device_has(device, VIRTIO_F_IN_ORDER),
+                .indirect_entries = indirect_entries,
                 .descriptors = ring,
-                .avail = area_at(&ring, avail_offset),
+                .avail = area_at(&ring, round_up(avail_offset, VIRTQUEUE_USED_ALIGN)),
                 .used = area_at(&ring, used_offset),
+                .tables = tables,
                 .slots = slots.va,
         };
         return virtqueue_driver_init(&queue->ring, &config);
 }
 
 zx_status_t virtio_queue_open(struct virtio_queue *queue, struct virtio_device *device,
-                              uint16_t index, uint32_t size_limit)
+                              uint16_t index, const struct virtio_queue_options *options)
 {
         uint32_t size;
-        *queue = (struct virtio_queue){.device = device, .index = index};
+        *queue = (struct virtio_queue){.device = device, .pmm = options->pmm, .index = index};
         list_init(&queue->pages);
-        zx_status_t status = virtio_device_queue_size(device, index, size_limit, &size);
+        zx_status_t status = virtio_device_queue_size(device, index, options->size_limit, &size);
         if (status != ZX_OK)
                 return status;
-        status = make_ring(queue, size, virtio_device_has(device, VIRTIO_F_EVENT_IDX));
+        status = make_ring(queue, size, options->indirect_entries);
         if (status != ZX_OK)
                 goto undo_pages;
         struct virtio_queue_setup setup = {
@@ -81,7 +93,7 @@ undo_pages:
 
 void virtio_queue_close(struct virtio_queue *queue)
 {
-        pmm_free(&kernel_pmm, &queue->pages);
+        pmm_free(queue->pmm, &queue->pages);
         queue->ring = (struct virtqueue_driver){0};
 }
 

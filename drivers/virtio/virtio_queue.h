@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* virtio_queue — one queue of a virtio device with the memory behind it, from the kernel's pages.
+/* virtio_queue — one queue of a virtio device with the memory behind it, from a pmm's pages.
  *
  * Ring and slots lie on pages of their own: what the device can write shares no page with anything
  * else.
@@ -18,23 +18,37 @@
 #include "base/list.h"
 #include "base/status.h"
 #include "drivers/virtio/virtio_device.h"
+#include "kernel/pmm.h"
 #include "virtqueue/virtqueue_driver.h"
+
+struct virtio_queue_options {
+        struct pmm *pmm; /* where the memory comes from; stays */
+        uint32_t size_limit;       /* entries at most, a power of two */
+        uint32_t indirect_entries; /* as in virtqueue_driver_config, cut to the size; used if
+                                      INDIRECT_DESC was negotiated */
+};
 
 struct virtio_queue {
         struct virtqueue_driver ring;
         struct virtio_device *device;
+        struct pmm *pmm;
         uint16_t index;
-        struct list_node pages; /* of ring and slots */
+        struct list_node pages; /* of ring and slots, and what virtio_queue_alloc() gave */
         uint64_t kicks;
 };
 
-/* Makes queue `index` live, with at most size_limit (a power of two) entries.
+/* Makes queue `index` live.
  *   returns  ZX_OK; ZX_ERR_NO_MEMORY; or what virtio_device_queue_size and _queue_enable return.
  *            After an error nothing is held. (If enabling failed half-way the device was only told
  *            addresses; it may not use them before DRIVER_OK, which the caller must not set then.)
  *            */
 zx_status_t MUST_CHECK virtio_queue_open(struct virtio_queue *queue, struct virtio_device *device,
-                                         uint16_t index, uint32_t size_limit);
+                                         uint16_t index,
+                                         const struct virtio_queue_options *options);
+/* `bytes` of contiguous memory on whole pages, not zeroed, that goes with the queue.
+ *   returns  ZX_OK; ZX_ERR_NO_MEMORY: nothing has changed */
+zx_status_t MUST_CHECK virtio_queue_alloc(struct virtio_queue *queue, uint64_t bytes,
+                                          struct virtqueue_area *area);
 /* Gives the pages back. The device has been reset and every cookie was taken out. */
 void virtio_queue_close(struct virtio_queue *queue);
 /* Leaves the pages to a device that does not answer; returns how many they are. */

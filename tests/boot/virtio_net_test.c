@@ -9,6 +9,7 @@
 
 #include "drivers/netdev/netdev.h"
 #include "drivers/virtio/virtio_net.h"
+#include "kernel/aspace.h"
 #include "kernel/cmdline.h"
 #include "kernel/memory.h"
 #include "kernel/time.h"
@@ -35,8 +36,8 @@ CMDLINE_STRING(peer, "net.peer",
 static struct {
         struct test *t;
         struct netdev *netdev;
-        uint8_t *buffers;        /* SEND_BUFFERS of them */
-        uint64_t buffers_dev;
+        struct vmo *vmo; /* SEND_BUFFERS of them */
+        uint32_t vmo_id;
         uint32_t free[SEND_BUFFERS], free_count;
         uint32_t sent, taken_back;
         void (*receive)(const struct net_frame *frame);
@@ -45,23 +46,30 @@ static struct {
         uint32_t caught_count;
 } net;
 
-static void on_receive(void *context, const void *frame, uint32_t bytes)
+static void on_receive(void *context, uint32_t queue, const struct netdev_received *frames,
+                       uint32_t count)
 {
         (void)context;
-        if (bytes > sizeof(net.current.data))
-                return;
-        net.current.bytes = bytes;
-        memcpy(net.current.data, frame, bytes); /* the device could still write to it */
-        if (net.receive != NULL)
-                net.receive(&net.current);
+        for (uint32_t i = 0; i < count; i++) {
+                size_t bytes = 0;
+                /* A copy, since the device could still write to it. */
+                zx_status_t status = vmo_buffer_read(&frames[i].buffer.buffer, net.current.data,
+                                                     sizeof(net.current.data), &bytes);
+                netdev_release_frame(net.netdev, queue, &frames[i]);
+                net.current.bytes = (uint32_t)bytes;
+                if (status == ZX_OK && net.receive != NULL)
+                        net.receive(&net.current);
+        }
 }
 
-static void on_transmit_done(void *context, void *cookie, bool sent)
+static void on_transmit_done(void *context, uint32_t queue, const uint32_t *ids, uint32_t count,
+                             zx_status_t status)
 {
         (void)context;
-        net.free[net.free_count++] = (uint32_t)(uintptr_t)cookie;
-        net.sent += sent;
-        net.taken_back += !sent;
+        (void)queue;
+        for (uint32_t i = 0; i < count; i++)
+                net.free[net.free_count++] = ids[i];
+        *(status == ZX_OK ? &net.sent : &net.taken_back) += count;
 }
 
 /* Attaches to the first card. Returns NULL, or why the test cannot run. */
@@ -77,12 +85,14 @@ static const char *net_open(struct test *t, void (*receive)(const struct net_fra
                 return "this machine has no network card";
         net.netdev = netdev_at(0);
         net.receive = receive;
-        net.buffers =
-                world_pages(t, SEND_BUFFERS * SEND_BUFFER_BYTES / PAGE_BYTES, &net.buffers_dev);
         for (uint32_t i = 0; i < SEND_BUFFERS; i++)
                 net.free[net.free_count++] = i;
+        if (!EXPECT_OK(vmo_create(aspace_vmo_pool(), SEND_BUFFERS * SEND_BUFFER_BYTES, 0,
+                                  &net.vmo)))
+                return "no memory";
         EXPECT_TRUE(net.netdev->running);
         EXPECT_TRUE(net.netdev->link_up);
+        EXPECT_OK(netdev_register_vmo(net.netdev, net.vmo, &net.vmo_id));
         EXPECT_OK(netdev_attach(net.netdev, &client));
         return NULL;
 }
@@ -92,12 +102,24 @@ static void net_close(struct test *t)
 {
         uint64_t deadline = time_deadline_after(ANSWER_LIMIT_NS);
         while (net.free_count < SEND_BUFFERS && net.netdev->running && !time_passed(deadline))
-                if (netdev_poll(net.netdev, POLL_BUDGET) == 0)
-                        netdev_wait(net.netdev, deadline);
+                if (netdev_poll(net.netdev, 0, POLL_BUDGET) == 0)
+                        netdev_wait(net.netdev, 0, deadline);
         if (!EXPECT_EQ(net.free_count, SEND_BUFFERS)) /* then a reset is the only way to get them */
-                EXPECT_OK(virtio_net_restart(virtio_net_from(net.netdev)));
-        EXPECT_EQ(netdev_counters(net.netdev)->faults, 0);
-        netdev_detach(net.netdev);
+                EXPECT_OK(netdev_restart(net.netdev));
+        EXPECT_EQ(netdev_receive_held(net.netdev), 0);
+        EXPECT_OK(netdev_detach(net.netdev)); /* and its VMO with it */
+        vmo_put(net.vmo);
+}
+
+/* The frame that send buffer `buffer` is. */
+static struct netdev_frame frame_of(uint32_t buffer, uint32_t bytes)
+{
+        struct test *t = net.t;
+        struct netdev_frame frame = {0};
+        struct vmo_region region = {(uint8_t)net.vmo_id, buffer * SEND_BUFFER_BYTES, bytes};
+        struct tx_request request = {.id = buffer, .regions = &region, .region_count = 1};
+        EXPECT_OK(vmo_store_make_tx_buffer(&net.netdev->store, &request, false, &frame.buffer));
+        return frame;
 }
 
 /* Sends a frame; false (nothing changed): the card or our buffers are full. */
@@ -108,11 +130,9 @@ static bool net_send(const struct net_frame *frame)
         if (net.free_count == 0)
                 return false;
         buffer = net.free[net.free_count - 1];
-        uint8_t *va = net.buffers + buffer * SEND_BUFFER_BYTES;
-        memcpy(va, frame->data, frame->bytes);
-        struct netdev_frame out = {.va = va, .dev = net.buffers_dev + buffer * SEND_BUFFER_BYTES,
-                                   .bytes = frame->bytes, .cookie = (void *)(uintptr_t)buffer};
-        zx_status_t status = netdev_transmit(net.netdev, &out, 1, &accepted);
+        EXPECT_OK(vmo_write(net.vmo, frame->data, buffer * SEND_BUFFER_BYTES, frame->bytes));
+        struct netdev_frame out = frame_of(buffer, frame->bytes);
+        zx_status_t status = netdev_transmit(net.netdev, 0, &out, 1, &accepted);
         if (status == ZX_ERR_SHOULD_WAIT)
                 return false;
         EXPECT_OK(status);
@@ -133,12 +153,12 @@ static const struct net_frame *net_await(bool (*wanted)(const struct net_frame *
         uint64_t deadline = time_deadline_after(ANSWER_LIMIT_NS);
         while (!time_passed(deadline)) {
                 net.caught_count = 0;
-                uint32_t done = netdev_poll(net.netdev, CAUGHT_MAX);
+                uint32_t done = netdev_poll(net.netdev, 0, CAUGHT_MAX);
                 for (uint32_t i = 0; i < net.caught_count; i++)
                         if (wanted(&net.caught[i]))
                                 return &net.caught[i];
                 if (done == 0)
-                        netdev_wait(net.netdev, deadline);
+                        netdev_wait(net.netdev, 0, deadline);
         }
         return NULL;
 }
@@ -275,7 +295,7 @@ TEST(virtio_net, icmp_echo_of_all_lengths)
 
 /* ---- bursts ---- */
 
-#define BURST_MAX 300
+#define BURST_MAX 520
 #define BURST_IP(i) NET_IP(10, 0, 64 + (i) / 200, 1 + (i) % 200)
 
 static uint8_t burst_answers[BURST_MAX];
@@ -310,8 +330,8 @@ static void run_burst(struct test *t, uint32_t count)
                                 break;
                         asked++;
                 }
-                if (netdev_poll(net.netdev, POLL_BUDGET) == 0)
-                        netdev_wait(net.netdev, deadline);
+                if (netdev_poll(net.netdev, 0, POLL_BUDGET) == 0)
+                        netdev_wait(net.netdev, 0, deadline);
         }
         EXPECT_EQ(burst_answered, count);
         for (uint32_t i = 0; i < count; i++)
@@ -329,18 +349,18 @@ TEST(virtio_net, burst_of_100)
 }
 
 /* More than any ring here has entries, so that every index wraps its ring. */
-TEST(virtio_net, burst_of_300_wraps_the_rings)
+TEST(virtio_net, burst_of_520_wraps_the_rings)
 {
         const char *why = net_open(t, count_answer);
         if (why != NULL)
                 SKIP(why);
         const struct virtio_net *card = virtio_net_from(net.netdev);
-        uint64_t received = card->receive.ring.taken, sent = card->transmit.ring.taken;
+        uint64_t received = card->pairs[0].receive.ring.taken, sent = card->pairs[0].transmit.ring.taken;
         run_burst(t, BURST_MAX);
-        EXPECT_GE(card->receive.ring.taken - received, BURST_MAX);
-        EXPECT_GT(card->receive.ring.taken, card->receive.ring.size * 2);
+        EXPECT_GE(card->pairs[0].receive.ring.taken - received, BURST_MAX);
+        EXPECT_GT(card->pairs[0].receive.ring.taken, card->pairs[0].receive.ring.size);
         net_close(t);
-        EXPECT_EQ(card->transmit.ring.taken - sent, BURST_MAX);
+        EXPECT_EQ(card->pairs[0].transmit.ring.taken - sent, BURST_MAX);
         EXPECT_EQ(net.sent, BURST_MAX);
 }
 
@@ -356,8 +376,8 @@ TEST(virtio_net, interrupts_announce_frames)
                 SKIP(why);
         const struct virtio_net *card = virtio_net_from(net.netdev);
         uint64_t deadline = time_deadline_after(ANSWER_LIMIT_NS);
-        while ((netdev_poll(net.netdev, POLL_BUDGET) != 0 ||
-                net.netdev->ops->pending(net.netdev)) &&
+        while ((netdev_poll(net.netdev, 0, POLL_BUDGET) != 0 ||
+                net.netdev->ops->pending(net.netdev, 0)) &&
                EXPECT_TRUE(!time_passed(deadline)))
                 ;
         if (net.netdev->polled) {
@@ -374,7 +394,7 @@ TEST(virtio_net, interrupts_announce_frames)
         EXPECT_TRUE(card->sources & VIRTIO_SOURCE_QUEUE(VIRTIO_NET_RECEIVE_QUEUE));
         EXPECT_GT(netdev_counters(net.netdev)->interrupts, before);
         EXPECT_EQ(burst_answered, 0); /* nobody has polled */
-        netdev_poll(net.netdev, POLL_BUDGET);
+        netdev_poll(net.netdev, 0, POLL_BUDGET);
         EXPECT_EQ(burst_answered, 1);
         net_close(t);
 }
@@ -387,22 +407,22 @@ TEST(virtio_net, refused_frames_change_nothing)
         if (why != NULL)
                 SKIP(why);
         const uint32_t lengths[] = {0, NETDEV_HEADER_BYTES - 1,
-                                    net.netdev->mtu + NETDEV_HEADER_BYTES + 1, UINT32_MAX};
+                                    net.netdev->mtu + NETDEV_HEADER_BYTES + 1};
         const struct virtio_net *card = virtio_net_from(net.netdev);
-        uint64_t added = card->transmit.ring.added;
+        uint64_t added = card->pairs[0].transmit.ring.added;
         for (size_t i = 0; i < ARRAY_COUNT(lengths); i++) {
-                struct netdev_frame frame = {.va = net.buffers, .dev = net.buffers_dev,
-                                             .bytes = lengths[i]};
+                struct netdev_frame frame = frame_of(0, lengths[i]);
                 uint32_t accepted;
                 EXPECT_STATUS(ZX_ERR_INVALID_ARGS,
-                              netdev_transmit(net.netdev, &frame, 1, &accepted));
+                              netdev_transmit(net.netdev, 0, &frame, 1, &accepted));
                 EXPECT_EQ(accepted, 0);
         }
-        EXPECT_EQ(card->transmit.ring.added, added);
+        EXPECT_EQ(card->pairs[0].transmit.ring.added, added);
         net_close(t);
 }
 
-/* A stop gives every page back; after a restart the card speaks as before. */
+/* A stop gives every page back but the receive memory; after a restart the card speaks as
+ * before. */
 TEST(virtio_net, stop_and_restart)
 {
         struct net_arp arp;
@@ -413,18 +433,19 @@ TEST(virtio_net, stop_and_restart)
                 SKIP(why);
         struct virtio_net *card = virtio_net_from(net.netdev);
         uint64_t live = pmm_count_free_pages(&kernel_pmm);
-        uint32_t pages = card->receive.ring.size + 1 + (uint32_t)list_count(&card->receive.pages) +
-                         (uint32_t)list_count(&card->transmit.pages);
+        uint32_t pages = (uint32_t)list_count(&card->pairs[0].receive.pages) +
+                         (uint32_t)list_count(&card->pairs[0].transmit.pages);
         net_build_arp_request(&frame, net.netdev->mac, SLIRP_GUEST, SLIRP_ROUTER);
         EXPECT_TRUE(net_send(&frame));
         virtio_net_stop(card);
         EXPECT_EQ(pmm_count_free_pages(&kernel_pmm), live + pages);
         EXPECT_EQ(net.free_count, SEND_BUFFERS); /* the frame came back, sent or not */
         EXPECT_FALSE(net.netdev->running);
-        struct netdev_frame refused = {.va = net.buffers, .dev = net.buffers_dev, .bytes = 60};
-        EXPECT_STATUS(ZX_ERR_BAD_STATE, netdev_transmit(net.netdev, &refused, 1, &accepted));
-        EXPECT_EQ(netdev_poll(net.netdev, POLL_BUDGET), 0);
-        if (EXPECT_OK(virtio_net_restart(card))) {
+        struct netdev_frame refused = frame_of(0, 60);
+        EXPECT_STATUS(ZX_ERR_BAD_STATE,
+                      netdev_transmit(net.netdev, 0, &refused, 1, &accepted));
+        EXPECT_EQ(netdev_poll(net.netdev, 0, POLL_BUDGET), 0);
+        if (EXPECT_OK(netdev_restart(net.netdev))) {
                 EXPECT_EQ(pmm_count_free_pages(&kernel_pmm), live);
                 resolve_router(t, &arp);
         }
@@ -434,50 +455,40 @@ TEST(virtio_net, stop_and_restart)
 
 /* ---- on request: a device that is driven into its own fault handling ---- */
 
-/* Polls until the card has stopped itself; false: it did not in time. */
-static bool stops_by_itself(void)
+/* Polls until the card has found out and runs again: one fault, one restart, and everything as
+ * before. */
+static void expect_recovery(struct test *t, uint64_t faults)
 {
+        struct net_arp arp;
         uint64_t deadline = time_deadline_after(ANSWER_LIMIT_NS);
-        while (net.netdev->running && !time_passed(deadline))
-                if (netdev_poll(net.netdev, POLL_BUDGET) == 0)
-                        netdev_wait(net.netdev, deadline);
-        return !net.netdev->running;
+        while (netdev_counters(net.netdev)->faults == faults && !time_passed(deadline))
+                if (netdev_poll(net.netdev, 0, POLL_BUDGET) == 0)
+                        netdev_wait(net.netdev, 0, deadline);
+        EXPECT_EQ(netdev_counters(net.netdev)->faults, faults + 1);
+        EXPECT_TRUE(net.netdev->running);
+        resolve_router(t, &arp);
+        net_close(t);
 }
 
 /* The avail index runs ahead of what was added: QEMU sets DEVICE_NEEDS_RESET and interrupts (and
- * says so on its standard error, which is why this runs on request only). The card stops, and is as
- * good as new after a restart. */
+ * says so on its standard error, which is why this runs on request only). */
 TEST_WITH(virtio_net_fault, device_asks_for_a_reset, TEST_ON_REQUEST, 0)
 {
-        struct net_arp arp;
         const char *why = net_open(t, catch_frame);
         if (why != NULL)
                 SKIP(why);
         struct virtio_net *card = virtio_net_from(net.netdev);
-        uint64_t faults = netdev_counters(net.netdev)->faults;
-        card->transmit.ring.avail->index += 0x4000;
+        card->pairs[0].transmit.ring.avail->index += 0x4000;
         card->device.transport->ops->notify(card->device.transport, VIRTIO_NET_TRANSMIT_QUEUE);
-        EXPECT_TRUE(stops_by_itself());
-        EXPECT_EQ(netdev_counters(net.netdev)->faults, faults + 1);
-        if (EXPECT_OK(virtio_net_restart(card)))
-                resolve_router(t, &arp);
-        netdev_detach(net.netdev);
+        expect_recovery(t, netdev_counters(net.netdev)->faults);
 }
 
 /* The used index jumps, as if the device had gone mad: found at the next poll. */
 TEST_WITH(virtio_net_fault, used_index_jumps, TEST_ON_REQUEST, 0)
 {
-        struct net_arp arp;
         const char *why = net_open(t, catch_frame);
         if (why != NULL)
                 SKIP(why);
-        struct virtio_net *card = virtio_net_from(net.netdev);
-        uint64_t faults = netdev_counters(net.netdev)->faults;
-        card->receive.ring.used->index += 0x4000;
-        EXPECT_TRUE(stops_by_itself());
-        EXPECT_EQ(netdev_counters(net.netdev)->faults, faults + 1);
-        EXPECT_EQ(card->receive.ring.size, 0); /* nothing is held any more */
-        if (EXPECT_OK(virtio_net_restart(card)))
-                resolve_router(t, &arp);
-        netdev_detach(net.netdev);
+        virtio_net_from(net.netdev)->pairs[0].receive.ring.used->index += 0x4000;
+        expect_recovery(t, netdev_counters(net.netdev)->faults);
 }
