@@ -23,6 +23,10 @@
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
+/* In the body of an `if` that does little: keeps the compiler from making it a computation without a
+ * branch. A CPU foresees a branch that mostly goes one way; what is computed must be waited for. */
+#define KEEP_BRANCH(variable) __asm__ volatile("" : "+r"(variable))
+
 #define ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The structure of type `type` whose member `member` is at `pointer`. */

@@ -69,6 +69,7 @@ zx_status_t virtqueue_driver_init(struct virtqueue_driver *queue,
                 .slots = config->slots,
                 .size = size,
                 .free_count = size,
+                .plain_max = virtqueue_driver_plain_max(size, config->indirect_entries),
                 .event_index = config->event_index,
                 .packed = config->packed,
                 .in_order = config->in_order,
@@ -113,6 +114,7 @@ void virtqueue_driver_fault(struct virtqueue_driver *queue, enum virtqueue_fault
 {
         if (queue->fault.reason != VIRTQUEUE_FAULT_NONE)
                 return;
+        queue->plain_max = 0;
         queue->fault = (struct virtqueue_fault){
                 .reason = reason,
                 .value = value,
@@ -127,9 +129,9 @@ void virtqueue_driver_fault_of_entry(struct virtqueue_driver *queue, uint32_t id
         const struct virtqueue_slot *slot = &queue->slots[id < queue->size ? id : 0];
         if (id >= queue->size)
                 virtqueue_driver_fault(queue, VIRTQUEUE_FAULT_ID_RANGE, id, queue->size);
-        else if (slot->state == VIRTQUEUE_SLOT_RETURNED)
+        else if (slot->count == 0 && slot->writable_bytes == VIRTQUEUE_SLOT_RETURNED)
                 virtqueue_driver_fault(queue, VIRTQUEUE_FAULT_ID_TWICE, id, queue->size);
-        else if (slot->state != VIRTQUEUE_SLOT_HEAD || slot->sequence >= queue->published)
+        else if (slot->count == 0 || slot->sequence >= queue->published)
                 virtqueue_driver_fault(queue, VIRTQUEUE_FAULT_ID_NOT_AVAILABLE, id, queue->size);
         else
                 virtqueue_driver_fault(queue, VIRTQUEUE_FAULT_LENGTH, bytes, slot->writable_bytes);
@@ -161,8 +163,8 @@ bool virtqueue_driver_take_unused(struct virtqueue_driver *queue, void **cookie)
         queue->free_count = 0; /* nothing is added to a queue that is being cleared */
         while (queue->unused_scan < queue->size) {
                 struct virtqueue_slot *slot = &queue->slots[queue->unused_scan++];
-                if (slot->state == VIRTQUEUE_SLOT_HEAD) {
-                        slot->state = VIRTQUEUE_SLOT_FREE;
+                if (slot->count != 0) {
+                        slot->count = 0;
                         *cookie = slot->cookie;
                         return true;
                 }

@@ -13,7 +13,7 @@
  *   struct virtqueue_chain chain = {.elements = &element, .writable_count = 1, .cookie = page};
  *   struct virtqueue_completion done[16];
  *   uint32_t count;
- *   if (virtqueue_driver_add(&queue, &chain) == ZX_OK)      // as often as there is room
+ *   if (virtqueue_driver_add(&queue, &chain) == ZX_OK)      // or many: virtqueue_driver_add_batch()
  *           virtqueue_driver_publish(&queue);               // once a batch
  *   if (virtqueue_driver_kick_needed(&queue))
  *           notify_device(&queue);
@@ -82,22 +82,26 @@ struct virtqueue_completion {
         uint32_t written_bytes; /* 0..the chain's writable bytes; bytes behind it are garbage */
 };
 
-/* What we remember of each descriptor; private memory, never shown to the device. */
-struct virtqueue_slot {
-        void *cookie;
-        uint64_t sequence;       /* in a head: chains added before this one */
-        uint32_t writable_bytes; /* in a head */
-        uint16_t count;          /* in a head: descriptors of the ring that the chain takes */
-        uint16_t next;           /* of the chain (split), or of the free list */
-        uint32_t state;          /* enum virtqueue_slot_state */
-        uint32_t reserved;
+/* What a descriptor is to us that is no head of a chain that was added and not taken back. */
+enum virtqueue_slot_state {
+        VIRTQUEUE_SLOT_FREE = 0, /* or in a chain, behind its head */
+        VIRTQUEUE_SLOT_RETURNED, /* free, and was a head when it was last in use */
 };
 
-enum virtqueue_slot_state {
-        VIRTQUEUE_SLOT_FREE = 0,
-        VIRTQUEUE_SLOT_RETURNED, /* free, and was a head when it was last in use */
-        VIRTQUEUE_SLOT_HEAD,
-        VIRTQUEUE_SLOT_LINK, /* in a chain, not its head */
+/* What we remember of each descriptor; private memory, never shown to the device. */
+struct virtqueue_slot {
+        void *cookie;      /* in a head */
+        uint64_t sequence; /* in a head: chains added before this one */
+        union {
+                struct {
+                        uint32_t writable_bytes; /* in a head; else enum virtqueue_slot_state */
+                        uint16_t count; /* in a head: descriptors of the ring that the chain takes,
+                                           1..; else 0 */
+                        uint16_t next;  /* of the chain (split), or of the free list */
+                };
+                uint64_t word; /* all three, written at once */
+        };
+        uint64_t reserved;
 };
 
 struct virtqueue_area {
@@ -131,6 +135,7 @@ struct virtqueue_driver {
         struct virtqueue_slot *slots;
         uint32_t size;
         uint32_t free_count;
+        uint32_t plain_max; /* descriptors of a chain that can take the short way; 0: broken */
         uint64_t added;     /* chains, since init */
         uint64_t published; /* of those, shown to the device: avail.idx */
         uint64_t seen;      /* of those, used: used.idx when it was last read, checked */
@@ -207,6 +212,9 @@ static inline uint32_t virtqueue_driver_notification_data(const struct virtqueue
 
 zx_status_t MUST_CHECK virtqueue_split_driver_add(struct virtqueue_driver *queue,
                                                   const struct virtqueue_chain *chain);
+zx_status_t MUST_CHECK virtqueue_split_driver_add_batch(struct virtqueue_driver *queue,
+                                                        const struct virtqueue_chain *chains,
+                                                        uint32_t count, uint32_t *added);
 void virtqueue_split_driver_publish(struct virtqueue_driver *queue);
 bool MUST_CHECK virtqueue_split_driver_kick_needed(struct virtqueue_driver *queue);
 zx_status_t MUST_CHECK virtqueue_split_driver_get(struct virtqueue_driver *queue,
@@ -217,6 +225,9 @@ bool MUST_CHECK virtqueue_split_driver_ask(struct virtqueue_driver *queue, uint3
 
 zx_status_t MUST_CHECK virtqueue_packed_driver_add(struct virtqueue_driver *queue,
                                                    const struct virtqueue_chain *chain);
+zx_status_t MUST_CHECK virtqueue_packed_driver_add_batch(struct virtqueue_driver *queue,
+                                                         const struct virtqueue_chain *chains,
+                                                         uint32_t count, uint32_t *added);
 void virtqueue_packed_driver_publish(struct virtqueue_driver *queue);
 bool MUST_CHECK virtqueue_packed_driver_kick_needed(struct virtqueue_driver *queue);
 zx_status_t MUST_CHECK virtqueue_packed_driver_get(struct virtqueue_driver *queue,
@@ -243,6 +254,19 @@ static inline zx_status_t MUST_CHECK virtqueue_driver_add(struct virtqueue_drive
                                virtqueue_split_driver_add(queue, chain);
 }
 
+/* Adds chains in their order, as virtqueue_driver_add() does with each, until one cannot be; a batch
+ * costs a chain less than half of what it costs alone.
+ *   count    0..
+ *   added    out: chains[0..added) were added, whatever is returned
+ *   returns  ZX_OK: all; else what virtqueue_driver_add() says of chains[*added] */
+static inline zx_status_t MUST_CHECK virtqueue_driver_add_batch(
+        struct virtqueue_driver *queue, const struct virtqueue_chain *chains, uint32_t count,
+        uint32_t *added)
+{
+        return queue->packed ? virtqueue_packed_driver_add_batch(queue, chains, count, added) :
+                               virtqueue_split_driver_add_batch(queue, chains, count, added);
+}
+
 /* Shows the device every chain added so far. It may use them at once, before any notification.
  *   order    release on avail.idx (packed: the first head's flags); pairs with the device's acquire
  *            of it: the descriptors and ring entries are there before the index says so */
@@ -255,7 +279,8 @@ static inline void virtqueue_driver_publish(struct virtqueue_driver *queue)
 }
 
 /* Whether the device wants to be notified of what was published since this was last asked. Ask
- * after every publish(); a true answer must be followed by a notification.
+ * after every publish(); a true answer must be followed by a notification. Any number of chains is
+ * one question, so a batch takes one notification at most.
  *   order    full fence between our avail.idx and the read of used.flags or avail_event; pairs with
  *            the device's fence between its write of that word and its second look at avail.idx */
 static inline bool MUST_CHECK virtqueue_driver_kick_needed(struct virtqueue_driver *queue)

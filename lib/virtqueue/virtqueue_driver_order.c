@@ -24,7 +24,9 @@ bool virtqueue_driver_begin_batch(struct virtqueue_driver *queue, uint32_t id, u
                                   uint32_t limit)
 {
         uint32_t head = queue->oldest, count = 1;
-        if (!virtqueue_driver_entry_good(queue->slots, queue->size, queue->published, id, bytes)) {
+        if (id >= queue->size ||
+            !virtqueue_driver_entry_good(&queue->slots[id], queue->slots[id].word, queue->published,
+                                         bytes)) {
                 virtqueue_driver_fault_of_entry(queue, id, bytes);
                 return false;
         }
@@ -44,21 +46,21 @@ uint32_t virtqueue_driver_take_oldest(struct virtqueue_driver *queue,
 {
         uint32_t head = queue->oldest;
         struct virtqueue_slot *slot = &queue->slots[head];
-        ASSERT(slot->state == VIRTQUEUE_SLOT_HEAD);
+        uint32_t count = slot->count;
+        ASSERT(count != 0);
         completion->cookie = slot->cookie;
         queue->batch_left--;
         completion->written_bytes =
                 queue->batch_left == 0 ? queue->batch_bytes : slot->writable_bytes;
-        slot->state = VIRTQUEUE_SLOT_RETURNED;
         queue->oldest = head_after(queue, head);
-        queue->free_count += slot->count;
+        slot->word = virtqueue_slot_word(VIRTQUEUE_SLOT_RETURNED, 0, slot->next);
+        queue->free_count += count;
         queue->taken++;
-        return slot->count;
+        return count;
 }
 
 uint64_t virtqueue_driver_write_table(const struct virtqueue_driver *queue, uint32_t head,
-                                      const struct virtqueue_chain *chain, bool linked,
-                                      struct virtqueue_chain_sum *sum)
+                                      const struct virtqueue_chain *chain, bool linked)
 {
         uint64_t offset = (uint64_t)head * queue->indirect_entries * VIRTQUEUE_DESCRIPTOR_BYTES;
         struct virtqueue_descriptor *table =
@@ -68,7 +70,6 @@ uint64_t virtqueue_driver_write_table(const struct virtqueue_driver *queue, uint
                 const struct virtqueue_element *element = &chain->elements[i];
                 bool writable = i >= chain->readable_count;
                 uint64_t flags = (uint64_t)writable << VIRTQUEUE_WRITE_BIT;
-                virtqueue_chain_sum_add(sum, element, writable);
                 shared_store_u64(&table[i].address, element->dev);
                 if (!linked) { /* flags stand elsewhere, and the id means nothing */
                         shared_store_u64(&table[i].bytes,

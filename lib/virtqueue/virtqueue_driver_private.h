@@ -34,6 +34,49 @@ static ALWAYS_INLINE bool virtqueue_chain_sum_bad(const struct virtqueue_chain_s
         return (sum->bad | sum->total_bytes >> 32) != 0;
 }
 
+/* The longest chain that the short way of adding takes: none that goes into a table. */
+static ALWAYS_INLINE uint32_t virtqueue_driver_plain_max(uint32_t size, uint32_t indirect_entries)
+{
+        return indirect_entries > 1 ? 1 : size;
+}
+
+/* What a slot's three fields are together. */
+static ALWAYS_INLINE uint64_t virtqueue_slot_word(uint32_t writable_bytes, uint32_t count,
+                                                  uint32_t next)
+{
+        return writable_bytes | (uint64_t)count << 32 | (uint64_t)next << 48;
+}
+
+static ALWAYS_INLINE uint32_t virtqueue_slot_word_count(uint64_t word)
+{
+        return (uint16_t)(word >> 32);
+}
+
+static ALWAYS_INLINE uint32_t virtqueue_slot_word_next(uint64_t word)
+{
+        return (uint32_t)(word >> 48);
+}
+
+/* Whether an element is plainly good: there is something in it, and its addresses do not wrap. One
+ * that ends where addresses end is left to the long way, which judges all. */
+static ALWAYS_INLINE bool virtqueue_driver_plain(uint64_t dev, uint64_t bytes)
+{
+        return dev + bytes > dev;
+}
+
+/* Of a chain of two elements, of which 0, 1 or 2 are to be written: which ones. */
+struct virtqueue_pair_kind {
+        uint16_t first_flags, second_flags; /* NEXT and WRITE of the descriptors */
+        uint32_t first_mask, second_mask;   /* over lengths: all ones, or nothing */
+};
+
+static const struct virtqueue_pair_kind virtqueue_pair_kinds[] = {
+        {VIRTQUEUE_FLAG(VIRTQUEUE_NEXT_BIT), 0, 0, 0},
+        {VIRTQUEUE_FLAG(VIRTQUEUE_NEXT_BIT), VIRTQUEUE_FLAG(VIRTQUEUE_WRITE_BIT), 0, UINT32_MAX},
+        {VIRTQUEUE_FLAG(VIRTQUEUE_NEXT_BIT) | VIRTQUEUE_FLAG(VIRTQUEUE_WRITE_BIT),
+         VIRTQUEUE_FLAG(VIRTQUEUE_WRITE_BIT), UINT32_MAX, UINT32_MAX},
+};
+
 /* Latches the first broken rule; the queue is finished. */
 void virtqueue_driver_fault(struct virtqueue_driver *queue, enum virtqueue_fault_reason reason,
                             uint32_t value, uint32_t limit);
@@ -41,13 +84,14 @@ void virtqueue_driver_fault(struct virtqueue_driver *queue, enum virtqueue_fault
 /* Latches which rule the used entry {id, bytes} breaks; there is one. */
 void virtqueue_driver_fault_of_entry(struct virtqueue_driver *queue, uint32_t id, uint32_t bytes);
 
-/* Whether a chain that may be used has the id `id`, and `bytes` fit into it. */
-static ALWAYS_INLINE bool virtqueue_driver_entry_good(const struct virtqueue_slot *slots,
-                                                      uint32_t size, uint64_t published,
-                                                      uint32_t id, uint32_t bytes)
+/* Whether the slot of an id below the ring's size is a chain's that may be used, and `bytes` fit
+ * into it. */
+static ALWAYS_INLINE bool virtqueue_driver_entry_good(const struct virtqueue_slot *slot,
+                                                      uint64_t word, uint64_t published,
+                                                      uint32_t bytes)
 {
-        return id < size && slots[id].state == VIRTQUEUE_SLOT_HEAD &&
-               slots[id].sequence < published && bytes <= slots[id].writable_bytes;
+        return virtqueue_slot_word_count(word) != 0 && slot->sequence < published &&
+               bytes <= (uint32_t)word;
 }
 
 /* Whether a chain of `count` elements goes into a table. */
@@ -58,14 +102,12 @@ static ALWAYS_INLINE bool virtqueue_driver_uses_table(const struct virtqueue_dri
                count <= queue->indirect_entries;
 }
 
-/* Writes a chain into the table of slot `head`; relaxed, published with the descriptor that refers
+/* Writes a chain, which is good, into the table of slot `head`; relaxed, published with the descriptor that refers
  * to it.
  *   linked   whether entries have NEXT and next (split; packed tables are read in order)
- *   sum      out
  *   returns  the device address of the table */
 uint64_t virtqueue_driver_write_table(const struct virtqueue_driver *queue, uint32_t head,
-                                      const struct virtqueue_chain *chain, bool linked,
-                                      struct virtqueue_chain_sum *sum);
+                                      const struct virtqueue_chain *chain, bool linked);
 
 /* IN_ORDER: takes in the entry {id, bytes}, with which the device has used all chains from the
  * oldest to `id`; queue->batch_left says how many.

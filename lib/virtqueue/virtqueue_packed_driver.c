@@ -23,140 +23,246 @@ static inline struct virtqueue_packed_descriptor *ring_of(const struct virtqueue
         return (void *)queue->descriptors;
 }
 
+#define REST_FLAG(bit) BIT_MASK(VIRTQUEUE_PACKED_FLAGS_SHIFT + (bit))
+#define REST_NEXT REST_FLAG(VIRTQUEUE_NEXT_BIT)
+#define REST_INDIRECT REST_FLAG(VIRTQUEUE_INDIRECT_BIT)
+#define REST_BOTH (REST_FLAG(VIRTQUEUE_AVAIL_BIT) | REST_FLAG(VIRTQUEUE_USED_BIT))
+#define REST_FLAGS_SHIFT VIRTQUEUE_PACKED_FLAGS_SHIFT
+#define REST_WRITE_SHIFT (REST_FLAGS_SHIFT + VIRTQUEUE_WRITE_BIT)
+
 /* ---- giving ---- */
 
-/* Puts down the rest of a chain's head, or holds it back: the first chain of a batch. */
-static ALWAYS_INLINE void put_head(struct virtqueue_driver *queue, uint64_t *rest_in_ring,
-                                   uint64_t rest)
+/* AVAIL and USED as they are in what is added on this lap. */
+static ALWAYS_INLINE uint64_t available_on_lap(bool wrap)
 {
-        if (queue->added == queue->published) {
-                queue->held_offset = queue->next_added.offset;
-                queue->held_rest = rest;
-        } else {
-                shared_store_u64(rest_in_ring, rest);
-        }
+        return virtqueue_packed_rest(0, 0, virtqueue_packed_available(wrap));
 }
 
-/* Writes the descriptors of a chain that is known to be good, which must come before anything is
- * written: what was marked available behind the end of a later, shorter chain would be taken for
- * one. Relaxed: published by the release store of the first head. */
-static ALWAYS_INLINE void write_chain(struct virtqueue_driver *queue,
-                                      const struct virtqueue_chain *chain, uint32_t count,
-                                      uint32_t id)
+static ALWAYS_INLINE uint64_t rest_of_id(uint32_t id)
 {
-        const uint64_t write = BIT_MASK(VIRTQUEUE_PACKED_FLAGS_SHIFT + VIRTQUEUE_WRITE_BIT);
-        const uint64_t next = BIT_MASK(VIRTQUEUE_PACKED_FLAGS_SHIFT + VIRTQUEUE_NEXT_BIT);
-        struct virtqueue_packed_descriptor *ring = ring_of(queue);
+        return (uint64_t)id << VIRTQUEUE_PACKED_ID_SHIFT;
+}
+
+/* Writes a descriptor. Relaxed: published by the release store of the first head of the batch.
+ *   rest   bytes, id << 32 and flags << 48, in one word */
+static ALWAYS_INLINE void write_descriptor(struct virtqueue_packed_descriptor *descriptor,
+                                           uint64_t dev, uint64_t rest)
+{
+        shared_store_u64(&descriptor->address, dev);
+        shared_store_u64(&descriptor->bytes, rest);
+}
+
+/* Books a run of chains whose slots and descriptors are written.
+ *   next_id   the first free one then */
+static ALWAYS_INLINE void book(struct virtqueue_driver *queue, uint32_t chains, uint32_t entries,
+                               uint32_t next_id)
+{
+        queue->added += chains;
+        queue->added_entries += entries;
+        queue->free_count -= entries;
+        queue->free_head = (uint16_t)next_id;
+        virtqueue_packed_advance(&queue->next_added, entries, queue->size);
+        DEBUG_ASSERT(virtqueue_driver_valid(queue));
+}
+
+/* Of `count` chains of `entries` each, how many have room before the ring's end. */
+static ALWAYS_INLINE uint32_t in_a_row(const struct virtqueue_driver *queue, uint32_t count,
+                                       uint32_t entries)
+{
+        uint32_t room = queue->size - queue->next_added.offset;
+        if (room > queue->free_count)
+                room = queue->free_count;
+        room /= entries;
+        return count < room ? count : room;
+}
+
+/* Adds chains of one element, the usual case, until one is something else, is not good, or finds no
+ * room before the ring's end. Everything that lasts is in locals: for all the compiler knows, a
+ * store into the ring could change the queue.
+ *   hold      whether the first may be the first of what will be published: its head is held back
+ *   returns   how many were added */
+static ALWAYS_INLINE uint32_t add_ones(struct virtqueue_driver *queue,
+                                       const struct virtqueue_chain *chains, uint32_t count,
+                                       bool hold)
+{
+        struct virtqueue_packed_descriptor *ring = &ring_of(queue)[queue->next_added.offset];
+        struct virtqueue_slot *slots = queue->slots;
+        uint64_t lap = available_on_lap(queue->next_added.wrap), added = queue->added;
+        uint32_t id = queue->free_head, done;
+        if (UNLIKELY(queue->plain_max == 0))
+                return 0;
+        count = in_a_row(queue, count, 1);
+        for (done = 0; done < count; done++) {
+                const struct virtqueue_chain *chain = &chains[done];
+                uint64_t writable = chain->writable_count;
+                if (chain->readable_count + writable != 1)
+                        break;
+                uint64_t dev = chain->elements->dev, bytes = chain->elements->bytes;
+                if (UNLIKELY(!virtqueue_driver_plain(dev, bytes)))
+                        break;
+                struct virtqueue_slot *slot = &slots[id];
+                uint32_t next = slot->next;
+                uint64_t rest = bytes | writable << REST_WRITE_SHIFT | rest_of_id(id) | lap;
+                if (hold && added == queue->published) {
+                        queue->held_offset = queue->next_added.offset;
+                        queue->held_rest = rest;
+                        shared_store_u64(&ring[done].address, dev);
+                } else {
+                        write_descriptor(&ring[done], dev, rest);
+                }
+                slot->cookie = chain->cookie;
+                slot->sequence = added++;
+                slot->word = virtqueue_slot_word((uint32_t)(bytes & -writable), 1, next);
+                id = next;
+        }
+        book(queue, done, done, id);
+        return done;
+}
+
+/* The same for direct chains of two elements, which are nearly as usual: header and data. */
+static NOINLINE uint32_t add_pairs(struct virtqueue_driver *queue,
+                                   const struct virtqueue_chain *chains, uint32_t count)
+{
+        struct virtqueue_packed_descriptor *ring = &ring_of(queue)[queue->next_added.offset];
+        struct virtqueue_slot *slots = queue->slots;
+        uint64_t lap = available_on_lap(queue->next_added.wrap), added = queue->added;
+        uint32_t id = queue->free_head, done;
+        if (UNLIKELY(queue->plain_max < 2))
+                return 0;
+        count = in_a_row(queue, count, 2);
+        for (done = 0; done < count; done++, ring += 2) {
+                const struct virtqueue_chain *chain = &chains[done];
+                const struct virtqueue_element *elements = chain->elements;
+                uint64_t writable = chain->writable_count;
+                if (chain->readable_count + writable != 2)
+                        break;
+                uint64_t dev = elements[0].dev, bytes = elements[0].bytes;
+                uint64_t second_dev = elements[1].dev, second_bytes = elements[1].bytes;
+                if (UNLIKELY(!virtqueue_driver_plain(dev, bytes)) ||
+                    UNLIKELY(!virtqueue_driver_plain(second_dev, second_bytes)) ||
+                    UNLIKELY((bytes + second_bytes) >> 32 != 0))
+                        break;
+                struct virtqueue_slot *slot = &slots[id];
+                uint32_t next = slot->next;
+                uint64_t both = rest_of_id(id) | lap;
+                const struct virtqueue_pair_kind *kind = &virtqueue_pair_kinds[writable];
+                write_descriptor(&ring[0], dev,
+                                 bytes | (uint64_t)kind->first_flags << REST_FLAGS_SHIFT | both);
+                write_descriptor(&ring[1], second_dev,
+                                 second_bytes | (uint64_t)kind->second_flags << REST_FLAGS_SHIFT |
+                                         both);
+                slot->cookie = chain->cookie;
+                slot->sequence = added++;
+                slot->word = virtqueue_slot_word(((uint32_t)bytes & kind->first_mask) +
+                                                 ((uint32_t)second_bytes & kind->second_mask),
+                                                 2, next);
+                id = next;
+        }
+        book(queue, done, 2 * done, id);
+        return done;
+}
+
+static NOINLINE uint32_t add_ones_behind(struct virtqueue_driver *queue,
+                                         const struct virtqueue_chain *chains, uint32_t count)
+{
+        return add_ones(queue, chains, count, false);
+}
+
+/* Writes the descriptors of a chain that is known to be good.
+ *   table   NULL: it is direct; else where its elements' table is, which is written */
+static void write_chain(struct virtqueue_driver *queue, const struct virtqueue_chain *chain,
+                        const struct virtqueue_element *table)
+{
+        uint32_t count = chain->readable_count + chain->writable_count;
+        uint32_t readable_count = chain->readable_count;
         const struct virtqueue_element *elements = chain->elements;
         struct virtqueue_packed_place place = queue->next_added;
-        uint32_t size = queue->size, readable_count = chain->readable_count;
-        uint64_t id_and_lap = virtqueue_packed_rest(0, id, virtqueue_packed_available(place.wrap));
-        for (uint32_t i = 0; i < count; i++) {
-                struct virtqueue_packed_descriptor *descriptor = &ring[place.offset];
-                uint64_t rest = elements[i].bytes | id_and_lap;
-                rest |= i >= readable_count ? write : 0;
-                rest |= i + 1 < count ? next : 0;
-                shared_store_u64(&descriptor->address, elements[i].dev);
-                if (i == 0)
-                        put_head(queue, (uint64_t *)(void *)&descriptor->bytes, rest);
-                else
-                        shared_store_u64(&descriptor->bytes, rest);
-                if (UNLIKELY(++place.offset == size)) { /* the next lap: both bits inverted */
-                        place = (struct virtqueue_packed_place){.wrap = !place.wrap};
-                        id_and_lap ^= virtqueue_packed_rest(0, 0, virtqueue_packed_used(true));
-                }
+        uint64_t usual = rest_of_id(queue->free_head);
+        if (table != NULL) {
+                elements = table;
+                count = readable_count = 1;
+                usual |= REST_INDIRECT;
         }
-        queue->next_added = place;
+        for (uint32_t i = 0; i < count; i++) {
+                struct virtqueue_packed_descriptor *descriptor = &ring_of(queue)[place.offset];
+                uint64_t rest = usual | elements[i].bytes | available_on_lap(place.wrap);
+                rest |= (uint64_t)(i >= readable_count) << REST_WRITE_SHIFT;
+                rest |= i + 1 < count ? REST_NEXT : 0;
+                if (i == 0 && queue->added == queue->published) {
+                        shared_store_u64(&descriptor->address, elements[i].dev);
+                        queue->held_offset = place.offset;
+                        queue->held_rest = rest;
+                } else {
+                        write_descriptor(descriptor, elements[i].dev, rest);
+                }
+                virtqueue_packed_advance(&place, 1, queue->size);
+        }
 }
 
-/* The chain's descriptors are there: notes it under the first free id. */
-static ALWAYS_INLINE zx_status_t enter(struct virtqueue_driver *queue,
-                                       const struct virtqueue_chain *chain, uint32_t count,
-                                       uint32_t writable_bytes)
-{
-        struct virtqueue_slot *slot = &queue->slots[queue->free_head];
-        uint64_t sequence = queue->added;
-        queue->added = sequence + 1;
-        queue->added_entries += count;
-        queue->free_count -= count;
-        queue->free_head = slot->next;
-        slot->state = VIRTQUEUE_SLOT_HEAD;
-        slot->cookie = chain->cookie;
-        slot->sequence = sequence;
-        slot->writable_bytes = writable_bytes;
-        slot->count = (uint16_t)count;
-        DEBUG_ASSERT(virtqueue_driver_valid(queue));
-        return ZX_OK;
-}
-
-/* A chain that goes into the table of its id. There is a free descriptor. */
-static NOINLINE zx_status_t add_table(struct virtqueue_driver *queue,
-                                      const struct virtqueue_chain *chain)
-{
-        struct virtqueue_chain_sum sum = {0};
-        uint32_t id = queue->free_head;
-        uint64_t bytes = (uint64_t)(chain->readable_count + chain->writable_count) *
-                         VIRTQUEUE_DESCRIPTOR_BYTES;
-        uint64_t dev = virtqueue_driver_write_table(queue, id, chain, false, &sum);
-        if (virtqueue_chain_sum_bad(&sum))
-                return ZX_ERR_INVALID_ARGS;
-        struct virtqueue_packed_descriptor *descriptor =
-                &ring_of(queue)[queue->next_added.offset];
-        shared_store_u64(&descriptor->address, dev);
-        put_head(queue, (uint64_t *)(void *)&descriptor->bytes,
-                 virtqueue_packed_rest(bytes, id,
-                                virtqueue_packed_available(queue->next_added.wrap) |
-                                        VIRTQUEUE_FLAG(VIRTQUEUE_INDIRECT_BIT)));
-        virtqueue_packed_advance(&queue->next_added, 1, queue->size);
-        return enter(queue, chain, 1, (uint32_t)sum.writable_bytes);
-}
-
-/* A chain of more than one element, or one that add() did not like. */
-static NOINLINE zx_status_t add_chain(struct virtqueue_driver *queue,
-                                      const struct virtqueue_chain *chain)
+/* Adds a chain that the others did not take, or says why it cannot be added. All elements are
+ * judged before any is written: what was marked available behind the end of a later, shorter chain
+ * would be taken for one. */
+static NOINLINE zx_status_t add_any(struct virtqueue_driver *queue,
+                                    const struct virtqueue_chain *chain)
 {
         uint64_t count = (uint64_t)chain->readable_count + chain->writable_count;
+        bool tabled = virtqueue_driver_uses_table(queue, count);
+        struct virtqueue_element table;
+        uint32_t entries = tabled ? 1 : (uint32_t)count;
+        uint32_t id = queue->free_head;
+        struct virtqueue_slot *slot = &queue->slots[id];
         struct virtqueue_chain_sum sum = {0};
         if (UNLIKELY(queue->fault.reason != VIRTQUEUE_FAULT_NONE))
                 return ZX_ERR_IO_DATA_INTEGRITY;
         if (UNLIKELY(count - 1 >= queue->size)) /* none, or too many */
                 return ZX_ERR_INVALID_ARGS;
-        if (virtqueue_driver_uses_table(queue, count))
-                return queue->free_count != 0 ? add_table(queue, chain) : ZX_ERR_SHOULD_WAIT;
-        if (UNLIKELY(count > queue->free_count))
+        if (UNLIKELY(entries > queue->free_count))
                 return ZX_ERR_SHOULD_WAIT;
         for (uint32_t i = 0; i < count; i++)
                 virtqueue_chain_sum_add(&sum, &chain->elements[i], i >= chain->readable_count);
         if (UNLIKELY(virtqueue_chain_sum_bad(&sum)))
                 return ZX_ERR_INVALID_ARGS;
-        write_chain(queue, chain, (uint32_t)count, queue->free_head);
-        return enter(queue, chain, (uint32_t)count, (uint32_t)sum.writable_bytes);
+        if (tabled) {
+                table.dev = virtqueue_driver_write_table(queue, id, chain, false);
+                table.bytes = (uint32_t)count * VIRTQUEUE_DESCRIPTOR_BYTES;
+        }
+        write_chain(queue, chain, tabled ? &table : NULL);
+        slot->cookie = chain->cookie;
+        slot->sequence = queue->added;
+        slot->word = virtqueue_slot_word((uint32_t)sum.writable_bytes, entries, slot->next);
+        book(queue, 1, entries, slot->next);
+        return ZX_OK;
 }
 
 zx_status_t virtqueue_packed_driver_add(struct virtqueue_driver *queue,
                                         const struct virtqueue_chain *chain)
 {
-        uint64_t count = (uint64_t)chain->readable_count + chain->writable_count;
-        const struct virtqueue_element *element = chain->elements;
-        if (count != 1 || UNLIKELY(queue->free_count == 0) ||
-            UNLIKELY(queue->fault.reason != VIRTQUEUE_FAULT_NONE))
-                return add_chain(queue, chain);
-        /* One element: a short way of its own, because it is the usual case. */
-        uint64_t dev = element->dev, bytes = element->bytes;
-        if (UNLIKELY(bytes == 0 || dev + (bytes - 1) < dev))
-                return ZX_ERR_INVALID_ARGS;
-        uint32_t offset = queue->next_added.offset, writable = chain->writable_count;
-        uint64_t flags = virtqueue_packed_available(queue->next_added.wrap) |
-                         writable << VIRTQUEUE_WRITE_BIT;
-        struct virtqueue_packed_descriptor *descriptor = &ring_of(queue)[offset];
-        shared_store_u64(&descriptor->address, dev);
-        put_head(queue, (uint64_t *)(void *)&descriptor->bytes,
-                 virtqueue_packed_rest(bytes, queue->free_head, flags));
-        queue->next_added.offset = ++offset;
-        if (UNLIKELY(offset == queue->size))
-                queue->next_added =
-                        (struct virtqueue_packed_place){.wrap = !queue->next_added.wrap};
-        return enter(queue, chain, 1, writable != 0 ? (uint32_t)bytes : 0);
+        return LIKELY(add_ones(queue, chain, 1, true) != 0) ? ZX_OK : add_any(queue, chain);
+}
+
+zx_status_t virtqueue_packed_driver_add_batch(struct virtqueue_driver *queue,
+                                              const struct virtqueue_chain *chains, uint32_t count,
+                                              uint32_t *added)
+{
+        uint32_t done = 0, run;
+        zx_status_t status = ZX_OK;
+        while (done < count) {
+                run = 0;
+                if (LIKELY(queue->added != queue->published)) {
+                        run = add_ones_behind(queue, &chains[done], count - done);
+                        if (run == 0)
+                                run = add_pairs(queue, &chains[done], count - done);
+                }
+                if (run == 0) {
+                        status = add_any(queue, &chains[done]);
+                        if (status != ZX_OK)
+                                break;
+                        run = 1;
+                }
+                done += run;
+        }
+        *added = done;
+        return status;
 }
 
 void virtqueue_packed_driver_publish(struct virtqueue_driver *queue)
@@ -188,9 +294,6 @@ bool virtqueue_packed_driver_kick_needed(struct virtqueue_driver *queue)
 
 /* ---- taking back ---- */
 
-#define REST_FLAG(bit) BIT_MASK(VIRTQUEUE_PACKED_FLAGS_SHIFT + (bit))
-#define REST_BOTH (REST_FLAG(VIRTQUEUE_AVAIL_BIT) | REST_FLAG(VIRTQUEUE_USED_BIT))
-
 /* What AVAIL and USED of a used descriptor are, in the last 8 bytes. */
 static ALWAYS_INLINE uint64_t used_on_lap(bool wrap)
 {
@@ -210,10 +313,25 @@ static ALWAYS_INLINE uint64_t look_at(const struct virtqueue_driver *queue,
 /* The length that a used descriptor gives. Where the device could not write anything, a length
  * without WRITE is reserved (2.8.21) and is not looked at; where it could, some devices leave WRITE
  * out. */
-static ALWAYS_INLINE uint32_t used_bytes(const struct virtqueue_slot *slot, uint64_t rest)
+static uint32_t used_bytes(uint32_t writable_bytes, uint64_t rest)
 {
-        bool reserved = slot->writable_bytes == 0 && !(rest & REST_FLAG(VIRTQUEUE_WRITE_BIT));
+        bool reserved = writable_bytes == 0 && !(rest & BIT_MASK(REST_WRITE_SHIFT));
         return reserved ? 0 : (uint32_t)rest;
+}
+
+/* The used descriptor `rest` breaks a rule, or has a reserved length and does not.
+ *   returns   whether it is good; else the rule is latched */
+static NOINLINE bool judge(struct virtqueue_driver *queue, uint64_t rest)
+{
+        uint32_t id = (uint16_t)(rest >> VIRTQUEUE_PACKED_ID_SHIFT), bytes = 0;
+        if (id < queue->size) {
+                const struct virtqueue_slot *slot = &queue->slots[id];
+                bytes = used_bytes(slot->writable_bytes, rest);
+                if (virtqueue_driver_entry_good(slot, slot->word, queue->published, bytes))
+                        return true;
+        }
+        virtqueue_driver_fault_of_entry(queue, id, bytes);
+        return false;
 }
 
 /* Takes back up to `budget` chains; stops at a broken rule, which is latched then. */
@@ -222,40 +340,48 @@ static uint32_t take_entries(struct virtqueue_driver *queue,
 {
         const struct virtqueue_packed_descriptor *ring = ring_of(queue);
         struct virtqueue_slot *slots = queue->slots;
-        uint32_t size = queue->size, free_count = queue->free_count, i, id = 0, bytes = 0;
-        uint32_t offset = queue->next_used.offset;
+        uint32_t size = queue->size, first = queue->next_used.offset, usual = 1, done;
         uint64_t published = queue->published, lap = used_on_lap(queue->next_used.wrap);
-        uint16_t free_head = queue->free_head;
-        bool bad = false;
-        for (i = 0; i < budget; i++) {
+        uint32_t offset = first, id = queue->free_head, laps = 0;
+        for (done = 0; done < budget; done++) {
                 uint64_t rest = shared_load_acquire_u64(&ring[offset].bytes); /* as look_at() */
+                uint32_t next = id, bytes = (uint32_t)rest;
                 if ((rest & REST_BOTH) != lap)
                         break;
                 id = (uint16_t)(rest >> VIRTQUEUE_PACKED_ID_SHIFT);
-                bytes = LIKELY(id < size) ? used_bytes(&slots[id], rest) : 0;
-                bad = !virtqueue_driver_entry_good(slots, size, published, id, bytes);
-                if (UNLIKELY(bad))
-                        break;
                 struct virtqueue_slot *slot = &slots[id];
-                completions[i].cookie = slot->cookie;
-                completions[i].written_bytes = bytes;
-                slot->state = VIRTQUEUE_SLOT_RETURNED;
-                slot->next = free_head;
-                free_head = (uint16_t)id;
-                free_count += slot->count;
-                offset += slot->count;
+                if (UNLIKELY(id >= size) ||
+                    UNLIKELY(!virtqueue_driver_entry_good(slot, slot->word, published, bytes))) {
+                        queue->next_used.offset = offset; /* which one it is */
+                        if (!judge(queue, rest)) {
+                                id = next;
+                                break;
+                        }
+                        bytes = 0;
+                }
+                uint32_t entries = slot->count;
+                completions[done].cookie = slot->cookie;
+                completions[done].written_bytes = bytes;
+                slot->word = virtqueue_slot_word(VIRTQUEUE_SLOT_RETURNED, 0, next);
+                /* Where the next one is would be known after two loads, one on the other. That it
+                 * is as far as from the last one is a guess that the CPU makes at once. */
+                if (UNLIKELY(entries != usual)) {
+                        usual = entries;
+                        KEEP_BRANCH(usual);
+                }
+                offset += usual;
                 if (UNLIKELY(offset >= size)) {
                         offset -= size;
                         lap ^= REST_BOTH;
+                        laps++;
                 }
         }
-        queue->free_head = free_head;
-        queue->free_count = free_count;
-        queue->taken += i;
+        /* What they had, all together: as far as we came. */
+        queue->free_count += laps * size + offset - first;
+        queue->free_head = (uint16_t)id;
+        queue->taken += done;
         queue->next_used = (struct virtqueue_packed_place){.offset = offset, .wrap = lap != 0};
-        if (UNLIKELY(bad))
-                virtqueue_driver_fault_of_entry(queue, id, bytes);
-        return i;
+        return done;
 }
 
 /* The same with IN_ORDER, where one descriptor may stand for many chains. */
@@ -272,7 +398,7 @@ static NOINLINE uint32_t take_in_order(struct virtqueue_driver *queue,
                         if (!used)
                                 break;
                         uint32_t bytes =
-                                id < queue->size ? used_bytes(&queue->slots[id], rest) : 0;
+                                id < queue->size ? used_bytes(queue->slots[id].writable_bytes, rest) : 0;
                         if (!virtqueue_driver_begin_batch(queue, id, bytes, in_flight))
                                 break;
                 }

@@ -25,114 +25,205 @@ static uint32_t ring_slot(const struct virtqueue_driver *queue, uint64_t count)
 
 /* ---- giving ---- */
 
-/* Writes the descriptor of one element. Nobody looks at it before the chain is in the avail ring,
- * so it does no harm if the chain turns out to be refused. Relaxed: published by the release store
- * of avail.idx. */
-static ALWAYS_INLINE void write_element(struct virtqueue_descriptor *descriptor,
-                                        const struct virtqueue_element *element, bool writable,
-                                        uint32_t next_flag_and_index,
-                                        struct virtqueue_chain_sum *sum)
+#define REST_FLAGS_SHIFT 32
+#define REST_NEXT BIT_MASK(REST_FLAGS_SHIFT + VIRTQUEUE_NEXT_BIT)
+#define REST_INDIRECT BIT_MASK(REST_FLAGS_SHIFT + VIRTQUEUE_INDIRECT_BIT)
+#define REST_WRITE_SHIFT (REST_FLAGS_SHIFT + VIRTQUEUE_WRITE_BIT)
+#define REST_NEXT_INDEX_SHIFT 48
+
+/* Writes a descriptor. Nobody looks at it before its chain is in the avail ring, so it does no harm
+ * if the chain turns out to be refused. Relaxed: published by the release store of avail.idx.
+ *   rest   bytes, flags << 32 and next << 48, in one word */
+static ALWAYS_INLINE void write_descriptor(struct virtqueue_descriptor *descriptor, uint64_t dev,
+                                           uint64_t rest)
 {
-        virtqueue_chain_sum_add(sum, element, writable);
-        shared_store_u64(&descriptor->address, element->dev);
-        /* bytes, flags and next in one word */
-        shared_store_u64(&descriptor->bytes,
-                         element->bytes | (uint64_t)writable << (32 + VIRTQUEUE_WRITE_BIT) |
-                                 (uint64_t)next_flag_and_index << 32);
+        shared_store_u64(&descriptor->address, dev);
+        shared_store_u64(&descriptor->bytes, rest);
 }
 
-static inline uint32_t next_flag_and_index(uint16_t next)
+/* Adds chains of one element, the usual case, until one is something else, is not good, or finds no
+ * room. Everything that lasts is in locals: for all the compiler knows, a store into the ring could
+ * change the queue.
+ *   returns   how many were added */
+static ALWAYS_INLINE uint32_t add_ones(struct virtqueue_driver *queue,
+                                       const struct virtqueue_chain *chains, uint32_t count)
 {
-        return (uint32_t)next << 16 | VIRTQUEUE_FLAG(VIRTQUEUE_NEXT_BIT);
+        struct virtqueue_descriptor *descriptors = queue->descriptors;
+        struct virtqueue_slot *slots = queue->slots;
+        uint16_t *ring = queue->avail->ring;
+        uint64_t added = queue->added;
+        uint32_t mask = queue->size - 1, head = queue->free_head, done;
+        if (count > queue->free_count)
+                count = queue->free_count;
+        if (UNLIKELY(queue->plain_max == 0))
+                return 0;
+        for (done = 0; done < count; done++) {
+                const struct virtqueue_chain *chain = &chains[done];
+                uint64_t writable = chain->writable_count;
+                if (chain->readable_count + writable != 1)
+                        break;
+                uint64_t dev = chain->elements->dev, bytes = chain->elements->bytes;
+                if (UNLIKELY(!virtqueue_driver_plain(dev, bytes)))
+                        break;
+                struct virtqueue_slot *slot = &slots[head];
+                uint32_t next = slot->next;
+                write_descriptor(&descriptors[head], dev, bytes | writable << REST_WRITE_SHIFT);
+                shared_store_u16(&ring[added & mask], (uint16_t)head);
+                slot->cookie = chain->cookie;
+                slot->sequence = added++;
+                slot->word = virtqueue_slot_word((uint32_t)(bytes & -writable), 1, next);
+                head = next;
+        }
+        queue->added = added;
+        queue->free_head = (uint16_t)head;
+        queue->free_count -= done;
+        DEBUG_ASSERT(virtqueue_driver_valid(queue));
+        return done;
 }
 
-/* Writes the descriptors of a chain along the free list, which stays as it is.
- *   returns  the slot of its last descriptor */
-static ALWAYS_INLINE uint16_t write_chain(const struct virtqueue_driver *queue,
-                                          const struct virtqueue_chain *chain, uint32_t count,
-                                          struct virtqueue_chain_sum *sum)
+/* As add_ones() for direct chains of two elements, which are nearly as usual: header and data. */
+static NOINLINE uint32_t add_pairs(struct virtqueue_driver *queue,
+                                   const struct virtqueue_chain *chains, uint32_t count)
+{
+        struct virtqueue_descriptor *descriptors = queue->descriptors;
+        struct virtqueue_slot *slots = queue->slots;
+        uint16_t *ring = queue->avail->ring;
+        uint64_t added = queue->added;
+        uint32_t mask = queue->size - 1, head = queue->free_head, done;
+        if (count > queue->free_count / 2)
+                count = queue->free_count / 2;
+        if (UNLIKELY(queue->plain_max < 2))
+                return 0;
+        for (done = 0; done < count; done++) {
+                const struct virtqueue_chain *chain = &chains[done];
+                const struct virtqueue_element *first = &chain->elements[0];
+                const struct virtqueue_element *second = &chain->elements[1];
+                uint64_t writable = chain->writable_count;
+                if (chain->readable_count + writable != 2)
+                        break;
+                uint64_t dev = first->dev, bytes = first->bytes;
+                uint64_t second_dev = second->dev, second_bytes = second->bytes;
+                if (UNLIKELY(!virtqueue_driver_plain(dev, bytes)) ||
+                    UNLIKELY(!virtqueue_driver_plain(second_dev, second_bytes)) ||
+                    UNLIKELY((bytes + second_bytes) >> 32 != 0))
+                        break;
+                struct virtqueue_slot *slot = &slots[head];
+                uint32_t next = slot->next;
+                const struct virtqueue_pair_kind *kind = &virtqueue_pair_kinds[writable];
+                write_descriptor(&descriptors[head], dev,
+                                 bytes | (uint64_t)kind->first_flags << REST_FLAGS_SHIFT |
+                                         (uint64_t)next << REST_NEXT_INDEX_SHIFT);
+                write_descriptor(&descriptors[next], second_dev,
+                                 second_bytes | (uint64_t)kind->second_flags << REST_FLAGS_SHIFT);
+                shared_store_u16(&ring[added & mask], (uint16_t)head);
+                slot->cookie = chain->cookie;
+                slot->sequence = added++;
+                slot->word = virtqueue_slot_word(((uint32_t)bytes & kind->first_mask) +
+                                                 ((uint32_t)second_bytes & kind->second_mask),
+                                                 2, next);
+                /* A used id of it is one that was never given, whatever it was before. */
+                slots[next].writable_bytes = VIRTQUEUE_SLOT_FREE;
+                head = slots[next].next;
+        }
+        queue->added = added;
+        queue->free_head = (uint16_t)head;
+        queue->free_count -= 2 * done;
+        DEBUG_ASSERT(virtqueue_driver_valid(queue));
+        return done;
+}
+
+/* Writes a direct chain of `count` elements that is known to be good; returns the slot of its last
+ * descriptor. The free list is as it was. */
+static uint32_t write_elements(struct virtqueue_driver *queue, const struct virtqueue_chain *chain,
+                               uint32_t count)
 {
         const struct virtqueue_element *elements = chain->elements;
-        struct virtqueue_descriptor *descriptors = queue->descriptors;
-        const struct virtqueue_slot *slots = queue->slots;
-        uint32_t readable_count = chain->readable_count;
-        uint16_t index = queue->free_head;
-        for (uint32_t i = 0; i + 1 < count; i++) {
-                uint16_t next = slots[index].next;
-                write_element(&descriptors[index], &elements[i], i >= readable_count,
-                              next_flag_and_index(next), sum);
+        struct virtqueue_slot *slots = queue->slots;
+        uint32_t index = queue->free_head;
+        for (uint32_t i = 0;; i++) {
+                uint64_t rest = elements[i].bytes;
+                uint32_t next = slots[index].next;
+                rest |= (uint64_t)(i >= chain->readable_count) << REST_WRITE_SHIFT;
+                if (i != 0)
+                        slots[index].writable_bytes = VIRTQUEUE_SLOT_FREE; /* as in add_pairs() */
+                if (i + 1 < count)
+                        rest |= REST_NEXT | (uint64_t)next << REST_NEXT_INDEX_SHIFT;
+                write_descriptor(&queue->descriptors[index], elements[i].dev, rest);
+                if (i + 1 == count)
+                        return index;
                 index = next;
         }
-        write_element(&descriptors[index], &elements[count - 1], count > readable_count, 0, sum);
-        return index;
 }
 
-/* Marks the descriptors between the head and the last one as links of a chain. */
-static NOINLINE void mark_links(struct virtqueue_slot *slots, uint16_t head, uint16_t last)
-{
-        for (uint16_t index = slots[head].next; index != last; index = slots[index].next)
-                slots[index].state = VIRTQUEUE_SLOT_LINK;
-}
-
-/* The chain is good: notes it under `head`, of which `count` descriptors up to `last` are its own,
- * and puts it into the avail ring. */
-static ALWAYS_INLINE zx_status_t enter(struct virtqueue_driver *queue,
-                                       const struct virtqueue_chain *chain, uint32_t count,
-                                       uint16_t last, uint32_t writable_bytes)
-{
-        uint16_t head = queue->free_head;
-        uint64_t sequence = queue->added;
-        struct virtqueue_slot *slots = queue->slots, *slot = &slots[head];
-        queue->free_head = slots[last].next;
-        queue->free_count -= count;
-        slots[last].state = VIRTQUEUE_SLOT_LINK;
-        if (UNLIKELY(count > 2))
-                mark_links(slots, head, last);
-        slot->state = VIRTQUEUE_SLOT_HEAD; /* of one descriptor: head and last in one */
-        slot->cookie = chain->cookie;
-        slot->sequence = sequence;
-        slot->writable_bytes = writable_bytes;
-        slot->count = (uint16_t)count;
-        shared_store_u16(&queue->avail->ring[ring_slot(queue, sequence)], head);
-        queue->added = sequence + 1;
-        DEBUG_ASSERT(virtqueue_driver_valid(queue));
-        return ZX_OK;
-}
-
-/* A chain that goes into the table of its head. There is a free descriptor. */
-static NOINLINE zx_status_t add_table(struct virtqueue_driver *queue,
-                                      const struct virtqueue_chain *chain)
-{
-        struct virtqueue_chain_sum sum = {0};
-        uint16_t head = queue->free_head;
-        uint64_t bytes = (uint64_t)(chain->readable_count + chain->writable_count) *
-                         VIRTQUEUE_DESCRIPTOR_BYTES;
-        uint64_t dev = virtqueue_driver_write_table(queue, head, chain, true, &sum);
-        if (virtqueue_chain_sum_bad(&sum))
-                return ZX_ERR_INVALID_ARGS;
-        shared_store_u64(&queue->descriptors[head].address, dev);
-        shared_store_u64(&queue->descriptors[head].bytes,
-                         bytes | BIT_MASK(32 + VIRTQUEUE_INDIRECT_BIT));
-        return enter(queue, chain, 1, head, (uint32_t)sum.writable_bytes);
-}
-
-zx_status_t virtqueue_split_driver_add(struct virtqueue_driver *queue,
-                                       const struct virtqueue_chain *chain)
+/* Adds a chain that the others did not take, or says why it cannot be added. */
+static NOINLINE zx_status_t add_any(struct virtqueue_driver *queue,
+                                    const struct virtqueue_chain *chain)
 {
         uint64_t count = (uint64_t)chain->readable_count + chain->writable_count;
+        bool table = virtqueue_driver_uses_table(queue, count);
+        uint32_t entries = table ? 1 : (uint32_t)count;
+        uint32_t head = queue->free_head, last = head;
+        struct virtqueue_slot *slot = &queue->slots[head];
         struct virtqueue_chain_sum sum = {0};
         if (UNLIKELY(queue->fault.reason != VIRTQUEUE_FAULT_NONE))
                 return ZX_ERR_IO_DATA_INTEGRITY;
         if (UNLIKELY(count - 1 >= queue->size)) /* none, or too many */
                 return ZX_ERR_INVALID_ARGS;
-        if (virtqueue_driver_uses_table(queue, count))
-                return queue->free_count != 0 ? add_table(queue, chain) : ZX_ERR_SHOULD_WAIT;
-        if (UNLIKELY(count > queue->free_count))
+        if (UNLIKELY(entries > queue->free_count))
                 return ZX_ERR_SHOULD_WAIT;
-        uint16_t last = write_chain(queue, chain, (uint32_t)count, &sum);
+        for (uint32_t i = 0; i < count; i++)
+                virtqueue_chain_sum_add(&sum, &chain->elements[i], i >= chain->readable_count);
         if (UNLIKELY(virtqueue_chain_sum_bad(&sum)))
                 return ZX_ERR_INVALID_ARGS;
-        return enter(queue, chain, (uint32_t)count, last, (uint32_t)sum.writable_bytes);
+        if (table) {
+                uint64_t dev = virtqueue_driver_write_table(queue, head, chain, true);
+                write_descriptor(&queue->descriptors[head], dev,
+                                 count * VIRTQUEUE_DESCRIPTOR_BYTES | REST_INDIRECT);
+        } else {
+                last = write_elements(queue, chain, entries);
+        }
+        shared_store_u16(&queue->avail->ring[ring_slot(queue, queue->added)], (uint16_t)head);
+        slot->cookie = chain->cookie;
+        slot->sequence = queue->added++;
+        slot->word = virtqueue_slot_word((uint32_t)sum.writable_bytes, entries, slot->next);
+        queue->free_head = queue->slots[last].next;
+        queue->free_count -= entries;
+        DEBUG_ASSERT(virtqueue_driver_valid(queue));
+        return ZX_OK;
+}
+
+zx_status_t virtqueue_split_driver_add(struct virtqueue_driver *queue,
+                                       const struct virtqueue_chain *chain)
+{
+        return LIKELY(add_ones(queue, chain, 1) != 0) ? ZX_OK : add_any(queue, chain);
+}
+
+static NOINLINE uint32_t add_ones_of_batch(struct virtqueue_driver *queue,
+                                           const struct virtqueue_chain *chains, uint32_t count)
+{
+        return add_ones(queue, chains, count);
+}
+
+zx_status_t virtqueue_split_driver_add_batch(struct virtqueue_driver *queue,
+                                             const struct virtqueue_chain *chains, uint32_t count,
+                                             uint32_t *added)
+{
+        zx_status_t status = ZX_OK;
+        uint32_t done = 0;
+        while (done < count) {
+                uint32_t run = add_ones_of_batch(queue, &chains[done], count - done);
+                if (run == 0)
+                        run = add_pairs(queue, &chains[done], count - done);
+                if (run == 0) {
+                        status = add_any(queue, &chains[done]);
+                        if (status != ZX_OK)
+                                break;
+                        run = 1;
+                }
+                done += run;
+        }
+        *added = done;
+        return status;
 }
 
 void virtqueue_split_driver_publish(struct virtqueue_driver *queue)
@@ -179,50 +270,53 @@ static bool look_at_used_index(struct virtqueue_driver *queue)
         return true;
 }
 
-/* The last descriptor of a chain of more than one; its links become free. Walks our own links only.
- * */
-static struct virtqueue_slot *free_links(struct virtqueue_slot *slots, struct virtqueue_slot *head)
+/* The last descriptor of a chain of `entries`, whose second is `link`. Our own links, which the
+ * device cannot change. */
+static ALWAYS_INLINE uint32_t last_link(const struct virtqueue_slot *slots, uint32_t link,
+                                        uint32_t entries)
 {
-        struct virtqueue_slot *last = head;
-        for (uint16_t i = 1; i < head->count; i++) {
-                last = &slots[last->next];
-                DEBUG_ASSERT(last->state == VIRTQUEUE_SLOT_LINK); /* [V3] */
-                last->state = VIRTQUEUE_SLOT_FREE;
-        }
-        return last;
+        for (uint32_t i = 2; i < entries; i++)
+                link = slots[link].next;
+        return link;
 }
 
 /* Takes `ready` used entries from `taken` on; returns how many were good. After the last good one
- * the queue is as if only those had been there, with the fault latched if there was a bad one. */
+ * the queue is as if only those had been there, with the fault latched if there was a bad one.
+ * A chain's descriptors go back to the free list as they are linked. */
 static uint32_t take_entries(struct virtqueue_driver *queue,
                              struct virtqueue_completion *completions, uint32_t ready)
 {
         const struct virtqueue_used_element *ring = queue->used->ring;
         struct virtqueue_slot *slots = queue->slots;
-        uint32_t size = queue->size, free_count = queue->free_count, i, id = 0, bytes = 0;
-        uint64_t published = queue->published, taken = queue->taken;
-        uint16_t free_head = queue->free_head;
-        for (i = 0; i < ready; i++) {
-                const struct virtqueue_used_element *used = &ring[(taken + i) & (size - 1)];
-                id = shared_load_u32(&used->id);
-                bytes = shared_load_u32(&used->bytes);
-                if (UNLIKELY(!virtqueue_driver_entry_good(slots, size, published, id, bytes)))
-                        break;
+        uint32_t size = queue->size, free_count = queue->free_count, done;
+        uint32_t index = (uint32_t)queue->taken, head = queue->free_head;
+        uint64_t published = queue->published;
+        for (done = 0; done < ready; done++, index++) {
+                const struct virtqueue_used_element *used = &ring[index & (size - 1)];
+                uint32_t id = shared_load_u32(&used->id), bytes = shared_load_u32(&used->bytes);
                 struct virtqueue_slot *slot = &slots[id];
-                completions[i].cookie = slot->cookie;
-                completions[i].written_bytes = bytes;
-                struct virtqueue_slot *last = slot->count > 1 ? free_links(slots, slot) : slot;
-                slot->state = VIRTQUEUE_SLOT_RETURNED;
-                last->next = free_head;
-                free_head = (uint16_t)id;
-                free_count += slot->count;
+                if (UNLIKELY(id >= size) ||
+                    UNLIKELY(!virtqueue_driver_entry_good(slot, slot->word, published, bytes))) {
+                        queue->taken += done; /* which one it is */
+                        virtqueue_driver_fault_of_entry(queue, id, bytes);
+                        queue->taken -= done;
+                        break;
+                }
+                uint32_t entries = slot->count, next = head;
+                completions[done].cookie = slot->cookie;
+                completions[done].written_bytes = bytes;
+                if (entries != 1) {
+                        next = slot->next;
+                        slots[last_link(slots, next, entries)].next = (uint16_t)head;
+                }
+                slot->word = virtqueue_slot_word(VIRTQUEUE_SLOT_RETURNED, 0, next);
+                head = id;
+                free_count += entries;
         }
-        queue->free_head = free_head;
+        queue->free_head = (uint16_t)head;
         queue->free_count = free_count;
-        queue->taken = taken + i;
-        if (UNLIKELY(i < ready))
-                virtqueue_driver_fault_of_entry(queue, id, bytes);
-        return i;
+        queue->taken += done;
+        return done;
 }
 
 /* The same with IN_ORDER, where one entry may stand for many chains. */

@@ -26,11 +26,11 @@ static ALIGNED(4096) uint8_t avail_area[8192], used_area[8192];
 static struct virtqueue_slot slots[SIZE];
 static struct virtqueue_driver queue;
 
-static struct virtqueue_packed_place used_place; /* where the device of the packed ring writes */
+static uint32_t used_position; /* where the device of the packed ring writes; runs freely */
 
 static void open_queue(bool packed)
 {
-        used_place = (struct virtqueue_packed_place){.wrap = true};
+        used_position = 0;
         struct virtqueue_driver_config config = {
                 .size = SIZE,
                 .event_index = true,
@@ -54,39 +54,49 @@ static void device_serves(uint16_t index)
         used->index = index;
 }
 
-static void packed_device_serves(uint32_t elements)
+static void packed_device_serves(uint32_t count)
 {
         struct virtqueue_packed_descriptor *ring = (void *)descriptors;
-        for (uint32_t i = 0; i < BATCH; i++) {
-                struct virtqueue_packed_descriptor *used = &ring[used_place.offset];
-                uint16_t id = ring[(used_place.offset + elements - 1) % SIZE].id;
-                shared_store_u64(&used->bytes,
-                                 virtqueue_packed_rest(0, id,
-                                                       virtqueue_packed_used(used_place.wrap)));
-                virtqueue_packed_advance(&used_place, elements, SIZE);
+        uint32_t position = used_position;
+        for (uint32_t i = 0; i < BATCH; i++, position += count) {
+                uint16_t id = ring[(position + count - 1) % SIZE].id;
+                uint16_t flags = virtqueue_packed_used(position / SIZE % 2 == 0);
+                shared_store_u64(&ring[position % SIZE].bytes, virtqueue_packed_rest(0, id, flags));
         }
+        used_position = position;
         bench_keep(ring);
+}
+
+/* What a user has: where its buffers are, and a chain for each. */
+static struct virtqueue_element elements[BATCH][2];
+static struct virtqueue_chain chains[BATCH];
+
+static void make_chains(const struct queue_bench *bench)
+{
+        for (uintptr_t i = 0; i < BATCH; i++) {
+                elements[i][0] = (struct virtqueue_element){.dev = 0x1000000, .bytes = 12};
+                elements[i][1] = (struct virtqueue_element){.dev = 0x2000000, .bytes = 1514};
+                chains[i] = (struct virtqueue_chain){.elements = elements[i],
+                                                     .readable_count = bench->elements};
+        }
 }
 
 static void run_batch(const struct queue_bench *bench)
 {
-        uint32_t elements = bench->elements;
-        struct virtqueue_element element[2] = {{.dev = 0x1000000, .bytes = 12},
-                                               {.dev = 0x2000000, .bytes = 1514}};
-        struct virtqueue_chain chain = {.elements = element, .readable_count = elements};
         struct virtqueue_completion done[BATCH];
         uint16_t index = (uint16_t)queue.added;
         uint32_t count;
         for (uintptr_t i = 0; i < BATCH; i++) {
-                element[0].dev += 4096;
-                chain.cookie = (void *)i;
-                bench_require(virtqueue_driver_add(&queue, &chain) == ZX_OK, "add");
+                elements[i][0].dev += 4096;
+                chains[i].cookie = (void *)i;
         }
+        bench_keep(chains);
+        bench_require(virtqueue_driver_add_batch(&queue, chains, BATCH, &count) == ZX_OK, "add");
         virtqueue_driver_publish(&queue);
         bool kick = virtqueue_driver_kick_needed(&queue);
         bench_keep(&kick);
         if (bench->packed)
-                packed_device_serves(elements);
+                packed_device_serves(bench->elements);
         else
                 device_serves(index);
         bench_require(virtqueue_driver_get(&queue, done, BATCH, &count) == ZX_OK && count == BATCH,
@@ -98,6 +108,7 @@ static void run(void *context, uint64_t iterations)
 {
         const struct queue_bench *bench = context;
         open_queue(bench->packed);
+        make_chains(bench);
         for (uint64_t i = 0; i < iterations; i += BATCH)
                 run_batch(bench);
 }
