@@ -77,6 +77,12 @@ void netdev_set_running(struct netdev *netdev, bool running)
         tell(netdev);
 }
 
+void netdev_announce(struct netdev *netdev)
+{
+        if (netdev->client.announce != NULL)
+                netdev->client.announce(netdev->client.context);
+}
+
 void netdev_remove(struct netdev *netdev)
 {
         netdev->removed = true;

@@ -222,6 +222,9 @@ struct netdev_client {
                               zx_status_t status);
         /* netdev->link_up or netdev->running has changed. May be NULL. */
         void (*state_changed)(void *context);
+        /* The network is to learn again where this card is (after a migration): send gratuitous
+         * packets. May be NULL. */
+        void (*announce)(void *context);
         void *context;
         uint32_t queue_pairs; /* that it is going to poll: 1..capabilities.queue_pairs; 0 means 1 */
 };

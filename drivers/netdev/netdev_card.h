@@ -101,6 +101,8 @@ void netdev_transmit_done(struct netdev *netdev, uint32_t queue, const uint32_t 
 /* Sets running or link_up and tells the client if it changed. */
 void netdev_set_link(struct netdev *netdev, bool up);
 void netdev_set_running(struct netdev *netdev, bool running);
+/* Asks the client to announce itself. */
+void netdev_announce(struct netdev *netdev);
 
 /* For the card's interrupt handler: wakes the CPUs that sleep in netdev_wait() for the queue pairs
  * whose bits are set. (netdev_boot.c; interrupt context) */

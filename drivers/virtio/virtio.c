@@ -9,6 +9,7 @@
 #include "drivers/virtio/virtio_pci.h"
 #include "kernel/aspace.h"
 #include "kernel/command.h"
+#include "kernel/cpu.h"
 #include "kernel/driver.h"
 #include "kernel/log.h"
 
@@ -42,14 +43,17 @@ static zx_status_t start_card(const struct pci_device *pci)
                          pci->device, pci->function, zx_status_name(status));
         if (status != ZX_OK)
                 return status;
-        status = virtio_net_start(net, &transport->transport, aspace_vmo_pool());
+        struct virtio_net_options options = {.pool = aspace_vmo_pool(), .queue_pairs = cpu_count()};
+        virtio_net_options_of_command_line(&options);
+        status = virtio_net_start(net, &transport->transport, &options);
         if (status != ZX_OK) {
                 log_line("virtio: network card at %02x:%02x.%x does not start: %s", pci->bus,
                          pci->device, pci->function, zx_status_name(status));
                 return status;
         }
-        log_line("virtio: %s at %02x:%02x.%x, mtu %u, queues of %u and %u, %s", net->netdev.name,
-                 pci->bus, pci->device, pci->function, (unsigned)net->netdev.mtu,
+        log_line("virtio: %s at %02x:%02x.%x, mtu %u, %u queue pairs of %u and %u, %s",
+                 net->netdev.name, pci->bus, pci->device, pci->function, (unsigned)net->netdev.mtu,
+                 (unsigned)net->pair_count,
                  (unsigned)net->pairs[0].receive.ring.size, (unsigned)net->pairs[0].transmit.ring.size,
                  mode_names[transport->transport.interrupt_mode]);
         card_count++;
@@ -101,9 +105,11 @@ static void print_features(const char *what, uint64_t features, uint16_t type)
 static void print_queue(const char *what, const struct virtio_queue *queue)
 {
         const struct virtqueue_driver *ring = &queue->ring;
-        log_line("virtio:     queue %u, %s: size %u, free %u, added %llu, published %llu, "
+        log_line("virtio:     queue %u, %s, %s%s: size %u, free %u, added %llu, published %llu, "
                  "taken %llu, %llu notifications, fault: %s",
-                 queue->index, what, (unsigned)ring->size, (unsigned)ring->free_count,
+                 queue->index, what, ring->packed ? "packed" : "split",
+                 ring->indirect_entries != 0 ? " with tables" : "", (unsigned)ring->size,
+                 (unsigned)ring->free_count,
                  (unsigned long long)ring->added, (unsigned long long)ring->published,
                  (unsigned long long)ring->taken, (unsigned long long)queue->kicks,
                  virtqueue_fault_name(ring->fault.reason));
@@ -118,8 +124,12 @@ static void virtio_print(void)
                          pci->function, mode_names[cards[i].transport.transport.interrupt_mode]);
                 print_features("offered ", net->device.offered, DEVICE_TYPE_NET);
                 print_features("accepted", net->device.features, DEVICE_TYPE_NET);
-                print_queue("receive", &net->pairs[0].receive);
-                print_queue("transmit", &net->pairs[0].transmit);
+                for (uint32_t queue = 0; queue < net->pair_count; queue++) {
+                        print_queue("receive", &net->pairs[queue].receive);
+                        print_queue("transmit", &net->pairs[queue].transmit);
+                }
+                if (net->control_open)
+                        print_queue("control", &net->control);
         }
         if (card_count == 0)
                 log_line("virtio: no virtio devices");

@@ -100,7 +100,9 @@ zx_status_t virtio_device_queue_size(struct virtio_device *device, uint16_t queu
         uint32_t max = transport->ops->queue_size_max(transport, queue);
         if (max == 0)
                 return ZX_ERR_NOT_FOUND;
-        if (!virtqueue_split_size_valid(max)) /* 2.7: split queues are powers of two */
+        /* 2.7: split queues are powers of two; 2.8.10.1: packed ones need not be */
+        if (virtio_device_has(device, VIRTIO_F_RING_PACKED) ? !virtqueue_packed_size_valid(max) :
+                                                              !virtqueue_split_size_valid(max))
                 return ZX_ERR_IO_DATA_INTEGRITY;
         *size = max < limit ? max : limit;
         return ZX_OK;
@@ -109,8 +111,18 @@ zx_status_t virtio_device_queue_size(struct virtio_device *device, uint16_t queu
 zx_status_t virtio_device_queue_enable(struct virtio_device *device, uint16_t queue,
                                        const struct virtio_queue_setup *setup)
 {
-        ASSERT(device->state == VIRTIO_DEVICE_FEATURES && queue < VIRTIO_QUEUES_MAX);
+        ASSERT(device->state == VIRTIO_DEVICE_FEATURES ||
+               (device->state == VIRTIO_DEVICE_LIVE &&
+                virtio_device_has(device, VIRTIO_F_RING_RESET)));
+        ASSERT(queue < VIRTIO_QUEUES_MAX);
         return device->transport->ops->queue_enable(device->transport, queue, setup);
+}
+
+zx_status_t virtio_device_queue_reset(struct virtio_device *device, uint16_t queue)
+{
+        ASSERT(device->state == VIRTIO_DEVICE_LIVE &&
+               virtio_device_has(device, VIRTIO_F_RING_RESET));
+        return device->transport->ops->queue_reset(device->transport, queue);
 }
 
 zx_status_t virtio_device_start(struct virtio_device *device)

@@ -88,15 +88,19 @@ zx_status_t MUST_CHECK virtio_device_negotiate(struct virtio_device *device,
 
 /* The size to use for a queue.
  *   limit    at most that many entries; a power of two
- *   size     out: the largest power of two that device and limit allow
+ *   size     out: the largest that device and limit allow; with RING_PACKED any number
  *   returns  ZX_OK; ZX_ERR_NOT_FOUND: no such queue; ZX_ERR_IO_DATA_INTEGRITY: a size that no queue
  *            has */
 zx_status_t MUST_CHECK virtio_device_queue_size(struct virtio_device *device, uint16_t queue,
                                                 uint32_t limit, uint32_t *size);
 
-/* Makes a queue live; between negotiate() and start(). What ops->queue_enable returns. */
+/* Makes a queue live; between negotiate() and start(), or after queue_reset(). What
+ * ops->queue_enable returns. */
 zx_status_t MUST_CHECK virtio_device_queue_enable(struct virtio_device *device, uint16_t queue,
                                                   const struct virtio_queue_setup *setup);
+
+/* Takes a queue back from a live device; RING_RESET was accepted. What ops->queue_reset returns. */
+zx_status_t MUST_CHECK virtio_device_queue_reset(struct virtio_device *device, uint16_t queue);
 
 /* DRIVER_OK. ZX_ERR_IO: the device asks for a reset at once; it is FAILED then. */
 zx_status_t MUST_CHECK virtio_device_start(struct virtio_device *device);

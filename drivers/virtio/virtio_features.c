@@ -4,6 +4,7 @@
 #include "drivers/virtio/virtio_features.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/bytes.h"
 #include "base/compiler.h"
@@ -109,17 +110,32 @@ uint64_t virtio_features_clear_unmet(uint64_t features, const struct virtio_feat
         return features;
 }
 
+static const char *name_of(uint32_t bit, uint16_t device_type)
+{
+        if (ring_names[bit] != NULL || device_type != DEVICE_TYPE_NET)
+                return ring_names[bit];
+        return net_names[bit];
+}
+
+int virtio_feature_find(const char *name, size_t length, uint16_t device_type)
+{
+        for (uint32_t bit = 0; bit < FEATURE_BITS; bit++) {
+                const char *known = name_of(bit, device_type);
+                if (known != NULL && strlen(known) == length && memcmp(known, name, length) == 0)
+                        return (int)bit;
+        }
+        return -1;
+}
+
 void virtio_features_describe(uint64_t features, uint16_t device_type, char *text,
                               size_t text_bytes)
 {
         size_t used = 0;
         text[0] = '\0';
         for (uint32_t bit = 0; bit < FEATURE_BITS; bit++) {
-                const char *name = ring_names[bit], *separator = used == 0 ? "" : " ";
+                const char *name = name_of(bit, device_type), *separator = used == 0 ? "" : " ";
                 if (!(features & BIT_MASK(bit)))
                         continue;
-                if (name == NULL && device_type == DEVICE_TYPE_NET)
-                        name = net_names[bit];
                 int length = name != NULL ?
                         snprintf(text + used, text_bytes - used, "%s%s", separator, name) :
                         snprintf(text + used, text_bytes - used, "%s%u", separator, (unsigned)bit);

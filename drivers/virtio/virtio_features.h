@@ -80,6 +80,9 @@ extern const struct virtio_feature_rule virtio_net_feature_rules[VIRTIO_NET_FEAT
 uint64_t virtio_features_clear_unmet(uint64_t features, const struct virtio_feature_rule *rules,
                                      size_t rule_count);
 
+/* The bit with this name (`length` characters), as virtio_features_describe() writes it; -1: none. */
+int virtio_feature_find(const char *name, size_t length, uint16_t device_type);
+
 #define VIRTIO_FEATURES_TEXT_BYTES 512
 /* Writes the names of a device's bits, separated by spaces; bits without a name as numbers.
  *   device_type  1: net; for other types the device's own bits come out as numbers

@@ -10,15 +10,25 @@
 #include "base/shared.h"
 #include "kernel/vmo.h"
 
-#define GSO_NONE 0
+/* Frames of one call to the client: as many as the stack has room for. */
+#define FRAMES_MAX 6
+
+#define COALESCED                                                                                  \
+        (BIT_MASK(VIRTIO_NET_F_GUEST_TSO4) | BIT_MASK(VIRTIO_NET_F_GUEST_TSO6) |                   \
+         BIT_MASK(VIRTIO_NET_F_GUEST_USO4) | BIT_MASK(VIRTIO_NET_F_GUEST_USO6))
 
 /* ---- parts ---- */
 
+/* A frame has VMO_BUFFER_PARTS_MAX parts at most; without MRG_RXBUF it has one. */
 static uint32_t part_bytes_wanted(const struct virtio_net *net)
 {
-        uint64_t bytes = round_up(net->header_bytes + net->receive_limit_bytes,
-                                  VIRTIO_NET_PART_ALIGN);
-        return (uint32_t)max_u64(bytes, VIRTIO_NET_PART_BYTES_MIN);
+        uint64_t bytes = net->device.features & COALESCED ? NETDEV_FRAME_BYTES_MAX :
+                                                            net->receive_limit_bytes;
+        bytes += net->header_bytes;
+        if (virtio_device_has(&net->device, VIRTIO_NET_F_MRG_RXBUF))
+                bytes = div_round_up(bytes, VMO_BUFFER_PARTS_MAX);
+        return (uint32_t)max_u64(round_up(bytes, VIRTIO_NET_PART_ALIGN),
+                                 VIRTIO_NET_PART_BYTES_MIN);
 }
 
 static uint32_t part_count_wanted(const struct virtio_net_pair *pair, uint32_t part_bytes)
@@ -117,9 +127,13 @@ void virtio_net_give_parts(struct virtio_net *net, uint32_t queue)
 void virtio_net_take_parts(struct virtio_net *net, uint32_t queue)
 {
         struct virtio_net_pair *pair = &net->pairs[queue];
+        const struct vmo_buffer *building = &pair->building.buffer.buffer;
         for (uint32_t part = 0; part < pair->part_count; part++)
                 if (pair->part_states[part] == VIRTIO_NET_PART_DEVICE)
                         pair->part_states[part] = VIRTIO_NET_PART_HERE;
+        for (uint32_t i = 0; pair->parts_left != 0 && i < building->part_count; i++)
+                pair->part_states[building->parts[i].buffer_id] = VIRTIO_NET_PART_HERE;
+        pair->parts_left = pair->skip_left = 0;
 }
 
 void virtio_net_release(struct netdev *netdev, uint32_t queue, const uint32_t *ids, uint32_t count)
@@ -139,31 +153,166 @@ void virtio_net_release(struct netdev *netdev, uint32_t queue, const uint32_t *i
 
 /* ---- frames ---- */
 
-/* Checks one used part, and names its frame; false: there is none. */
-static bool take_frame(struct virtio_net *net, struct virtio_net_pair *pair, uint32_t part,
-                       uint32_t written_bytes, struct netdev_received *frame)
+/* What a gso_type is, if the features that were accepted allow it. */
+static bool segmentation_of(const struct virtio_net *net, uint8_t gso_type,
+                            struct netdev_receive_info *info)
 {
-        struct virtio_net_header header;
-        uint64_t offset = (uint64_t)part * pair->part_bytes;
-        uint32_t bytes = written_bytes - net->header_bytes; /* checked below */
-        if (written_bytes < net->header_bytes + NETDEV_HEADER_BYTES ||
-            bytes > net->receive_limit_bytes)
+        uint64_t features = net->device.features, needed;
+        switch (gso_type & (uint8_t)~VIRTIO_NET_GSO_ECN) {
+        case VIRTIO_NET_GSO_NONE:
+                info->segmentation = NETDEV_SEGMENT_NONE;
+                return gso_type == VIRTIO_NET_GSO_NONE;
+        case VIRTIO_NET_GSO_TCP4:
+                info->segmentation = NETDEV_SEGMENT_TSO4;
+                needed = BIT_MASK(VIRTIO_NET_F_GUEST_TSO4);
+                break;
+        case VIRTIO_NET_GSO_TCP6:
+                info->segmentation = NETDEV_SEGMENT_TSO6;
+                needed = BIT_MASK(VIRTIO_NET_F_GUEST_TSO6);
+                break;
+        case VIRTIO_NET_GSO_UDP:
+                info->segmentation = NETDEV_SEGMENT_USO;
+                needed = BIT_MASK(VIRTIO_NET_F_GUEST_USO4) | BIT_MASK(VIRTIO_NET_F_GUEST_USO6);
+                break;
+        default:
                 return false;
-        shared_copy_in(&header, net->netdev.runs[pair->memory_id].va + offset, sizeof(header));
-        /* Nothing was negotiated that would let the device merge frames. `flags` is not looked at:
-         * some devices set NEEDS_CSUM unasked, and the frame's checksum then fails higher up. */
-        if (header.gso_type != GSO_NONE)
+        }
+        info->ecn = (gso_type & VIRTIO_NET_GSO_ECN) != 0;
+        if (info->ecn && (!(features & BIT_MASK(VIRTIO_NET_F_GUEST_ECN)) ||
+                          info->segmentation == NETDEV_SEGMENT_USO))
                 return false;
-        struct rx_space space = {.id = part,
-                                 .region = {(uint8_t)pair->memory_id, offset + net->header_bytes,
-                                            bytes}};
-        vmo_store_make_rx_space_buffer(&net->netdev.store, &space, &frame->buffer);
-        frame->info = (struct netdev_receive_info){.head_bytes = (uint16_t)net->header_bytes};
+        return (features & needed) != 0;
+}
+
+/* Fills in what the header says of a frame of `bytes`; false: it cannot be. */
+static bool read_header(const struct virtio_net *net, const struct virtio_net_header *header,
+                        uint64_t bytes, struct netdev_receive_info *info)
+{
+        *info = (struct netdev_receive_info){.head_bytes = (uint16_t)net->header_bytes};
+        if (!segmentation_of(net, header->gso_type, info))
+                return false;
+        if (info->segmentation != NETDEV_SEGMENT_NONE) {
+                if (header->gso_bytes == 0)
+                        return false;
+                info->segment_bytes = header->gso_bytes;
+                info->header_bytes = header->header_bytes <= bytes ? header->header_bytes : 0;
+        } else if (bytes > net->receive_limit_bytes) {
+                return false;
+        }
+        if (net->header_bytes == sizeof(*header) && header->hash_report <= NETDEV_HASH_UDP_IPV6_EX) {
+                info->hash_type = (uint8_t)header->hash_report;
+                info->hash_value = header->hash_value;
+        }
+        /* Without GUEST_CSUM some devices set flags unasked; they mean nothing then. */
+        if (!virtio_device_has(&net->device, VIRTIO_NET_F_GUEST_CSUM))
+                return true;
+        if (header->flags & VIRTIO_NET_NEEDS_CHECKSUM) {
+                info->checksum = NETDEV_CHECKSUM_PARTIAL;
+                info->checksum_start = header->checksum_start;
+                info->checksum_offset = header->checksum_offset;
+                return (uint64_t)header->checksum_start + header->checksum_offset +
+                               sizeof(uint16_t) <= bytes;
+        }
+        if (header->flags & VIRTIO_NET_DATA_VALID)
+                info->checksum = NETDEV_CHECKSUM_VALID;
         return true;
 }
 
-/* Frames of one call to the client: as many as the stack has room for. */
-#define FRAMES_MAX 4
+/* The header in front of a part: one copy, of which everything else is judged. */
+static struct virtio_net_header header_of(const struct virtio_net *net,
+                                          const struct virtio_net_pair *pair, uint32_t part)
+{
+        struct virtio_net_header header = {0};
+        const uint8_t *va = net->netdev.runs[pair->memory_id].va;
+        shared_copy_in(&header, va + (uint64_t)part * pair->part_bytes, net->header_bytes);
+        return header;
+}
+
+static bool push_part(const struct virtio_net_pair *pair, struct netdev_received *frame,
+                      uint32_t part, uint64_t skipped_bytes, uint64_t bytes)
+{
+        struct vmo_region region = {(uint8_t)pair->memory_id,
+                                    (uint64_t)part * pair->part_bytes + skipped_bytes, bytes};
+        return bytes != 0 && vmo_buffer_push(&frame->buffer.buffer, part, region) == ZX_OK;
+}
+
+/* Begins a frame with its first part; false: it is none, and pair->skip_left more parts belong to
+ * it. pair->parts_left is what is still to come. */
+static bool begin_frame(struct virtio_net *net, struct virtio_net_pair *pair, uint32_t part,
+                        uint32_t written_bytes, struct netdev_received *frame)
+{
+        uint32_t parts = 1;
+        vmo_store_make_empty_rx_buffer(&net->netdev.store, &frame->buffer);
+        pair->parts_left = 0;
+        if (written_bytes < net->header_bytes)
+                return false;
+        if (virtio_device_has(&net->device, VIRTIO_NET_F_MRG_RXBUF)) {
+                parts = header_of(net, pair, part).buffer_count;
+                if (parts == 0 || parts > pair->part_count)
+                        return false; /* a number that tells nothing of what follows */
+        }
+        pair->parts_left = parts - 1;
+        if (parts <= VMO_BUFFER_PARTS_MAX &&
+            push_part(pair, frame, part, net->header_bytes, written_bytes - net->header_bytes))
+                return true;
+        pair->skip_left = pair->parts_left;
+        pair->parts_left = 0;
+        return false;
+}
+
+/* Looks at the whole of it, now that all parts are there. */
+static bool finish_frame(const struct virtio_net *net, const struct virtio_net_pair *pair,
+                         struct netdev_received *frame)
+{
+        const struct vmo_buffer *buffer = &frame->buffer.buffer;
+        struct virtio_net_header header = header_of(net, pair, buffer->parts[0].buffer_id);
+        return buffer->length >= NETDEV_HEADER_BYTES && buffer->length <= NETDEV_FRAME_BYTES_MAX &&
+               read_header(net, &header, buffer->length, &frame->info);
+}
+
+/* Nothing came of these parts. */
+static void drop(struct virtio_net *net, struct virtio_net_pair *pair,
+                 const struct netdev_received *frame)
+{
+        for (uint32_t i = 0; i < frame->buffer.buffer.part_count; i++)
+                give(net, pair, frame->buffer.buffer.parts[i].buffer_id);
+}
+
+/* Takes in one used part.
+ *   frame    of which parts are there already if pair->parts_left is not 0
+ *   returns  whether it is whole now */
+static bool take_part(struct virtio_net *net, uint32_t queue,
+                      const struct virtqueue_completion *done, struct netdev_received *frame)
+{
+        struct virtio_net_pair *pair = &net->pairs[queue];
+        uint32_t part = (uint32_t)(uintptr_t)done->cookie;
+        bool good;
+        pair->part_states[part] = VIRTIO_NET_PART_CLIENT;
+        if (pair->skip_left != 0) {
+                pair->skip_left--;
+                give(net, pair, part);
+                return false;
+        }
+        if (pair->parts_left == 0) {
+                good = begin_frame(net, pair, part, done->written_bytes, frame);
+        } else {
+                pair->parts_left--;
+                good = push_part(pair, frame, part, 0, done->written_bytes);
+                if (!good) { /* the rest of it is no use either */
+                        pair->skip_left = pair->parts_left;
+                        pair->parts_left = 0;
+                }
+        }
+        if (good && pair->parts_left != 0)
+                return false;
+        if (good && finish_frame(net, pair, frame))
+                return true;
+        net->netdev.queues[queue].counters.receive_dropped++;
+        drop(net, pair, frame);
+        if (!good) /* this part was not in the frame */
+                give(net, pair, part);
+        return false;
+}
 
 uint32_t virtio_net_receive(struct virtio_net *net, uint32_t queue, uint32_t budget)
 {
@@ -175,16 +324,12 @@ uint32_t virtio_net_receive(struct virtio_net *net, uint32_t queue, uint32_t bud
         while (taken < budget && status == ZX_OK && net->netdev.running) {
                 uint32_t good = 0, batch = (uint32_t)min_u64(budget - taken, FRAMES_MAX);
                 status = virtqueue_driver_get(&pair->receive.ring, done, batch, &count);
-                for (uint32_t i = 0; i < count; i++) {
-                        uint32_t part = (uint32_t)(uintptr_t)done[i].cookie;
-                        pair->part_states[part] = VIRTIO_NET_PART_CLIENT;
-                        if (take_frame(net, pair, part, done[i].written_bytes, &frames[good])) {
-                                good++;
-                                continue;
-                        }
-                        net->netdev.queues[queue].counters.receive_dropped++;
-                        give(net, pair, part);
-                }
+                if (pair->parts_left != 0)
+                        frames[0] = pair->building;
+                for (uint32_t i = 0; i < count; i++)
+                        good += take_part(net, queue, &done[i], &frames[good]);
+                if (pair->parts_left != 0)
+                        pair->building = frames[good];
                 if (good != 0)
                         netdev_receive_done(&net->netdev, queue, frames, good);
                 taken += count;

@@ -30,26 +30,82 @@ zx_status_t virtio_net_make_sent(struct virtio_net *net, uint32_t queue)
         return ZX_OK;
 }
 
+static struct virtio_net_header header_of(const struct netdev_offload *offload)
+{
+        static const uint8_t gso_types[] = {[NETDEV_SEGMENT_NONE] = VIRTIO_NET_GSO_NONE,
+                                            [NETDEV_SEGMENT_TSO4] = VIRTIO_NET_GSO_TCP4,
+                                            [NETDEV_SEGMENT_TSO6] = VIRTIO_NET_GSO_TCP6,
+                                            [NETDEV_SEGMENT_USO] = VIRTIO_NET_GSO_UDP};
+        struct virtio_net_header header = {0};
+        if (!offload->checksum)
+                return header;
+        header.flags = VIRTIO_NET_NEEDS_CHECKSUM;
+        header.checksum_start = offload->checksum_start;
+        header.checksum_offset = offload->checksum_offset;
+        if (offload->segmentation == NETDEV_SEGMENT_NONE)
+                return header;
+        header.gso_type = gso_types[offload->segmentation];
+        header.gso_type |= offload->ecn ? VIRTIO_NET_GSO_ECN : 0;
+        header.gso_bytes = offload->segment_bytes;
+        header.header_bytes = offload->header_bytes; /* exact, as GUEST_HDRLEN wants it */
+        return header;
+}
+
+/* Writes the header where the client has left room for it, in front of its first span.
+ *   returns  false: there is none */
+static bool put_in_front(struct virtio_net *net, const struct netdev_frame *frame,
+                         const struct virtio_net_header *header, struct netdev_span *first)
+{
+        struct vmo_region room = frame->buffer.buffer.parts[0].region;
+        if (frame->head_bytes < net->header_bytes)
+                return false;
+        room.offset -= net->header_bytes; /* head_bytes lie in the same page: netdev.h */
+        room.length = net->header_bytes;
+        void *va = netdev_window(&net->netdev, room);
+        if (va == NULL)
+                return false;
+        shared_copy_out(va, header, net->header_bytes);
+        first->dev -= net->header_bytes;
+        first->bytes += net->header_bytes;
+        return true;
+}
+
+/* The elements of a frame's chain: elements[0] for the header, spans from 1 on.
+ *   first    out: the element that the chain begins with
+ *   returns  how many there are; 0: *status_out */
+static uint32_t make_elements(struct virtio_net *net, struct virtio_net_pair *pair,
+                              const struct netdev_frame *frame, struct virtqueue_element *elements,
+                              uint32_t *first, zx_status_t *status_out)
+{
+        struct netdev_span spans[NETDEV_SPANS_MAX];
+        struct virtio_net_header header = header_of(&frame->offload);
+        uint32_t count = netdev_spans(&net->netdev, &frame->buffer.buffer, spans, status_out);
+        uint64_t at = (uint64_t)pair->sent_free * VIRTIO_NET_HEADER_STRIDE;
+        if (count == 0)
+                return 0;
+        *first = put_in_front(net, frame, &header, &spans[0]);
+        if (*first == 0) {
+                shared_copy_out((uint8_t *)pair->headers.va + at, &header, net->header_bytes);
+                elements[0] = (struct virtqueue_element){pair->headers.dev + at,
+                                                         net->header_bytes};
+        }
+        for (uint32_t i = 0; i < count; i++)
+                elements[1 + i] = (struct virtqueue_element){spans[i].dev, spans[i].bytes};
+        return 1 + count - *first;
+}
+
 static zx_status_t send_one(struct virtio_net *net, struct virtio_net_pair *pair,
                             const struct netdev_frame *frame)
 {
         struct virtqueue_element elements[1 + NETDEV_SPANS_MAX];
-        struct netdev_span spans[NETDEV_SPANS_MAX];
-        struct virtio_net_header header = {0};
-        uint32_t record = pair->sent_free, count;
+        uint32_t record = pair->sent_free, first;
         zx_status_t status = ZX_OK;
         if (record == NOBODY)
                 return ZX_ERR_SHOULD_WAIT;
-        uint64_t header_offset = (uint64_t)record * VIRTIO_NET_HEADER_STRIDE;
-        count = netdev_spans(&net->netdev, &frame->buffer.buffer, spans, &status);
+        uint32_t count = make_elements(net, pair, frame, elements, &first, &status);
         if (count == 0)
                 return status;
-        shared_copy_out((uint8_t *)pair->headers.va + header_offset, &header, sizeof(header));
-        elements[0] = (struct virtqueue_element){pair->headers.dev + header_offset,
-                                                 net->header_bytes};
-        for (uint32_t i = 0; i < count; i++)
-                elements[1 + i] = (struct virtqueue_element){spans[i].dev, spans[i].bytes};
-        struct virtqueue_chain chain = {.elements = elements, .readable_count = 1 + count,
+        struct virtqueue_chain chain = {.elements = &elements[first], .readable_count = count,
                                         .cookie = (void *)(uintptr_t)record};
         status = virtqueue_driver_add(&pair->transmit.ring, &chain);
         if (status != ZX_OK)
@@ -73,8 +129,8 @@ zx_status_t virtio_net_transmit(struct netdev *netdev, uint32_t queue,
         }
         virtio_queue_flush(&pair->transmit);
         pair->armed = false;
-        /* A broken ring is found and told by poll. */
-        return status == ZX_ERR_IO_DATA_INTEGRITY ? ZX_ERR_BAD_STATE : status;
+        /* A broken ring is found and put right by poll. */
+        return status == ZX_ERR_IO_DATA_INTEGRITY ? ZX_ERR_SHOULD_WAIT : status;
 }
 
 /* ---- and back ---- */

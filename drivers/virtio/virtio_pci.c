@@ -122,7 +122,10 @@ static zx_status_t map_registers(struct virtio_pci *virtio)
                         return status;
                 virtio->transport.config_bytes = bytes;
         }
-        return map_region(pci, &common, COMMON_BYTES, &virtio->common);
+        virtio->transport.resets_queues = common.bytes >= COMMON_BYTES_WITH_RESET;
+        return map_region(pci, &common,
+                          virtio->transport.resets_queues ? COMMON_BYTES_WITH_RESET : COMMON_BYTES,
+                          &virtio->common);
 }
 
 zx_status_t virtio_pci_open(struct virtio_pci *virtio, const struct pci_device *pci)

@@ -7,6 +7,7 @@
 #include "arch/io.h"
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "drivers/virtio/virtio_device.h"
 #include "drivers/virtio/virtio_pci_registers.h"
 #include "kernel/time.h"
 
@@ -144,9 +145,26 @@ static zx_status_t queue_enable(struct virtio_transport *transport, uint16_t que
         write_address(transport, COMMON_QUEUE_DESCRIPTORS, setup->descriptors_dev);
         write_address(transport, COMMON_QUEUE_DRIVER, setup->driver_dev);
         write_address(transport, COMMON_QUEUE_DEVICE, setup->device_dev);
-        program_queue_vector(virtio, queue);
+        if (setup->no_interrupt)
+                write_vector(transport, COMMON_QUEUE_VECTOR, NO_VECTOR);
+        else
+                program_queue_vector(virtio, queue);
         mmio_write16(registers + COMMON_QUEUE_ENABLE, 1);
         return mmio_read16(registers + COMMON_QUEUE_ENABLE) == 1 ? ZX_OK : ZX_ERR_IO;
+}
+
+static zx_status_t queue_reset(struct virtio_transport *transport, uint16_t queue)
+{
+        uint8_t *registers = common(transport);
+        uint64_t deadline = time_deadline_after(VIRTIO_RESET_LIMIT_NS);
+        select_queue(transport, queue);
+        mmio_write16(registers + COMMON_QUEUE_RESET, 1);
+        while (mmio_read16(registers + COMMON_QUEUE_RESET) != 0) {
+                if (time_passed(deadline))
+                        return ZX_ERR_TIMED_OUT;
+                time_sleep(POLL_PAUSE_NS);
+        }
+        return mmio_read16(registers + COMMON_QUEUE_ENABLE) == 0 ? ZX_OK : ZX_ERR_IO;
 }
 
 static void notify(struct virtio_transport *transport, uint16_t queue)
@@ -257,6 +275,7 @@ const struct virtio_transport_ops virtio_pci_transport_ops = {
         .queue_count = queue_count,
         .queue_size_max = queue_size_max,
         .queue_enable = queue_enable,
+        .queue_reset = queue_reset,
         .notify = notify,
         .config_generation = config_generation,
         .config_read = config_read,

@@ -25,6 +25,8 @@
 #define COMMON_QUEUE_DRIVER 0x28          /* 8, RW */
 #define COMMON_QUEUE_DEVICE 0x30          /* 8, RW */
 #define COMMON_BYTES 0x38
+#define COMMON_QUEUE_RESET 0x3a           /* 2, RW: 1 only; exists with RING_RESET */
+#define COMMON_BYTES_WITH_RESET 0x3c
 
 #define NO_VECTOR 0xffff
 #define NOTIFY_BYTES 2u

@@ -63,11 +63,27 @@ static zx_status_t make_ring(struct virtio_queue *queue, uint32_t size, uint32_t
         return virtqueue_driver_init(&queue->ring, &config);
 }
 
+static zx_status_t enable(struct virtio_queue *queue)
+{
+        const struct virtqueue_driver_config *config = &queue->ring.config;
+        struct virtio_queue_setup setup = {
+                .size = config->size,
+                .descriptors_dev = config->descriptors.dev,
+                .driver_dev = config->avail.dev,
+                .device_dev = config->used.dev,
+                .no_interrupt = queue->no_interrupt,
+        };
+        if (queue->no_interrupt)
+                virtqueue_driver_mute(&queue->ring);
+        return virtio_device_queue_enable(queue->device, queue->index, &setup);
+}
+
 zx_status_t virtio_queue_open(struct virtio_queue *queue, struct virtio_device *device,
                               uint16_t index, const struct virtio_queue_options *options)
 {
         uint32_t size;
-        *queue = (struct virtio_queue){.device = device, .pmm = options->pmm, .index = index};
+        *queue = (struct virtio_queue){.device = device, .pmm = options->pmm, .index = index,
+                                        .no_interrupt = options->no_interrupt};
         list_init(&queue->pages);
         zx_status_t status = virtio_device_queue_size(device, index, options->size_limit, &size);
         if (status != ZX_OK)
@@ -75,13 +91,7 @@ zx_status_t virtio_queue_open(struct virtio_queue *queue, struct virtio_device *
         status = make_ring(queue, size, options->indirect_entries);
         if (status != ZX_OK)
                 goto undo_pages;
-        struct virtio_queue_setup setup = {
-                .size = size,
-                .descriptors_dev = queue->ring.config.descriptors.dev,
-                .driver_dev = queue->ring.config.avail.dev,
-                .device_dev = queue->ring.config.used.dev,
-        };
-        status = virtio_device_queue_enable(device, index, &setup);
+        status = enable(queue);
         if (status != ZX_OK)
                 goto undo_pages;
         return ZX_OK;
@@ -89,6 +99,17 @@ zx_status_t virtio_queue_open(struct virtio_queue *queue, struct virtio_device *
 undo_pages:
         virtio_queue_close(queue);
         return status;
+}
+
+zx_status_t virtio_queue_reset(struct virtio_queue *queue)
+{
+        return virtio_device_queue_reset(queue->device, queue->index);
+}
+
+zx_status_t virtio_queue_reopen(struct virtio_queue *queue)
+{
+        virtqueue_driver_reset(&queue->ring);
+        return enable(queue);
 }
 
 void virtio_queue_close(struct virtio_queue *queue)

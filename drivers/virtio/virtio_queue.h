@@ -12,6 +12,7 @@
 #ifndef DRIVERS_VIRTIO_VIRTIO_QUEUE_H
 #define DRIVERS_VIRTIO_VIRTIO_QUEUE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
@@ -26,6 +27,7 @@ struct virtio_queue_options {
         uint32_t size_limit;       /* entries at most, a power of two */
         uint32_t indirect_entries; /* as in virtqueue_driver_config, cut to the size; used if
                                       INDIRECT_DESC was negotiated */
+        bool no_interrupt; /* it is only ever polled */
 };
 
 struct virtio_queue {
@@ -33,6 +35,7 @@ struct virtio_queue {
         struct virtio_device *device;
         struct pmm *pmm;
         uint16_t index;
+        bool no_interrupt;
         struct list_node pages; /* of ring and slots, and what virtio_queue_alloc() gave */
         uint64_t kicks;
 };
@@ -49,6 +52,13 @@ zx_status_t MUST_CHECK virtio_queue_open(struct virtio_queue *queue, struct virt
  *   returns  ZX_OK; ZX_ERR_NO_MEMORY: nothing has changed */
 zx_status_t MUST_CHECK virtio_queue_alloc(struct virtio_queue *queue, uint64_t bytes,
                                           struct virtqueue_area *area);
+/* Takes the queue, which is live, out of the device's hands (RING_RESET was accepted). Then its
+ * cookies are taken out with virtqueue_driver_take_unused(), and virtio_queue_reopen() makes it live
+ * again, empty, with the memory it had.
+ *   returns  ZX_OK; ZX_ERR_TIMED_OUT: the device does not let go of it;
+ *            reopen: what virtio_device_queue_enable returns */
+zx_status_t MUST_CHECK virtio_queue_reset(struct virtio_queue *queue);
+zx_status_t MUST_CHECK virtio_queue_reopen(struct virtio_queue *queue);
 /* Gives the pages back. The device has been reset and every cookie was taken out. */
 void virtio_queue_close(struct virtio_queue *queue);
 /* Leaves the pages to a device that does not answer; returns how many they are. */

@@ -36,6 +36,7 @@ enum virtio_interrupt_mode {
 
 struct virtio_queue_setup {
         uint32_t size;
+        bool no_interrupt; /* nobody waits for this queue: it needs no vector */
         uint64_t descriptors_dev, driver_dev, device_dev;
 };
 
@@ -55,6 +56,10 @@ struct virtio_transport_ops {
          * registers returns. */
         zx_status_t (*queue_enable)(struct virtio_transport *transport, uint16_t queue,
                                     const struct virtio_queue_setup *setup);
+        /* Takes one live queue back (RING_RESET); afterwards it may be enabled again. Waits, at most
+         * VIRTIO_RESET_LIMIT_NS. ZX_ERR_TIMED_OUT: the device does not let go. Only where
+         * transport->resets_queues. */
+        zx_status_t (*queue_reset)(struct virtio_transport *transport, uint16_t queue);
         /* Tells the device that a live queue has something new. */
         void (*notify)(struct virtio_transport *transport, uint16_t queue);
         uint8_t (*config_generation)(struct virtio_transport *transport);
@@ -77,6 +82,7 @@ struct virtio_transport_ops {
 struct virtio_transport {
         const struct virtio_transport_ops *ops;
         uint16_t device_type;  /* 1: net */
+        bool resets_queues;    /* it has the registers for that */
         uint32_t config_bytes; /* of the device configuration that can be read */
         enum virtio_interrupt_mode interrupt_mode;
 };

@@ -434,7 +434,8 @@ TEST(virtio_net, stop_and_restart)
         struct virtio_net *card = virtio_net_from(net.netdev);
         uint64_t live = pmm_count_free_pages(&kernel_pmm);
         uint32_t pages = (uint32_t)list_count(&card->pairs[0].receive.pages) +
-                         (uint32_t)list_count(&card->pairs[0].transmit.pages);
+                         (uint32_t)list_count(&card->pairs[0].transmit.pages) +
+                         (uint32_t)list_count(&card->control.pages);
         net_build_arp_request(&frame, net.netdev->mac, SLIRP_GUEST, SLIRP_ROUTER);
         EXPECT_TRUE(net_send(&frame));
         virtio_net_stop(card);
