@@ -88,7 +88,8 @@ NO_DRIVER_FOR  := $(if $(filter virtio,$(DRIVERS)),,virtio_%) $(if $(DRIVERS),,n
                   $(if $(filter hyperv,$(DRIVERS)),,hyperv_% vmbus_client% vmbus_mailbox% netvsc_% rndis_%)
 NO_DRIVER_FOR  := $(foreach name,$(NO_DRIVER_FOR),$(addsuffix /$(name)_test.c,tests/boot tests/boot/all tests/host))
 BOOT_TESTS      = $(filter-out $(NO_DRIVER_FOR),$(wildcard $(1)))
-TEST_SOURCES   := $(if $(filter-out 0,$(TESTS)),tests/expect.c $(call BOOT_TESTS,tests/boot/*.c)) \
+TEST_SOURCES   := $(if $(filter-out 0,$(TESTS)),tests/expect.c $(wildcard tests/peers/*/*.c) \
+  $(call BOOT_TESTS,tests/boot/*.c)) \
   $(if $(filter all,$(TESTS)),$(call BOOT_TESTS,tests/boot/all/*.c) $(filter-out $(NEED_THE_HOST),\
   $(call BOOT_TESTS,tests/host/*_test.c)))
 IMAGE_SOURCES  := $(LIB_SOURCES) $(ARCH_SOURCES) $(PURE_SOURCES) $(KERNEL_SOURCES) \

@@ -5,7 +5,9 @@
 # One program a build kind: build/host-<kind>/host-tests (kind: asan; tsan: tests with threads). The parts under test are compiled as
 # freestanding C with only their own include folder, as in the image; only the runner sees libc.
 
-HOST_PART_SOURCES := $(LIB_SOURCES) $(PURE_SOURCES) $(PURE_DRIVER_SOURCES) $(EFI_PURE_SOURCES)
+# Peers: the other end of a ring, freestanding; their programs are in a folder below and have rules of their own.
+PEER_SOURCES      := $(wildcard tests/peers/*/*.c)
+HOST_PART_SOURCES := $(LIB_SOURCES) $(PURE_SOURCES) $(PURE_DRIVER_SOURCES) $(EFI_PURE_SOURCES) $(PEER_SOURCES)
 # Tests of those parts run in both worlds; the others in tests/boot need the guest.
 SHARED_TEST_NAMES := $(LIB_PARTS) $(PURE_NAMES)
 HOST_TEST_SOURCES := $(wildcard $(SHARED_TEST_NAMES:%=tests/boot/%_test.c)) \
@@ -63,7 +65,7 @@ $(eval $(call host_program,build/bench,$(BENCH_FLAGS),$(HOST_PART_SOURCES),\
   tests/host/world_threads.c $(HOST_BENCH_SOURCES),bench,-lpthread))
 
 # For compile_commands.json: the files that are in no image.
-HOST_ONLY_SOURCES := $(wildcard tests/host/*.c tests/fuzz/*.c) $(HOST_BENCH_SOURCES)
+HOST_ONLY_SOURCES := $(wildcard tests/host/*.c tests/fuzz/*.c) $(PEER_SOURCES) $(HOST_BENCH_SOURCES)
 HOST_LIBC_SOURCES := tests/host/runner.c tests/host/world_threads.c $(HOSTED_TEST_SOURCES) $(HOST_BENCH_SOURCES) $(wildcard tests/fuzz/*.c)
 host_flags_of = $(if $(filter $(HOST_LIBC_SOURCES),$(1)),$(filter-out -ffreestanding,$(HOST_FLAGS)),\
   $(HOST_FLAGS) $(call freestanding,$(CC))) -I$(INC)/host-test $(call host_efi_flags_of,$(1))
