@@ -68,13 +68,17 @@ PURE_NAMES  := memory_map pmm pmm_page pmm_run pmm_signal pmm_checker pmm_intern
 PURE_SOURCES := $(wildcard $(PURE_NAMES:%=kernel/%.c))
 # The same of drivers/: they reach hardware through a struct of operations only, so that host tests can put
 # a scripted device behind them. They see lib/, the kernel headers above, and each other.
-PURE_DRIVER_NAMES := hyperv/rndis hyperv/vmbus_protocol hyperv/vmbus_transport hyperv/vmbus
+PURE_DRIVER_NAMES := hyperv/vmbus hyperv/vmbus_internal hyperv/vmbus_transport hyperv/vmbus_protocol \
+                     hyperv/vmbus_call hyperv/vmbus_message hyperv/vmbus_gpadl hyperv/vmbus_channel \
+                     hyperv/vmbus_packet
+PURE_DRIVER_NAMES += hyperv/rndis
 PURE_DRIVER_SOURCES := $(wildcard $(PURE_DRIVER_NAMES:%=drivers/%.c))
 # What is on a data path is built for speed, with all of lib/; the rest for size.
 FAST_NAMES   := pmm pmm_page pmm_run page_cache buffer_chain message_packet channel slab
 FAST_SOURCES := $(wildcard $(FAST_NAMES:%=kernel/%.c)) \
                 drivers/virtio/virtio_net_receive.c drivers/virtio/virtio_net_transmit.c \
-                drivers/virtio/virtio_queue.c drivers/netdev/netdev_memory.c
+                drivers/virtio/virtio_queue.c drivers/netdev/netdev_memory.c \
+                drivers/hyperv/vmbus_packet.c
 
 LIB_SOURCES    := $(wildcard $(LIB_PARTS:%=lib/%/*.c))
 ARCH_SOURCES   := $(filter-out arch/x86_64/boot_efi%,$(wildcard arch/x86_64/*.c arch/x86_64/*.S))

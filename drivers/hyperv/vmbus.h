@@ -13,7 +13,7 @@
  *   vmbus_channel_send(channel, &packet, "hello", 5);                // writes, commits, signals
  *   while (vmbus_channel_receive(channel, &packet, buffer, sizeof(buffer)) == ZX_OK)
  *           ...
- *   vmbus_channel_sleep(channel);             // SHOULD_WAIT: the callback comes with the next packet
+ *   vmbus_channel_sleep(channel);        // SHOULD_WAIT: the callback comes with the next packet
  *
  * The life of a channel (vmbus_channel_next is the whole of it):
  *
@@ -33,13 +33,13 @@
  *   OPEN       rings and signals work             CLOSING    the rings' GPADL is being torn down
  *   REVOKED    open, but the host took the        RESCINDED  taken back and closed: RelIdReleased
  *              device away: signals end,                     goes out when the driver's rescind()
- *              close is due                                  has returned; then the id is the host's
+ *              close is due                                  has returned
  *
- * A rescind in PREPARING, OPENING and CLOSING is remembered and ends what is waited for. Who opens a
- * channel that no driver took closes it when it is REVOKED.
+ * A rescind in PREPARING, OPENING and CLOSING is remembered and ends what is waited for. Who opens
+ * a channel that no driver took closes it when it is REVOKED.
  *
- * Life of the connection: IDLE -> CONTACTING -> CONNECTED <-> PAUSED, then UNLOADING -> IDLE. A message
- * that breaks the table of vmbus_protocol.h makes it BROKEN: every wait ends with
+ * Life of the connection: IDLE -> CONTACTING -> CONNECTED <-> PAUSED, then UNLOADING -> IDLE. A
+ * message that breaks the table of vmbus_protocol.h makes it BROKEN: every wait ends with
  * ZX_ERR_IO_DATA_INTEGRITY, no further message is believed but UnloadComplete, channels are as
  * REVOKED, and vmbus_disconnect() is the way out.
  *
@@ -47,17 +47,18 @@
  *             direction, version, length), then its ids against what is outstanding. What an honest
  *             host can also send at an unlucky moment is counted and ignored (e.11); what it cannot
  *             breaks the connection. `faults` has a count for each rule
- * Owner       struct vmbus, the array of channels and that of GPADLs are the caller's and stay where
- *             they are between vmbus_init and vmbus_fini. Rings belong to the client. Memory that the
- *             host may still write to is never freed: when a GPADL cannot be torn down, its pages are
- *             kept, and counted in leaked_pages, until the host lets go or for good
- * Context     "thread" functions block, at most as long as their deadline: with interrupts on, no lock
- *             held, on any CPU. Several CPUs may work on several channels at once; on one channel, one
- *             of open, close, modify, GPADL functions at a time; its sending end one caller at a time,
- *             its receiving end likewise
- * Locks       vmbus.lock (connection: states, calls, GPADLs) and each channel's event_lock (held while
- *             its callback runs) are taken with interrupts off, also in interrupts. event_lock is to the
- *             left of vmbus.lock; neither is held while a transport works or a VMO is touched
+ * Owner       struct vmbus, the array of channels and that of GPADLs are the caller's and stay
+ *             where they are between vmbus_init and vmbus_fini. Rings belong to the client. Memory
+ *             that the host may still write to is never freed: when a GPADL cannot be torn down,
+ *             its pages are kept, and counted in leaked_pages, until the host lets go or for good
+ * Context     "thread" functions block, at most as long as their deadline: with interrupts on, no
+ *             lock held, on any CPU. Several CPUs may work on several channels at once; on one
+ *             channel, one of open, close, modify, GPADL functions at a time; its sending end one
+ *             caller at a time, its receiving end likewise
+ * Locks       vmbus.lock (connection: states, calls, GPADLs) and each channel's event_lock (held
+ *             while its callback runs) are taken with interrupts off, also in interrupts.
+ *             event_lock is to the left of vmbus.lock; neither is held while a transport works or a
+ *             VMO is touched
  * Invariants  [B1] channel_of_id maps an id to the one slot that is not FREE and has it, or to none
  *             [B2] a GPADL that is not FREE or DONE keeps its pages pinned
  *             [B3] a channel's state changes by vmbus_channel_next() only
@@ -91,7 +92,8 @@
 struct vmbus_guid {
         uint8_t bytes[16];
 };
-/* f8615163-df3e-46c5-913f-f2d2f965ed0e as VMBUS_GUID(0xf8615163, 0xdf3e, 0x46c5, 0x913f, 0xf2d2f965ed0e) */
+/* f8615163-df3e-46c5-913f-f2d2f965ed0e as VMBUS_GUID(0xf8615163, 0xdf3e, 0x46c5, 0x913f,
+ * 0xf2d2f965ed0e) */
 #define VMBUS_GUID(a, b, c, d, e)                                                               \
         {                                                                                       \
                 {                                                                               \
@@ -196,9 +198,10 @@ struct vmbus;
 struct vmbus_channel;
 struct vmbus_driver;
 
-/* The host signalled. Interrupt or thread context, interrupts off, event_lock held: it never runs twice
- * at once, and not any more when vmbus_close() or vmbus_disconnect() has returned. Short: it notes or
- * wakes; rings may be used, functions that block may not. Signals are hints and may come for nothing. */
+/* The host signalled. Interrupt or thread context, interrupts off, event_lock held: it never runs
+ * twice at once, and not any more when vmbus_close() or vmbus_disconnect() has returned. Short: it
+ * notes or wakes; rings may be used, functions that block may not. Signals are hints and may come
+ * for nothing. */
 typedef void (*vmbus_channel_fn)(struct vmbus_channel *channel, void *context);
 
 /* Memory that the host may use. */
@@ -206,8 +209,8 @@ struct vmbus_gpadl_memory {
         /* Either part of a VMO, which the client pins and holds until the host has let go: */
         struct vmo *vmo;
         uint64_t offset, bytes; /* whole pages */
-        /* or, vmo NULL, page numbers (address / 4096) of memory that the caller keeps. The list is read
-         * during vmbus_gpadl_create only. */
+        /* or, vmo NULL, page numbers (address / 4096) of memory that the caller keeps. The list is
+         * read during vmbus_gpadl_create only. */
         const uint64_t *page_numbers;
         uint32_t page_count; /* 1 .. VMBUS_GPADL_PAGES_MAX, in either case */
 };
@@ -247,8 +250,8 @@ struct vmbus_channel {
         void *callback_context;
         uint64_t event_count, signal_count; /* in, out */
 
-        /* Valid in OPEN and REVOKED. Whoever wants several packets under one commit uses them directly,
-         * then vmbus_channel_commit_send and _receive. */
+        /* Valid in OPEN and REVOKED. Whoever wants several packets under one commit uses them
+         * directly, then vmbus_channel_commit_send and _receive. */
         struct vmbus_sender sender;
         struct vmbus_send_position send_position;
         struct vmbus_receiver receiver;
@@ -270,11 +273,12 @@ static inline enum vmbus_channel_state vmbus_channel_state(const struct vmbus_ch
 
 /* One entry of the linker table vmbus_driver_table; the kernel's connection uses that table.
  *   offer    a channel of this class is there, primary or not (channel->offer.subchannel_index,
- *            vmbus_channel_primary()); a subchannel only when its primary was taken. ZX_OK takes it;
- *            anything else leaves it alone. May open it. channel->driver_context is the driver's
- *   rescind  only for channels taken: the host took it back, or the connection ends, and signals have
- *            stopped. Closes the channel and ends its GPADLs; what it leaves is ended for it. When it
- *            has returned the channel is gone. May be NULL
+ *            vmbus_channel_primary()); a subchannel only when its primary was taken. ZX_OK takes
+ *            it; anything else leaves it alone. May open it. channel->driver_context is the
+ *            driver's
+ *   rescind  only for channels taken: the host took it back, or the connection ends, and signals
+ *            have stopped. Closes the channel and ends its GPADLs; what it leaves is ended for it.
+ *            When it has returned the channel is gone. May be NULL
  * Context: thread, no lock held, one of these at a time in a connection; from vmbus_connect(),
  * vmbus_serve() and vmbus_disconnect(). */
 struct vmbus_driver {
@@ -305,7 +309,7 @@ const char *vmbus_state_name(enum vmbus_state state);
 
 struct vmbus_config {
         struct vmbus_transport *transport;
-        struct vmo_pool *pool; /* rings come from it; pages are reached at pa + pmm's physmap_base */
+        struct vmo_pool *pool; /* of rings; pages are reached at pa + its pmm's physmap_base */
         const struct vmbus_driver *drivers;
         size_t driver_count;
         struct vmbus_channel *channels;
@@ -327,41 +331,44 @@ struct vmbus {
         struct spinlock lock;
         uint8_t state; /* enum vmbus_state; written under the lock */
         bool offers_delivered;
-        bool serving, serve_again;
+        bool leaving; /* vmbus_disconnect() has begun: no offer is taken, no id released */
+        bool serving; /* somebody is in vmbus_serve() */
+        bool work;    /* for it */
         uint32_t version, features; /* agreed; 0 before */
         uint32_t connection_id;     /* for messages */
         uint32_t next_handle, next_open_id;
         struct list_node calls; /* of exchanges that wait for an answer */
         enum vmbus_fault_rule fault; /* that broke the connection */
         uint32_t fault_message_type; /* of the last fault of any kind */
-        uint32_t faults[VMBUS_FAULT_COUNT];
+        uint32_t faults[VMBUS_FAULT_COUNT]; /* atomic */
         uint64_t messages_in, messages_out;
         uint64_t leaked_pages; /* that a host would not let go */
-        uint8_t channel_of_id[VMBUS_CHANNEL_ID_MAX + 1]; /* slot + 1, 0: none [B1]; read without lock */
+        uint8_t channel_of_id[VMBUS_CHANNEL_ID_MAX + 1]; /* slot + 1 or 0 [B1]; atomic */
 };
 
-/* Takes over the memory in `config` (copied). ZX_ERR_INVALID_ARGS: a NULL or a number out of range. */
+/* Takes over the memory in `config` (copied). ZX_ERR_INVALID_ARGS: a NULL, a number out of range. */
 zx_status_t MUST_CHECK vmbus_init(struct vmbus *vmbus, const struct vmbus_config *config);
 /* IDLE only; otherwise our bug. */
 void vmbus_fini(struct vmbus *vmbus);
 
-/* Starts the transport, agrees on a version from the newest down, asks for offers, waits for all of them
- * and hands them to the drivers.
+/* Starts the transport, agrees on a version from the newest down, asks for offers, waits for all of
+ * them and hands them to the drivers.
  *   returns  ZX_OK; ZX_ERR_BAD_STATE: not IDLE; ZX_ERR_NOT_SUPPORTED: no version in common;
  *            ZX_ERR_NO_RESOURCES: the host says that it is short; ZX_ERR_TIMED_OUT;
- *            ZX_ERR_IO_DATA_INTEGRITY: `fault` says why; what the transport returned. After an error the
- *            connection is IDLE again
+ *            ZX_ERR_IO_DATA_INTEGRITY: `fault` says why; what the transport returned. After an
+ *            error the connection is IDLE again
  *   context  thread */
 zx_status_t MUST_CHECK vmbus_connect(struct vmbus *vmbus);
 
-/* Tells drivers of new and of rescinded channels, releases ids, and ends GPADLs that were left. Does
- * nothing when it is running already (which then does it once more). Context: thread. */
+/* Tells drivers of new and of rescinded channels, releases ids, and ends GPADLs that were left.
+ * Does nothing when it is running already (which then does it once more). Context: thread. */
 void vmbus_serve(struct vmbus *vmbus);
 
-/* Ends everything: rescind() of every driver, Unload, the transport. Afterwards IDLE; all channels are
- * gone, and all memory is back but that of leaked_pages.
- *   returns  ZX_OK; ZX_ERR_TIMED_OUT or what posting returned: the host did not say UnloadComplete, so
- *            pages that it may still use are leaked */
+/* Ends everything: rescind() of every driver, Unload, the transport. Afterwards IDLE; all channels
+ * are gone, and all memory is back but that of leaked_pages. No other function of this connection
+ * may run. On an IDLE one it does nothing.
+ *   returns  ZX_OK; ZX_ERR_TIMED_OUT or what posting returned: the host did not say UnloadComplete,
+ *            so pages that it may still use are leaked */
 zx_status_t vmbus_disconnect(struct vmbus *vmbus);
 
 /* Asks the host to hold its messages back, and to go on. Meanwhile nothing can be opened or closed.
@@ -386,7 +393,7 @@ enum vmbus_backing {
 struct vmbus_open_parameters {
         uint32_t send_pages, receive_pages; /* of data, 1 .. VMBUS_RING_PAGES_MAX each */
         enum vmbus_backing backing;
-        uint32_t cpu; /* where the callback runs; VMBUS_CPU_NONE: no interrupts, the channel is polled */
+        uint32_t cpu; /* where the callback runs; VMBUS_CPU_NONE: nowhere, it is polled */
         const void *user_data; /* user_bytes of them, the rest is zero; NULL with 0 */
         uint32_t user_bytes;   /* 0 .. VMBUS_USER_BYTES */
         vmbus_channel_fn callback;
@@ -397,34 +404,36 @@ struct vmbus_open_parameters {
 
 /* Makes rings, gives them to the host, opens the channel. The receiver's signals are masked until
  * vmbus_channel_sleep().
- *   returns  ZX_OK: OPEN. Otherwise nothing is left: ZX_ERR_INVALID_ARGS; ZX_ERR_BAD_STATE: not OFFERED,
- *            or the connection is not CONNECTED; ZX_ERR_NO_MEMORY; ZX_ERR_NO_RESOURCES: no GPADL free;
- *            ZX_ERR_ACCESS_DENIED: the host refused; ZX_ERR_PEER_CLOSED: rescinded meanwhile;
- *            ZX_ERR_TIMED_OUT; ZX_ERR_IO_DATA_INTEGRITY: the connection is broken
+ *   returns  ZX_OK: OPEN. Otherwise nothing is left: ZX_ERR_INVALID_ARGS; ZX_ERR_BAD_STATE: not
+ *            OFFERED, or the connection is not CONNECTED; ZX_ERR_NO_MEMORY; ZX_ERR_NO_RESOURCES: no
+ *            GPADL free; ZX_ERR_ACCESS_DENIED: the host refused; ZX_ERR_PEER_CLOSED: rescinded
+ *            meanwhile; ZX_ERR_TIMED_OUT; ZX_ERR_IO_DATA_INTEGRITY: the connection is broken
  *   context  thread */
 zx_status_t MUST_CHECK vmbus_open(struct vmbus_channel *channel,
                                   const struct vmbus_open_parameters *parameters);
 
-/* Closes an OPEN or REVOKED channel and takes the rings' memory back; the callback does not run any more.
- * GPADLs of the device are the caller's to end, before or after.
- *   returns  ZX_OK; ZX_ERR_BAD_STATE: not open, nothing changed; ZX_ERR_TIMED_OUT, ZX_ERR_IO...: closed
- *            here, but the host did not let go of the rings: they are kept until it does
+/* Closes an OPEN or REVOKED channel and takes the rings' memory back; the callback does not run any
+ * more. GPADLs of the device are the caller's to end, before or after.
+ *   returns  ZX_OK; ZX_ERR_BAD_STATE: not open, nothing changed; ZX_ERR_TIMED_OUT, ZX_ERR_IO...:
+ *            closed here, but the host did not let go of the rings: they are kept until it does
  *   context  thread, not from the callback */
 zx_status_t vmbus_close(struct vmbus_channel *channel);
 
 /* Sends the channel's events to another CPU from now on; a late one may still come on the old one.
- *   returns  ZX_OK; ZX_ERR_NOT_SUPPORTED: version below 4.1; ZX_ERR_BAD_STATE: not OPEN, opened without
- *            interrupts, or an earlier answer is still due; ZX_ERR_OUT_OF_RANGE: no such CPU;
- *            ZX_ERR_ACCESS_DENIED: the host refused; ZX_ERR_PEER_CLOSED; ZX_ERR_TIMED_OUT
+ *   returns  ZX_OK; ZX_ERR_NOT_SUPPORTED: version below 4.1; ZX_ERR_BAD_STATE: not OPEN, opened
+ *            without interrupts, or an earlier answer is still due; ZX_ERR_OUT_OF_RANGE: no such
+ *            CPU; ZX_ERR_ACCESS_DENIED: the host refused; ZX_ERR_PEER_CLOSED; ZX_ERR_TIMED_OUT
  *   context  thread */
 zx_status_t MUST_CHECK vmbus_modify(struct vmbus_channel *channel, uint32_t cpu);
 
 /* Gives the host memory under a handle: one range of whole pages.
- *   gpadl_out  out: the client's; valid until vmbus_gpadl_teardown() or the driver's rescind() returned
- *   returns    ZX_OK: LIVE. Otherwise nothing is left: ZX_ERR_INVALID_ARGS: sizes; ZX_ERR_BAD_STATE;
- *              ZX_ERR_NO_RESOURCES: no GPADL free; what vmo_pin returns; ZX_ERR_ACCESS_DENIED: refused;
- *              ZX_ERR_PEER_CLOSED; ZX_ERR_TIMED_OUT: with page numbers, the pages may be the host's for
- *              ever, so the caller never uses them again; a VMO's stay pinned
+ *   gpadl_out  out: the client's; valid until vmbus_gpadl_teardown() or the driver's rescind()
+ *              returned
+ *   returns    ZX_OK: LIVE. Otherwise nothing is left: ZX_ERR_INVALID_ARGS: sizes;
+ *              ZX_ERR_BAD_STATE; ZX_ERR_NO_RESOURCES: no GPADL free; what vmo_pin returns;
+ *              ZX_ERR_ACCESS_DENIED: refused; ZX_ERR_PEER_CLOSED; ZX_ERR_TIMED_OUT: with page
+ *              numbers, the pages may be the host's for ever, so the caller never uses them again;
+ *              a VMO's stay pinned
  *   context    thread; any channel that is not FREE */
 zx_status_t MUST_CHECK vmbus_gpadl_create(struct vmbus_channel *channel,
                                           const struct vmbus_gpadl_memory *memory,
@@ -441,13 +450,14 @@ struct vmbus_channel *vmbus_channel_primary(struct vmbus_channel *channel);
 
 /* ---- packets ----
  *
- * Each: ZX_ERR_PEER_CLOSED unless OPEN; ZX_ERR_IO_DATA_INTEGRITY: the ring is broken, and channel->sender
- * or ->receiver .fault says how. Sending end and receiving end are apart: each one caller at a time. */
+ * Each: ZX_ERR_PEER_CLOSED unless OPEN; ZX_ERR_IO_DATA_INTEGRITY: the ring is broken, and
+ * channel->sender or ->receiver .fault says how. Sending end and receiving end are apart: each one
+ * caller at a time. */
 
 /* Writes one packet with a private payload, commits it, signals if the host needs that.
  *   packet   payload_bytes is how long `payload` is
- *   returns  ZX_OK; ZX_ERR_SHOULD_WAIT: the ring is full, nothing sent; ZX_ERR_OUT_OF_RANGE: larger than
- *            the ring
+ *   returns  ZX_OK; ZX_ERR_SHOULD_WAIT: the ring is full, nothing sent; ZX_ERR_OUT_OF_RANGE: larger
+ *            than the ring
  *   context  any */
 zx_status_t MUST_CHECK vmbus_channel_send(struct vmbus_channel *channel,
                                           const struct vmbus_outgoing *packet, const void *payload);
@@ -468,10 +478,11 @@ zx_status_t MUST_CHECK vmbus_channel_complete(struct vmbus_channel *channel,
  *            ZX_ERR_OUT_OF_RANGE: never */
 zx_status_t MUST_CHECK vmbus_channel_send_sleep(struct vmbus_channel *channel, uint64_t bytes);
 
-/* Reads one packet, copies its payload (with padding) and gives the ring's bytes back. Ends a sleep.
+/* Reads one packet, copies its payload (with padding) and gives the ring's bytes back. Ends a
+ * sleep.
  *   packet   out; ranges and payload.bytes are numbers, the bytes are in `buffer`
- *   returns  ZX_OK; ZX_ERR_SHOULD_WAIT: no packet; ZX_ERR_BUFFER_TOO_SMALL: payload.bytes says what it
- *            takes, the packet stays
+ *   returns  ZX_OK; ZX_ERR_SHOULD_WAIT: no packet; ZX_ERR_BUFFER_TOO_SMALL: payload.bytes says what
+ *            it takes, the packet stays
  *   context  any */
 zx_status_t MUST_CHECK vmbus_channel_receive(struct vmbus_channel *channel,
                                              struct vmbus_incoming *packet, void *buffer,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* What the client knows as tables: messages, faults, the life of a channel. Facts: spec/vmbus.md, e.2;
- * vmbus.h for the arrows. */
+/* What the client knows as tables: messages, faults, the life of a channel. Facts: spec/vmbus.md,
+ * e.2; vmbus.h for the arrows. */
 #include "drivers/hyperv/vmbus_protocol.h"
 
 #include "base/bytes.h"
@@ -91,7 +91,6 @@ static const uint8_t arrows[VMBUS_CHANNEL_STATE_COUNT][VMBUS_EVENT_COUNT] = {
                                      [VMBUS_EVENT_RESCIND] = TO(PREPARING)},
         [VMBUS_CHANNEL_OPENING] = {[VMBUS_EVENT_OPENED] = TO(OPEN),
                                    [VMBUS_EVENT_REFUSED] = TO(CLOSING),
-                                   [VMBUS_EVENT_REFUSED_RESCINDED] = TO(CLOSING),
                                    [VMBUS_EVENT_RESCIND] = TO(OPENING)},
         [VMBUS_CHANNEL_OPEN] = {[VMBUS_EVENT_CLOSE] = TO(CLOSING),
                                 [VMBUS_EVENT_RESCIND] = TO(REVOKED)},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmbus_protocol — VMBus channel messages as they stand on the wire, and the one table against which
- * received ones are held.
+/* vmbus_protocol — VMBus channel messages as they stand on the wire, and the one table against
+ * which received ones are held.
  *
  * Everything is little-endian and packed as the offsets below say. A message may be longer than its
  * layout (newer peers append fields); what is behind it is ignored, except where a longer layout is

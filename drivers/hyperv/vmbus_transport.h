@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmbus_transport — what the VMBus client needs below it: messages out and in, signals out and in,
+/* vmbus_transport — what the VMBus client needs below it: messages and signals both ways,
  * a clock, and the number of a CPU.
  *
  *   vmbus.c ---- post, signal ----> transport ----> host
@@ -11,10 +11,11 @@
  * host side in the same program (the tests'). Time and the interrupt flag come through here too, so
  * that the client knows no CPU and runs on the host with a clock that a test moves.
  *
- * Peer        a transport checks whatever it reads from shared memory; what it hands up is a private
- *             copy of at most VMBUS_MESSAGE_BYTES_MAX bytes, whose content nobody has checked
- * Context     as each operation says; operations are called with no lock of the client held but
- *             interrupts_disable and interrupts_restore
+ * Peer        a transport checks whatever it reads from shared memory; what it hands up is a
+ *             private copy of at most VMBUS_MESSAGE_BYTES_MAX bytes, whose content nobody has
+ *             checked
+ * Context     as each operation says; with no lock of the client held, but for signal(), now_ns()
+ *             and the two about interrupts, which a callback may lead to
  * Facts       spec/vmbus.md, e.1, e.9, g.4, g.5 */
 #ifndef DRIVERS_HYPERV_VMBUS_TRANSPORT_H
 #define DRIVERS_HYPERV_VMBUS_TRANSPORT_H
@@ -37,8 +38,9 @@ struct vmbus_message {
         uint8_t payload[VMBUS_MESSAGE_BYTES_MAX] ALIGNED(8);
 };
 
-/* What a transport calls. Any context, interrupts included; several CPUs at once for events, one at a
- * time for messages, which come in the order in which the host sent them. */
+/* What a transport calls. Any context, interrupts included, but never from inside post() or
+ * signal(), whose callers may hold locks; several CPUs at once for events, one at a time for
+ * messages, which come in the order in which the host sent them. */
 struct vmbus_upcalls {
         void (*message)(void *context, const struct vmbus_message *message);
         void (*event)(void *context, uint32_t flag); /* flag 0 .. 2047, cleared before the call */
@@ -75,11 +77,12 @@ struct vmbus_transport_ops {
         zx_status_t (*signal)(struct vmbus_transport *transport, uint32_t connection_id,
                               uint32_t flag);
 
-        /* Looks for messages and events without waiting for an interrupt, and makes the upcalls. Bounded.
-         * Context: thread, or a driver that polls with interrupts off; any CPU */
+        /* Looks for messages and events without waiting for an interrupt, and makes the upcalls.
+         * Bounded. Context: thread, or a driver that polls with interrupts off; any CPU */
         void (*poll)(struct vmbus_transport *transport);
 
-        /* The host's number for one of our CPUs; VMBUS_VP_NONE: no such CPU, or it takes no events. */
+        /* The host's number for one of our CPUs; VMBUS_VP_NONE: no such CPU, or it takes no events.
+         * */
         uint32_t (*vp_index)(struct vmbus_transport *transport, uint32_t cpu);
 
         uint64_t (*now_ns)(struct vmbus_transport *transport);
