@@ -62,7 +62,7 @@ MAKEFLAGS += --no-builtin-rules
 LIB_PARTS   := base vmbus_ring vmbus_mailbox virtqueue
 # Files of kernel/ that know no CPU and also build on the host (the starred ones of the design).
 PURE_NAMES  := memory_map pmm pmm_page pmm_run pmm_signal pmm_checker pmm_internal page_cache \
-               buffer_chain acpi_tables message_packet channel slab page_tree vmo vmo_range vmo_copy \
+               buffer_chain acpi_aml acpi_tables message_packet channel slab page_tree vmo vmo_range vmo_copy \
                vmo_internal vmo_store vmo_buffer rights vmar vmar_tree vmar_place vmar_map vmar_protect vmar_range \
                vmar_valid vmar_internal vmar_manager vmo_mapper
 PURE_SOURCES := $(wildcard $(PURE_NAMES:%=kernel/%.c))
@@ -110,10 +110,11 @@ row = $(strip \
   $(if $(filter kernel/%,$(1)),kernel,\
   $(if $(filter $(PURE_DRIVER_SOURCES),$(1)),pure-driver,\
   $(if $(filter drivers/%,$(1)),driver-$(word 2,$(subst /, ,$(1))),\
+  $(if $(filter tests/host/machine/%,$(1)),machine,\
   $(if $(filter tests/boot/% tests/expect.c,$(1)),boot-test,\
-  $(if $(filter tests/%,$(1)),host-test,unknown)))))))))
+  $(if $(filter tests/%,$(1)),host-test,unknown))))))))))
 
-ROWS := $(LIB_PARTS:%=lib-%) arch pure kernel pure-driver $(DRIVER_FAMILIES:%=driver-%) boot-test host-test
+ROWS := $(LIB_PARTS:%=lib-%) arch pure kernel pure-driver $(DRIVER_FAMILIES:%=driver-%) boot-test host-test machine
 INC  := build/include
 
 # link-<row>: fills build/include/<row>; $(1) is that folder.
@@ -125,7 +126,7 @@ for part in $(LIB_PARTS); do \
   ln -s $$top/lib/base $(INC)/lib-$$part/base; \
   [ $$part = base ] || ln -s $$top/lib/$$part $(INC)/lib-$$part/$$part; \
 done; \
-for row in pure kernel pure-driver boot-test host-test $(DRIVER_FAMILIES:%=driver-%); do \
+for row in pure kernel pure-driver boot-test host-test machine $(DRIVER_FAMILIES:%=driver-%); do \
   for part in $(LIB_PARTS); do ln -s $$top/lib/$$part $(INC)/$$row/$$part; done; \
 done; \
 ln -s $$top/lib/base $(INC)/arch/base; ln -s $$top/arch/x86_64 $(INC)/arch/arch; \
@@ -138,15 +139,16 @@ for row in pure-driver host-test; do for name in $(PURE_DRIVER_NAMES); do \
   ln -s $$top/drivers/$$name.h $(INC)/$$row/drivers/$${name%/*}/; done; done; \
 mkdir $(INC)/host-test/arch; for name in $(EFI_PURE_NAMES); do \
   ln -s $$top/arch/x86_64/$$name.h $(INC)/host-test/arch/; done; \
-for row in kernel boot-test $(DRIVER_FAMILIES:%=driver-%); do \
+for row in kernel boot-test machine $(DRIVER_FAMILIES:%=driver-%); do \
   ln -s $$top/kernel $(INC)/$$row/kernel; mkdir $(INC)/$$row/arch; \
   ln -s $$top/arch/x86_64/arch.h $(INC)/$$row/arch/; done; \
 for family in $(DRIVER_FAMILIES); do mkdir $(INC)/driver-$$family/drivers; \
   ln -s $$top/arch/x86_64/io.h $(INC)/driver-$$family/arch/; \
   for seen in $$family $(BUS_FAMILIES); do \
     ln -sfn $$top/drivers/$$seen $(INC)/driver-$$family/drivers/$$seen; done; done; \
-ln -s $$top/drivers $(INC)/boot-test/drivers; \
-for row in boot-test host-test; do ln -s $$top/tests $(INC)/$$row/tests; done
+for row in boot-test machine; do ln -s $$top/drivers $(INC)/$$row/drivers; done; \
+ln -s $$top/tests/host/machine/scripted_io.h $(INC)/machine/arch/io.h; \
+for row in boot-test host-test machine; do ln -s $$top/tests $(INC)/$$row/tests; done
 endef
 
 # ---- flags --------------------------------------------------------------------------------------
@@ -193,7 +195,8 @@ KERNEL_OBJECTS := $(IMAGE_SOURCES:%=$(B)/obj/%.o)
 KERNEL := $(B)/paravane.elf
 EFI    := $(B)/BOOTX64.EFI
 ESP    := $(B)/esp.img
-LINK_FLAGS := -nostdlib -static $(if $(filter gcc,$(COMPILER)),-no-pie) -Wl,--gc-sections -Wl,-z,max-page-size=4096 \
+# -n: the file is not padded to pages; whoever loads it copies, nobody maps it.
+LINK_FLAGS := -nostdlib -static $(if $(filter gcc,$(COMPILER)),-no-pie) -Wl,--gc-sections -Wl,-n \
   -Wl,-z,noexecstack -Wl,--build-id=none -Wl,-z,norelro -T linker.ld
 LIBS := $(PICOLIBC)/lib/libc.a
 

@@ -27,10 +27,9 @@ Machine
   --cpu MODEL               QEMU's CPU model (max; under KVM: host,-arch-capabilities)
   --accel tcg|kvm|auto      tcg; auto takes KVM once a guest has been seen running under it
   --net user|none|tap=IF|socket=ADDR
-                            network card and what is behind it (user; none on microvm, where QEMU
-                            announces no PCI bus that this kernel can find). ADDR is HOST:PORT or the
-                            path of a UNIX socket; each frame has its length before it, 4 bytes,
-                            big-endian
+                            network card and what is behind it (user). The card is on PCI, on microvm a
+                            virtio-mmio device. ADDR is HOST:PORT or the path of a UNIX socket; each
+                            frame has its length before it, 4 bytes, big-endian
   --pcap FILE               captures the card's packets
 Guest
   --test GLOB               only these tests: 'pmm.*'; 'list' prints their names
@@ -158,10 +157,7 @@ check_contradictions() {
                         "machines; take --accel tcg, or --boot pvh or microvm"
         [[ -z $gdb || -z $timeout ]] ||
                 refuse "--gdb with --timeout: a guest that waits for gdb is no hang"
-        [[ $boot != microvm || -z $net || $net == none ]] ||
-                refuse "--net $net with --boot microvm: its PCI bus is described in AML only, which this" \
-                        "kernel does not read; --boot pvh has a card"
-        [[ -n $net ]] || { net=user; [[ $boot != microvm ]] || net=none; }
+        net=${net:-user}
         [[ -z $pcap || $net != none ]] || refuse "--pcap with --net none: there is no card to capture from"
         [[ -z $image || -z $flavour ]] ||
                 refuse "--image with --flavour: the file is already built, the flavour means nothing then"
@@ -304,7 +300,7 @@ choose_accelerator() {
 # Sets line.
 # shellcheck disable=SC2054 # the commas are QEMU's
 emulator_line() {
-        local words="$append" address
+        local words="$append" address card=virtio-net-pci,netdev=net0,romfile=
         [[ -z $tests ]] || words="test=$tests${append:+ $append}"
         line=("$emulator" -M "$machine" -accel "$accel" -cpu "$cpu" -smp "$smp" -m "$mem"
                 -display none -nodefaults -no-user-config -no-reboot -serial stdio
@@ -319,7 +315,10 @@ emulator_line() {
                 line+=(-kernel "$image")
                 [[ -z $words ]] || line+=(-append "$words")
         fi
-        [[ $machine != microvm ]] || line+=(-global virtio-mmio.force-legacy=false)
+        if [[ $machine == microvm ]]; then
+                line+=(-global virtio-mmio.force-legacy=false)
+                card=virtio-net-device,netdev=net0
+        fi
         address=${net#*=}
         case $net in
         user) line+=(-netdev user,id=net0) ;;
@@ -327,7 +326,7 @@ emulator_line() {
         socket=/*) line+=(-netdev "stream,id=net0,server=off,addr.type=unix,addr.path=${address//,/,,}") ;;
         socket=*) line+=(-netdev "socket,id=net0,connect=${address//,/,,}") ;;
         esac
-        [[ $net == none ]] || line+=(-device virtio-net-pci,netdev=net0,romfile=)
+        [[ $net == none ]] || line+=(-device "$card")
         if [[ -n $pcap ]]; then
                 [[ $pcap == /* ]] || pcap=$started_in/$pcap
                 line+=(-object "filter-dump,id=dump0,netdev=net0,file=${pcap//,/,,}")

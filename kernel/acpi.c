@@ -208,6 +208,8 @@ static void configure_rest(void)
         info.cpu_count = tables.cpu_count != 0 ? tables.cpu_count : 1;
         for (uint32_t i = 0; i < ACPI_CPUS_MAX; i++)
                 info.cpu_apic_ids[i] = tables.cpu_apic_ids[i];
+        info.virtio_mmio_count = tables.virtio_mmio_count;
+        info.virtio_mmio = tables.virtio_mmio;
         info.ecam_count = tables.ecam_count;
         for (uint32_t i = 0; i < tables.ecam_count; i++) {
                 info.ecam[i].pa = tables.ecam[i].pa;
@@ -293,6 +295,10 @@ static void acpi_print(void)
                 log_line("acpi: ECAM 0x%llx, segment %u, buses %u-%u",
                          (unsigned long long)info.ecam[i].pa, info.ecam[i].segment,
                          info.ecam[i].first_bus, info.ecam[i].last_bus);
+        for (uint32_t i = 0; i < info.virtio_mmio_count; i++)
+                log_line("acpi: virtio-mmio 0x%llx, 0x%x bytes, GSI %u, %s",
+                         (unsigned long long)info.virtio_mmio[i].pa, info.virtio_mmio[i].bytes,
+                         info.virtio_mmio[i].gsi, info.virtio_mmio[i].level ? "level" : "edge");
         print_exit();
         report_broken();
 }

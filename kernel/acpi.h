@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* acpi — the few ACPI tables that this kernel reads: RSDP, RSDT/XSDT, MADT, FADT, HPET, MCFG, and \_S5 in the
- * DSDT (by pattern: there is no AML interpreter here).
+/* acpi — the few ACPI tables that this kernel reads: RSDP, RSDT/XSDT, MADT, FADT, HPET, MCFG, and in
+ * the DSDT \_S5 and virtio-mmio devices (by pattern: there is no AML interpreter here).
  *
  * Every length and checksum is checked before a table is used; a broken table is named and skipped.
  * Facts: ACPI specification 6.5, 5.2; PCI firmware specification 3.3, 4.1.2. Context: boot CPU. */
@@ -13,6 +13,7 @@
 
 #include "arch/arch.h"
 #include "base/status.h"
+#include "kernel/acpi_aml.h"
 
 #define ACPI_CPUS_MAX 64
 #define ACPI_ECAM_MAX 4
@@ -32,6 +33,8 @@ struct acpi_info {
         uint32_t cpu_apic_ids[ACPI_CPUS_MAX];
         uint32_t ecam_count;
         struct acpi_ecam ecam[ACPI_ECAM_MAX];
+        uint32_t virtio_mmio_count;
+        const struct acpi_aml_virtio_mmio *virtio_mmio;
 };
 
 /* Reads the tables. rsdp_pa 0: looks in the BIOS area (0xe0000..0xfffff). Without ACPI every field keeps the

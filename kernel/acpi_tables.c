@@ -241,70 +241,24 @@ static void read_madt(struct reader *reader, uint64_t pa)
         }
 }
 
-/* ---- DSDT: \_S5 by its pattern ---- */
+/* ---- DSDT: \_S5 and virtio-mmio devices, by their patterns ---- */
 
 enum {
-        AML_ZERO = 0x00, AML_ONE = 0x01, AML_NAME = 0x08, AML_BYTE = 0x0a, AML_WORD = 0x0b,
-        AML_DWORD = 0x0c, AML_PACKAGE = 0x12,
+        AML_NAME = 0x08, AML_PACKAGE = 0x12,
         NAME_BYTES = 4,
         SLEEP_TYPE_MAX = 7, /* SLP_TYP has three bits */
 };
 
-/* Decodes one integer of a package at *at, moves *at behind it; false: not an integer, or cut off. */
-static bool aml_integer(const uint8_t *aml, uint32_t end, uint32_t *at, uint32_t *value)
-{
-        if (*at >= end)
-                return false;
-        uint8_t opcode = aml[(*at)++];
-        uint32_t room = end - *at;
-        uint32_t bytes;
-        switch (opcode) {
-        case AML_ZERO:
-        case AML_ONE:
-                *value = opcode;
-                return true;
-        case AML_BYTE:
-                bytes = 1;
-                break;
-        case AML_WORD:
-                bytes = 2;
-                break;
-        case AML_DWORD:
-                bytes = 4;
-                break;
-        default:
-                return false;
-        }
-        if (room < bytes)
-                return false;
-        *value = 0;
-        memcpy(value, aml + *at, bytes);
-        *at += bytes;
-        return true;
-}
-
 /* Decodes `Package () {a, b, ...}` at `at`: its head, then the first one or two numbers. */
 static bool aml_sleep_package(const uint8_t *aml, uint32_t bytes, uint32_t at, uint8_t types[2])
 {
-        if (bytes - at < 3 || aml[at] != AML_PACKAGE)
+        uint32_t end, values[2] = {0, 0};
+        if (at >= bytes || aml[at++] != AML_PACKAGE || !acpi_aml_length(aml, bytes, &at, &end) ||
+            at == end)
                 return false;
-        /* PkgLength (20.2.4): the top two bits of the lead byte say how many bytes follow it. It counts from
-         * the lead byte on. One byte holds six bits of length, longer forms four and then eight each. */
-        uint32_t start = ++at;
-        uint32_t extra = aml[at] >> 6;
-        uint32_t length = extra == 0 ? aml[at] & 0x3f : aml[at] & 0x0f;
-        at++;
-        if (bytes - at < extra)
-                return false;
-        for (uint32_t i = 0; i < extra; i++)
-                length |= (uint32_t)aml[at++] << (4 + 8 * i);
-        if (length > bytes - start || length < at - start + 1)
-                return false;
-        uint32_t end = start + length;
         uint32_t count = aml[at++];
-        uint32_t values[2] = {0, 0};
         for (uint32_t i = 0; i < 2 && i < count; i++)
-                if (!aml_integer(aml, end, &at, &values[i]) || values[i] > SLEEP_TYPE_MAX)
+                if (!acpi_aml_integer(aml, end, &at, &values[i]) || values[i] > SLEEP_TYPE_MAX)
                         return false;
         if (count == 0)
                 return false;
@@ -313,25 +267,35 @@ static bool aml_sleep_package(const uint8_t *aml, uint32_t bytes, uint32_t at, u
         return true;
 }
 
-static void read_dsdt(struct reader *reader, uint64_t pa)
+static void find_sleep_package(struct acpi_tables *out, const struct table *table)
 {
-        struct table table;
-        if (!open_table(reader, pa, "DSDT", HEADER_BYTES, &table))
-                return;
-        for (uint32_t at = HEADER_BYTES + 1; at + NAME_BYTES <= table.bytes; at++) {
-                const uint8_t *name = table.data + at;
+        for (uint32_t at = HEADER_BYTES + 1; at + NAME_BYTES <= table->bytes; at++) {
+                const uint8_t *name = table->data + at;
                 if (!has_signature(name, "_S5_", NAME_BYTES))
                         continue;
                 /* Name (_S5, ...) or Name (\_S5, ...) */
                 bool named = name[-1] == AML_NAME || (name[-1] == '\\' && name[-2] == AML_NAME);
                 uint8_t types[2];
-                if (!named || !aml_sleep_package(table.data, table.bytes, at + NAME_BYTES, types))
+                if (!named || !aml_sleep_package(table->data, table->bytes, at + NAME_BYTES, types))
                         continue;
-                reader->out->has_s5 = true;
-                reader->out->s5_a = types[0];
-                reader->out->s5_b = types[1];
+                out->has_s5 = true;
+                out->s5_a = types[0];
+                out->s5_b = types[1];
                 return;
         }
+}
+
+static void read_dsdt(struct reader *reader, uint64_t pa)
+{
+        struct acpi_tables *out = reader->out;
+        struct table table;
+        uint32_t ignored;
+        if (!open_table(reader, pa, "DSDT", HEADER_BYTES, &table))
+                return;
+        find_sleep_package(out, &table);
+        out->virtio_mmio_count = acpi_aml_virtio_mmio(table.data, table.bytes, out->virtio_mmio,
+                                                      &ignored);
+        out->ignored_count += ignored;
 }
 
 /* ---- FADT (5.2.9) ---- */

@@ -3,7 +3,8 @@
 /* acpi_tables — ACPI tables as bytes -> one struct of facts. Knows no CPU and no memory map: the tables are
  * reached through a callback, so that hand-made and hostile ones are tested on the host.
  *
- *   RSDP -> XSDT (or RSDT) -> MADT, HPET, MCFG, FADT -> DSDT (\_S5 by its byte pattern, no AML)
+ *   RSDP -> XSDT (or RSDT) -> MADT, HPET, MCFG, FADT -> DSDT (\_S5 and virtio-mmio devices by their byte
+ *   patterns, see acpi_aml.h; AML is not interpreted)
  *
  * Every table is checked (signature, length, checksum) before a field of it is used; one that fails is
  * counted, named in `broken`, and skipped: the others still count. Everything is bounded by the names below,
@@ -22,6 +23,7 @@
 
 #include "base/compiler.h"
 #include "base/status.h"
+#include "kernel/acpi_aml.h"
 
 #define ACPI_TABLES_ROOT_ENTRIES_MAX 64     /* tables named by the root table */
 #define ACPI_TABLES_TABLE_BYTES_MAX (1u << 20)
@@ -85,6 +87,9 @@ struct acpi_tables {
                 uint16_t segment;
                 uint8_t first_bus, last_bus;
         } ecam[ACPI_TABLES_ECAM_MAX];
+
+        uint32_t virtio_mmio_count;
+        struct acpi_aml_virtio_mmio virtio_mmio[ACPI_AML_VIRTIO_MMIO_MAX];
 
         uint32_t ignored_count; /* good entries that did not fit an array above, or made no sense */
         uint32_t broken_count;  /* tables with a fault, also those beyond the array */

@@ -60,8 +60,7 @@ static unsigned suffix_shift(char suffix)
         }
 }
 
-/* A whole number with nothing behind it but one K, M or G; false when it is not one or does not fit. */
-static bool parse_number(const char *text, size_t length, uint64_t *number)
+bool cmdline_number(const char *text, size_t length, uint64_t *number)
 {
         unsigned base = 10, shift = 0;
         uint64_t value = 0;
@@ -93,7 +92,7 @@ static bool set_number(const struct cmdline_option *option, const struct word *w
 {
         uint64_t number;
 
-        if (word->value == NULL || !parse_number(word->value, word->value_length, &number) ||
+        if (word->value == NULL || !cmdline_number(word->value, word->value_length, &number) ||
             number < option->min || number > option->max) {
                 log_line("cmdline: '%.*s%s%.*s': expected %s=N with N from %llu to %llu",
                          (int)word->name_length, word->name, word->value != NULL ? "=" : "",
@@ -139,11 +138,14 @@ static bool set_string(const struct cmdline_option *option, const struct word *w
         return true;
 }
 
-/* Words that machine monitors add by themselves and that say nothing to us yet are known by name, so that
- * they do not read like mistakes. */
-static bool word_is_foreign(const struct word *word)
+static bool take_each(const struct cmdline_option *option, const struct word *word)
 {
-        return text_is(word->name, word->name_length, "virtio_mmio.device");
+        const char *wrong = option->take(word->value, word->value_length);
+
+        if (wrong != NULL)
+                log_line("cmdline: '%s=%.*s': %s", option->name, (int)word->value_length,
+                         word->value != NULL ? word->value : "", wrong);
+        return wrong == NULL;
 }
 
 static bool apply_word(const struct word *word)
@@ -159,10 +161,10 @@ static bool apply_word(const struct word *word)
                         return set_flag(option, word);
                 case CMDLINE_KIND_STRING:
                         return set_string(option, word);
+                case CMDLINE_KIND_EACH:
+                        return take_each(option, word);
                 }
         }
-        if (word_is_foreign(word))
-                return true;
         log_line("cmdline: unknown word '%.*s'; cmd=cmdline lists the known ones",
                  (int)word->name_length, word->name);
         return false;
@@ -195,6 +197,9 @@ static void cmdline_list(void)
                 case CMDLINE_KIND_STRING:
                         log_line("%s=TEXT (now '%s'): %s", option->name, (const char *)option->value,
                                  option->help);
+                        break;
+                case CMDLINE_KIND_EACH:
+                        log_line("%s=...: %s", option->name, option->help);
                         break;
                 }
         }

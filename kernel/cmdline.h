@@ -14,14 +14,27 @@
 
 #include "base/compiler.h"
 
-enum cmdline_kind { CMDLINE_KIND_UINT = 1, CMDLINE_KIND_FLAG, CMDLINE_KIND_STRING };
+enum cmdline_kind {
+        CMDLINE_KIND_UINT = 1,
+        CMDLINE_KIND_FLAG,
+        CMDLINE_KIND_STRING,
+        CMDLINE_KIND_EACH,
+};
+
+/* Takes the value of one word of a kind that may come several times.
+ *   value    `length` characters, not terminated
+ *   returns  NULL; else what is wrong with it, and nothing was taken */
+typedef const char *(*cmdline_take_fn)(const char *value, size_t length);
 
 struct cmdline_option {
         const char *name;
         const char *help; /* one line, for `help` and README */
         enum cmdline_kind kind;
         uint32_t string_bytes; /* size of the array behind `value` for strings, terminator included */
-        void *value;           /* uint64_t, bool or char array; holds the default until parsed */
+        union {
+                void *value; /* uint64_t, bool or char array; holds the default until parsed */
+                cmdline_take_fn take;
+        };
         uint64_t min, max;     /* for numbers, inclusive */
 };
 
@@ -43,6 +56,15 @@ struct cmdline_option {
         static const struct cmdline_option array_##_option_ = {                          \
                 .name = (name_), .help = (help_), .kind = CMDLINE_KIND_STRING,           \
                 .value = (array_), .string_bytes = sizeof(array_)}
+/* A word that may come several times: each value goes to `take_`. */
+#define CMDLINE_EACH(take_, name_, help_)                                                \
+        LINKER_TABLE_ENTRY(cmdline_table)                                                \
+        static const struct cmdline_option take_##_option_ = {                           \
+                .name = (name_), .help = (help_), .kind = CMDLINE_KIND_EACH,             \
+                .take = (take_)}
+
+/* A whole number as CMDLINE_UINT takes it, with nothing behind it; false when it is not one or does not fit. */
+bool cmdline_number(const char *text, size_t length, uint64_t *number);
 
 /* Parses `text` against the table and reports every word that is unknown or wrong through the log.
  * Returns the number of words reported. */

@@ -12,6 +12,12 @@ HOST_PART_SOURCES := $(LIB_SOURCES) $(PURE_SOURCES) $(PURE_DRIVER_SOURCES) $(EFI
 SHARED_TEST_NAMES := $(LIB_PARTS) $(PURE_NAMES)
 HOST_TEST_SOURCES := $(wildcard $(SHARED_TEST_NAMES:%=tests/boot/%_test.c)) \
                      $(wildcard tests/host/*_test.c) tests/expect.c
+# Drivers on a scripted machine (tests/host/machine): their own files, with arch/io.h replaced by calls into it,
+# and the tests of theirs that touch no real device.
+MACHINE_SOURCES := kernel/irq_line.c kernel/cmdline.c drivers/pci/pci_probe.c drivers/pci/pci_msix.c \
+  $(patsubst %,drivers/virtio/virtio_%.c,device features mmio mmio_places pci pci_ops)
+MACHINE_TEST_SOURCES := $(wildcard tests/host/machine/*.c) tests/boot/all/virtio_device_test.c \
+  tests/boot/all/virtio_pci_test.c
 HOST_BENCH_SOURCES := $(wildcard tests/bench/*.c)
 
 HOST_FLAGS := $(COMMON_FLAGS) -O1 -DPARAVANE_DEBUG=1 -fno-omit-frame-pointer
@@ -26,6 +32,11 @@ HOST_EFI_FLAGS    = -I$(INC)/arch -isystem $(GNU_EFI_INC) -isystem $(GNU_EFI_INC
   -fshort-wchar -DGNU_EFI_USE_MS_ABI
 host_efi_flags_of = $(if $(filter $(HOST_EFI_SOURCES),$(1)),$(HOST_EFI_FLAGS))
 
+# The row of a source in a host program; where a driver is built for the host, its machine has a C library.
+host_row = $(if $(filter $(MACHINE_SOURCES) $(MACHINE_TEST_SOURCES),$(1)),machine,\
+  $(patsubst boot-test,host-test,$(call row,$(1))))
+host_libc_of = $(if $(filter machine,$(call host_row,$(1))),,$(call freestanding,$(CC)))
+
 # host-program: $(1) folder, $(2) flags, $(3) freestanding sources, $(4) hosted sources, $(5) program, $(6) libraries
 define host_program
 $(1)_FLAGS_LINE := $$(CC) $(2) $$(HOST_WARNINGS) $$(STRICT_WARNINGS) $(3) $(4) $(6)
@@ -37,8 +48,8 @@ $(1)/$(5): $$(patsubst %,$(1)/obj/%.o,$(3) $(4))
 $(patsubst %,$(1)/obj/%.o,$(3)): $(1)/obj/%.o: % $$(INC)/.stamp $(1)/flags Makefile tests/tests.mk
 	$$(call say,HOSTCC,$$<)
 	$$(Q)mkdir -p $$(@D)
-	$$(Q)$$(CC) $(2) $$(HOST_WARNINGS) -I$$(INC)/$$(patsubst boot-test,host-test,$$(call row,$$<)) \
-	  $$(call freestanding,$$(CC)) -Wno-sign-compare $$(call host_efi_flags_of,$$<) \
+	$$(Q)$$(CC) $(2) $$(HOST_WARNINGS) -I$$(INC)/$$(strip $$(call host_row,$$<)) \
+	  $$(call host_libc_of,$$<) -Wno-sign-compare $$(call host_efi_flags_of,$$<) \
 	  $$(if $$(filter lib-% pure,$$(call row,$$<)),$$(STRICT_WARNINGS)) -c $$< -o $$@
 $(patsubst %,$(1)/obj/%.o,$(4)): $(1)/obj/%.o: % $$(INC)/.stamp $(1)/flags Makefile tests/tests.mk
 	$$(call say,HOSTCC,$$<)
@@ -52,7 +63,7 @@ endef
 HOSTED_TEST_SOURCES := $(filter %_hosted_test.c,$(HOST_TEST_SOURCES))
 $(eval $(call host_program,build/host-asan,$(HOST_FLAGS) $(HOST_asan_FLAGS),\
   $(HOST_PART_SOURCES) arch/x86_64/boot_efi_memory.c \
-  $(filter-out %_hosted_test.c,$(HOST_TEST_SOURCES)),\
+  $(filter-out %_hosted_test.c,$(HOST_TEST_SOURCES)) $(MACHINE_SOURCES) $(MACHINE_TEST_SOURCES),\
   tests/host/runner.c tests/host/world_threads.c $(HOSTED_TEST_SOURCES),host-tests,-lcmocka -lpthread))
 
 # Where threads meet: the *_threads_hosted_test.c of the parts, under ThreadSanitizer.
@@ -65,10 +76,10 @@ $(eval $(call host_program,build/bench,$(BENCH_FLAGS),$(HOST_PART_SOURCES),\
   tests/host/world_threads.c $(HOST_BENCH_SOURCES),bench,-lpthread))
 
 # For compile_commands.json: the files that are in no image.
-HOST_ONLY_SOURCES := $(wildcard tests/host/*.c tests/fuzz/*.c) $(PEER_SOURCES) $(HOST_BENCH_SOURCES)
+HOST_ONLY_SOURCES := $(wildcard tests/host/*.c tests/host/machine/*.c tests/fuzz/*.c) $(PEER_SOURCES) $(HOST_BENCH_SOURCES)
 HOST_LIBC_SOURCES := tests/host/runner.c tests/host/world_threads.c $(HOSTED_TEST_SOURCES) $(HOST_BENCH_SOURCES) $(wildcard tests/fuzz/*.c)
 host_flags_of = $(if $(filter $(HOST_LIBC_SOURCES),$(1)),$(filter-out -ffreestanding,$(HOST_FLAGS)),\
-  $(HOST_FLAGS) $(call freestanding,$(CC))) -I$(INC)/host-test $(call host_efi_flags_of,$(1))
+  $(HOST_FLAGS) $(call host_libc_of,$(1))) -I$(INC)/$(call host_row,$(1)) $(call host_efi_flags_of,$(1))
 
 host-tests: build/host-asan/host-tests build/host-tsan/host-tests
 	$(Q)build/host-asan/host-tests $(GLOB)

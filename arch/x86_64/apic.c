@@ -253,6 +253,13 @@ out:
         return status;
 }
 
+void arch_irq_mask_gsi(uint32_t gsi)
+{
+        bool enabled = arch_interrupts_disable();
+        ioapic_mask(gsi);
+        arch_interrupts_restore(enabled);
+}
+
 void arch_irq_disconnect_gsi(uint32_t gsi)
 {
         bool enabled = arch_interrupts_disable();

@@ -168,6 +168,8 @@ zx_status_t MUST_CHECK arch_irq_connect_isa(uint8_t isa_irq, const char *name, a
                                             void *context);
 zx_status_t MUST_CHECK arch_irq_connect_gsi(uint32_t gsi, bool level, bool active_low, const char *name,
                                             arch_irq_handler handler, void *context);
+/* Masks a line that one of the two connected, until it is disconnected. Any context but NMI. */
+void arch_irq_mask_gsi(uint32_t gsi);
 /* Masks a line that one of the two connected and takes its vector back. */
 void arch_irq_disconnect_gsi(uint32_t gsi);
 /* Interrupts handled since boot on that vector kind, for the console and tests. */

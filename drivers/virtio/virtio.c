@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The entry of the virtio family in the driver table: goes through the PCI functions, starts a
- * driver for each virtio device that has one here, and lists them for `cmd=virtio`. */
+/* The entry of the virtio family in the driver table: goes through the PCI functions and the places
+ * where registers lie in memory, starts a driver for each virtio device that has one here, and lists
+ * them for `cmd=virtio`. */
 #include <stddef.h>
 
 #include "drivers/pci/pci.h"
+#include "drivers/virtio/virtio_mmio.h"
 #include "drivers/virtio/virtio_net.h"
 #include "drivers/virtio/virtio_pci.h"
 #include "kernel/aspace.h"
@@ -15,49 +17,104 @@
 
 #define VIRTIO_CARDS_MAX 4
 #define DEVICE_TYPE_NET 1
+#define VERSION_LEGACY 1
 
 static struct {
-        struct virtio_pci transport;
+        union {
+                struct virtio_pci pci;
+                struct virtio_mmio mmio;
+        } transport;
         struct virtio_net net;
 } cards[VIRTIO_CARDS_MAX];
 static size_t card_count;
 
 static const char *const mode_names[] = {
         [VIRTIO_INTERRUPTS_NONE] = "polled",
+        [VIRTIO_INTERRUPTS_LINE] = "an interrupt line",
         [VIRTIO_INTERRUPTS_SHARED] = "one MSI-X vector",
         [VIRTIO_INTERRUPTS_PER_QUEUE] = "an MSI-X vector a queue",
 };
 
-static zx_status_t start_card(const struct pci_device *pci)
+/* Says that there is no driver for it, or no room; true: it can be driven. */
+static bool is_wanted(uint16_t type, const char *place)
 {
-        struct virtio_pci *transport = &cards[card_count].transport;
+        if (type == DEVICE_TYPE_NET && card_count < VIRTIO_CARDS_MAX)
+                return true;
+        log_line("virtio: no driver for the device of type %u at %s", type, place);
+        return false;
+}
+
+static void say_legacy(const char *place, const char *remedy)
+{
+        log_line("virtio: %s is a legacy device: it lacks the registers of Virtio 1.0 and later, and "
+                 "cannot be driven here (QEMU: %s)",
+                 place, remedy);
+}
+
+static void say_unusable(const char *place, zx_status_t status)
+{
+        log_line("virtio: %s has registers that cannot be used: %s", place, zx_status_name(status));
+}
+
+/* Starts the card whose transport, in the next free slot, has been opened. */
+static zx_status_t start_card(struct virtio_transport *transport)
+{
         struct virtio_net *net = &cards[card_count].net;
-        zx_status_t status = virtio_pci_open(transport, pci);
-        if (status == ZX_ERR_NOT_SUPPORTED)
-                log_line("virtio: %02x:%02x.%x is a legacy device: it lacks the registers of "
-                         "Virtio 1.0 and later, and cannot be driven here "
-                         "(QEMU: disable-modern=off)",
-                         pci->bus, pci->device, pci->function);
-        else if (status != ZX_OK)
-                log_line("virtio: %02x:%02x.%x has registers that cannot be used: %s", pci->bus,
-                         pci->device, pci->function, zx_status_name(status));
-        if (status != ZX_OK)
-                return status;
         struct virtio_net_options options = {.pool = aspace_vmo_pool(), .queue_pairs = cpu_count()};
         virtio_net_options_of_command_line(&options);
-        status = virtio_net_start(net, &transport->transport, &options);
+        zx_status_t status = virtio_net_start(net, transport, &options);
         if (status != ZX_OK) {
-                log_line("virtio: network card at %02x:%02x.%x does not start: %s", pci->bus,
-                         pci->device, pci->function, zx_status_name(status));
+                log_line("virtio: network card at %s does not start: %s", transport->place,
+                         zx_status_name(status));
                 return status;
         }
-        log_line("virtio: %s at %02x:%02x.%x, mtu %u, %u queue pairs of %u and %u, %s",
-                 net->netdev.name, pci->bus, pci->device, pci->function, (unsigned)net->netdev.mtu,
-                 (unsigned)net->pair_count,
+        log_line("virtio: %s at %s, mtu %u, %u queue pairs of %u and %u, %s", net->netdev.name,
+                 transport->place, (unsigned)net->netdev.mtu, (unsigned)net->pair_count,
                  (unsigned)net->pairs[0].receive.ring.size, (unsigned)net->pairs[0].transmit.ring.size,
-                 mode_names[transport->transport.interrupt_mode]);
+                 mode_names[transport->interrupt_mode]);
         card_count++;
         return ZX_OK;
+}
+
+static zx_status_t start_pci(const struct pci_device *pci)
+{
+        struct virtio_pci *virtio = &cards[card_count].transport.pci;
+        zx_status_t status = virtio_pci_open(virtio, pci);
+        if (status == ZX_ERR_NOT_SUPPORTED)
+                say_legacy(virtio->transport.place, "disable-modern=off");
+        else if (status != ZX_OK)
+                say_unusable(virtio->transport.place, status);
+        return status == ZX_OK ? start_card(&virtio->transport) : status;
+}
+
+static zx_status_t start_mmio(const struct virtio_mmio_place *place)
+{
+        struct virtio_mmio *virtio = &cards[card_count].transport.mmio;
+        zx_status_t status = virtio_mmio_open(virtio, place);
+        if (status == ZX_ERR_NOT_SUPPORTED && virtio->version == VERSION_LEGACY)
+                say_legacy(virtio->transport.place, "-global virtio-mmio.force-legacy=false");
+        else if (status != ZX_OK && status != ZX_ERR_NOT_FOUND)
+                say_unusable(virtio->transport.place, status);
+        if (status != ZX_OK)
+                return status;
+        return is_wanted(virtio->transport.device_type, virtio->transport.place) ?
+                       start_card(&virtio->transport) : ZX_ERR_NOT_SUPPORTED;
+}
+
+/* One success makes a success, and without one any failure a failure. */
+static void add_result(zx_status_t *result, zx_status_t status)
+{
+        if (status == ZX_OK || *result == ZX_ERR_NOT_FOUND)
+                *result = status;
+}
+
+static bool named_before(size_t index)
+{
+        uint64_t pa = virtio_mmio_place_at(index).pa;
+        for (size_t i = 0; i < index; i++)
+                if (virtio_mmio_place_at(i).pa == pa)
+                        return true;
+        return false;
 }
 
 static zx_status_t virtio_start(void)
@@ -66,16 +123,17 @@ static zx_status_t virtio_start(void)
         for (size_t i = 0; i < pci_device_count(); i++) {
                 const struct pci_device *pci = pci_device_at(i);
                 uint16_t type = virtio_pci_device_type(pci);
+                char place[VIRTIO_PLACE_BYTES];
                 if (type == 0)
                         continue;
-                if (type != DEVICE_TYPE_NET || card_count == VIRTIO_CARDS_MAX) {
-                        log_line("virtio: no driver for the device of type %u at %02x:%02x.%x",
-                                 type, pci->bus, pci->device, pci->function);
-                        continue;
-                }
-                zx_status_t status = start_card(pci);
-                if (status == ZX_OK || result != ZX_OK)
-                        result = status;
+                virtio_pci_describe_place(pci, place);
+                if (is_wanted(type, place))
+                        add_result(&result, start_pci(pci));
+        }
+        for (size_t i = 0; i < virtio_mmio_place_count() && card_count < VIRTIO_CARDS_MAX; i++) {
+                struct virtio_mmio_place place = virtio_mmio_place_at(i);
+                if (!named_before(i))
+                        add_result(&result, start_mmio(&place));
         }
         return result;
 }
@@ -119,9 +177,9 @@ static void virtio_print(void)
 {
         for (size_t i = 0; i < card_count; i++) {
                 const struct virtio_net *net = &cards[i].net;
-                const struct pci_device *pci = cards[i].transport.pci;
-                log_line("virtio: %s at %02x:%02x.%x, %s", net->netdev.name, pci->bus, pci->device,
-                         pci->function, mode_names[cards[i].transport.transport.interrupt_mode]);
+                const struct virtio_transport *transport = net->device.transport;
+                log_line("virtio: %s at %s, %s", net->netdev.name, transport->place,
+                         mode_names[transport->interrupt_mode]);
                 print_features("offered ", net->device.offered, DEVICE_TYPE_NET);
                 print_features("accepted", net->device.features, DEVICE_TYPE_NET);
                 for (uint32_t queue = 0; queue < net->pair_count; queue++) {

@@ -160,7 +160,7 @@ zx_status_t virtio_device_config_read(struct virtio_device *device, uint32_t off
         if (offset > transport->config_bytes || bytes > transport->config_bytes - offset)
                 return ZX_ERR_OUT_OF_RANGE;
         for (uint32_t try = 0; try < VIRTIO_CONFIG_TRIES_MAX; try++) {
-                uint8_t generation = transport->ops->config_generation(transport);
+                uint32_t generation = transport->ops->config_generation(transport);
                 read_fields(transport, offset, fields, bytes, width);
                 if (transport->ops->config_generation(transport) == generation)
                         return ZX_OK;

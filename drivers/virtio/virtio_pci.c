@@ -4,6 +4,8 @@
  * virtio_pci_ops.c. Facts: Virtio 1.3, 4.1.2, 4.1.4. */
 #include "drivers/virtio/virtio_pci.h"
 
+#include <stdio.h>
+
 #include "base/bytes.h"
 #include "drivers/virtio/virtio_pci_registers.h"
 
@@ -43,6 +45,11 @@ uint16_t virtio_pci_device_type(const struct pci_device *pci)
         if (pci->device_id >= DEVICE_MODERN_FIRST && pci->device_id <= DEVICE_MODERN_LAST)
                 return pci->device_id - DEVICE_MODERN_BASE;
         return pci->device_id == DEVICE_TRANSITIONAL_NET ? DEVICE_TYPE_NET : 0;
+}
+
+void virtio_pci_describe_place(const struct pci_device *pci, char place[VIRTIO_PLACE_BYTES])
+{
+        snprintf(place, VIRTIO_PLACE_BYTES, "%02x:%02x.%x", pci->bus, pci->device, pci->function);
 }
 
 /* Whether the region lies inside its BAR, and the BAR is memory that somebody placed. */
@@ -135,6 +142,7 @@ zx_status_t virtio_pci_open(struct virtio_pci *virtio, const struct pci_device *
                               .device_type = virtio_pci_device_type(pci)},
                 .pci = pci,
         };
+        virtio_pci_describe_place(pci, virtio->transport.place);
         zx_status_t status = map_registers(virtio);
         if (status == ZX_OK)
                 pci_enable(pci, PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER);

@@ -53,6 +53,9 @@ struct virtio_pci {
 /* The virtio device type of a PCI function (1: net), 0 when it is no virtio device. */
 uint16_t virtio_pci_device_type(const struct pci_device *pci);
 
+/* "00:02.0". */
+void virtio_pci_describe_place(const struct pci_device *pci, char place[VIRTIO_PLACE_BYTES]);
+
 /* Finds and maps the registers; turns memory decoding and bus mastering on. Touches no virtio
  * register.
  *   returns  ZX_OK; ZX_ERR_NOT_SUPPORTED: a legacy-only device; ZX_ERR_IO_DATA_INTEGRITY: a modern

@@ -47,7 +47,7 @@ static void accept_features(struct virtio_transport *transport, uint32_t bank, u
         mmio_write32(common(transport) + COMMON_DRIVER_FEATURE, bits);
 }
 
-static uint8_t config_generation(struct virtio_transport *transport)
+static uint32_t config_generation(struct virtio_transport *transport)
 {
         return mmio_read8(common(transport) + COMMON_GENERATION);
 }

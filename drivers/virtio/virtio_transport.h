@@ -3,7 +3,7 @@
 /* virtio_transport — the registers of a virtio device, whatever bus they lie on.
  *
  * A driver and the state machine in virtio_device.c reach the device through these operations only.
- * In the image they are virtio_pci.c's; on the host a scripted device can stand behind them, step
+ * In the image they are virtio_pci.c's or virtio_mmio.c's; on the host a scripted device can stand behind them, step
  * for step. Time comes through them too, so that a test's clock can run as it likes.
  *
  * Facts       Virtio 1.3, 2.1, 2.2, 2.5, 4.1.4.3, 4.2.2 */
@@ -30,6 +30,7 @@ typedef void (*virtio_interrupt_fn)(void *context, uint32_t sources);
 
 enum virtio_interrupt_mode {
         VIRTIO_INTERRUPTS_NONE = 0,  /* only polling */
+        VIRTIO_INTERRUPTS_LINE,      /* a line for everything, perhaps shared with other devices */
         VIRTIO_INTERRUPTS_SHARED,    /* one vector for everything */
         VIRTIO_INTERRUPTS_PER_QUEUE, /* one for each queue, one for the configuration */
 };
@@ -47,8 +48,9 @@ struct virtio_transport_ops {
         /* Bank 0 has bits 0..31, bank 1 bits 32..63. */
         uint32_t (*offered_features)(struct virtio_transport *transport, uint32_t bank);
         void (*accept_features)(struct virtio_transport *transport, uint32_t bank, uint32_t bits);
+        /* No queue has a higher number; some may not exist all the same. */
         uint16_t (*queue_count)(struct virtio_transport *transport);
-        /* The largest size of a queue, 0 when it does not exist. */
+        /* The largest size of a queue below queue_count, 0 when it does not exist. */
         uint32_t (*queue_size_max)(struct virtio_transport *transport, uint16_t queue);
         /* Programs size, addresses and interrupt vector of a queue that is not live, then makes it
          * live. ZX_ERR_BAD_STATE: it is live; ZX_ERR_IO_DATA_INTEGRITY: its notification address
@@ -62,11 +64,11 @@ struct virtio_transport_ops {
         zx_status_t (*queue_reset)(struct virtio_transport *transport, uint16_t queue);
         /* Tells the device that a live queue has something new. */
         void (*notify)(struct virtio_transport *transport, uint16_t queue);
-        uint8_t (*config_generation)(struct virtio_transport *transport);
+        uint32_t (*config_generation)(struct virtio_transport *transport);
         /* `bytes` is 1, 2 or 4, `offset` a multiple of it, together within config_bytes. */
         uint32_t (*config_read)(struct virtio_transport *transport, uint32_t offset, uint8_t bytes);
-        /* Finds the best mode that device and machine allow for that many queues; vectors stay
-         * masked. */
+        /* Finds the best mode that device and machine allow for that many queues. Vectors stay
+         * masked until interrupts_start; a line may already be open. */
         enum virtio_interrupt_mode (*interrupts_open)(struct virtio_transport *transport,
                                                       uint16_t queue_count,
                                                       virtio_interrupt_fn handler, void *context);
@@ -79,12 +81,15 @@ struct virtio_transport_ops {
         void (*pause)(struct virtio_transport *transport); /* a short wait inside a poll loop */
 };
 
+#define VIRTIO_PLACE_BYTES 24
+
 struct virtio_transport {
         const struct virtio_transport_ops *ops;
         uint16_t device_type;  /* 1: net */
         bool resets_queues;    /* it has the registers for that */
         uint32_t config_bytes; /* of the device configuration that can be read */
         enum virtio_interrupt_mode interrupt_mode;
+        char place[VIRTIO_PLACE_BYTES]; /* for messages: "00:02.0", "0xfeb00e00" */
 };
 
 #endif

@@ -61,10 +61,9 @@ def test_boots_and_passes(run_name, shape):
     assert stream.results and passed > 0
     path = "UEFI" if shape[0] == "uefi" else "PVH"
     assert any(f"booted by {path}" in line for line in stream.all_diagnostics())
-    if shape[0] != "microvm":  # which has no network card here
-        assert any("virtio: net0 at " in line for line in stream.all_diagnostics())
-        net = result.stdout.partition("# Subtest: virtio_net\n")[2].partition("\nok ")[0]
-        assert "arp_of_the_router" in net and "# SKIP" not in net, result.explain()
+    assert any("virtio: net0 at " in line for line in stream.all_diagnostics())
+    net = result.stdout.partition("# Subtest: virtio_net\n")[2].partition("\nok ")[0]
+    assert "arp_of_the_router" in net and "# SKIP" not in net, result.explain()
 
 
 def test_the_covering_set_covers():
@@ -153,6 +152,6 @@ def test_free_pages_are_checked_on_request(run_name):
     assert "# pmm-checker: armed, 4096 bytes a page" in result.stdout and passed > 0
 
 
-@pytest.mark.parametrize("path", ["pvh", "uefi"])
+@pytest.mark.parametrize("path", ["pvh", "uefi", "microvm"])
 def test_without_a_network_card(run_name, path):
     boot.boot_and_pass(run_name, "--boot", path, "--net", "none")

@@ -37,8 +37,8 @@ def udp_ports(frame):
     return struct.unpack_from(">HH", frame, 14 + header_bytes)
 
 
-@pytest.mark.parametrize("options", [["pvh", "--machine", "q35"], ["pvh", "--machine", "pc"], ["uefi"]],
-                         ids=["pvh-q35", "pvh-pc", "uefi"])
+@pytest.mark.parametrize("options", [["pvh", "--machine", "q35"], ["pvh", "--machine", "pc"], ["uefi"],
+                                     ["microvm"]], ids=["pvh-q35", "pvh-pc", "uefi", "microvm"])
 def test_capture_has_a_dhcp_exchange(run_name, tmp_path, options):
     capture = tmp_path / "frames.pcap"
     boot.boot_and_pass(run_name, "--boot", *options, "--pcap", capture)
@@ -46,3 +46,47 @@ def test_capture_has_a_dhcp_exchange(run_name, tmp_path, options):
     ports = {udp_ports(frame) for frame in dhcp}
     assert (DHCP_CLIENT, DHCP_SERVER) in ports, "the guest asked nobody for an address"
     assert (DHCP_SERVER, DHCP_CLIENT) in ports, "nobody answered the guest"
+
+
+# How a virtio-mmio device is found, and how its line works, by what is added to microvm's line.
+MMIO_MACHINES = {
+    "acpi": ([], "0xfeb02e00"),                              # second I/O APIC, level, from the DSDT
+    "one-ioapic": (["-machine", "ioapic2=off"], "0xfeb00e00"),
+    "command-line": (["-machine", "acpi=off"], "0xfeb00e00"),  # QEMU appends the word; an edge
+}
+
+
+@pytest.mark.parametrize("options, place", MMIO_MACHINES.values(), ids=MMIO_MACHINES)
+def test_mmio_device_is_found_and_interrupts(run_name, options, place):
+    result, stream, passed = boot.boot_and_pass(run_name, "--boot", "microvm", "--test", "virtio_net.*",
+                                                "--", *options)
+    assert f"virtio: net0 at {place}, " in result.stdout and "an interrupt line" in result.stdout
+    assert passed > 0 and "# SKIP" not in result.stdout, result.explain()
+
+
+def test_mmio_devices_named_twice_or_not_there(run_name):
+    """The slot of ACPI's device again, an empty slot, an address where nothing is: one card is found."""
+    words = "virtio_mmio.device=512@0xfeb02e00:5 virtio_mmio.device=512@0xfeb00000:5 " \
+            "virtio_mmio.device=4K@0xd0000000:6"
+    result, _, passed = boot.boot_and_pass(run_name, "--boot", "microvm", "--test", "virtio_net.*",
+                                           "--append", words)
+    assert passed > 0 and "# SKIP" not in result.stdout, result.explain()
+    assert result.stdout.count("virtio: net0 at ") == 1 and "net1" not in result.stdout
+    assert "virtio: 0xd0000000 has registers that cannot be used" in result.stdout, result.explain()
+    assert "0xfeb00000 has" not in result.stdout, "an empty slot is no complaint"
+
+
+LEGACY = {
+    "mmio": (["--boot", "microvm", "--", "-global", "virtio-mmio.force-legacy=true"], "0xfeb02e00",
+             "-global virtio-mmio.force-legacy=false"),
+    "pci": (["--boot", "pvh", "--net", "none", "--", "-device", "virtio-net-pci,disable-modern=on,romfile="],
+            "00:01.0", "disable-modern=off"),
+}
+
+
+@pytest.mark.parametrize("options, place, remedy", LEGACY.values(), ids=LEGACY)
+def test_legacy_device_is_refused_with_a_sentence(run_name, options, place, remedy):
+    result, _, _ = boot.boot_and_pass(run_name, "--test", "virtio_net.*", *options)
+    assert f"virtio: {place} is a legacy device: " in result.stdout, result.explain()
+    assert f"(QEMU: {remedy})" in result.stdout
+    assert "virtio: net0" not in result.stdout

@@ -66,7 +66,10 @@ LINES = [
                       ("-device", "isa-debug-exit,iobase=0xf4,iosize=4")]),
     ("machine", ["--machine", "pc"], [("-M", "pc")]),
     ("microvm", ["--boot", "microvm"], [("-M", "microvm"),
-                                        ("-global", "virtio-mmio.force-legacy=false")]),
+                                        ("-global", "virtio-mmio.force-legacy=false"),
+                                        ("-netdev", "user,id=net0"),
+                                        ("-device", "virtio-net-device,netdev=net0")]),
+    ("card", [], [("-device", "virtio-net-pci,netdev=net0,romfile=")]),
     ("smp", ["--smp", "4"], [("-smp", "4")]),
     ("mem", ["--mem", "4G"], [("-m", "4G")]),
     ("cpu", ["--cpu", "Nehalem"], [("-cpu", "Nehalem")]),
@@ -95,7 +98,8 @@ def test_option_reaches_the_emulator(run_name, options, expected):
         assert value in values_of(line, option)
 
 
-@pytest.mark.parametrize("options", [["--net", "none"], ["--boot", "microvm"]])
+@pytest.mark.parametrize("options", [["--net", "none"],
+                                     ["--boot", "microvm", "--net", "none"]])
 def test_without_a_card(run_name, options):
     line = emulator_line(run_name, *options)
     assert "-netdev" not in line
@@ -165,8 +169,7 @@ REFUSED = [
     (["--append", "a\nb"], "printable"),
     (["--boot", "microvm", "--machine", "q35"], "machine of its own"),
     (["--accel", "kvm"], "--accel kvm with --boot uefi"),
-    (["--boot", "microvm", "--net", "user"], "--net user with --boot microvm"),
-    (["--boot", "microvm", "--pcap", "x"], "no card to capture"),
+    (["--boot", "microvm", "--net", "none", "--pcap", "x"], "no card to capture"),
     (["--gdb", "--timeout", "5"], "--gdb with --timeout"),
     (["--net", "none", "--pcap", "x"], "no card to capture"),
     (["--image", "x", "--flavour", "debug"], "--image with --flavour"),

@@ -26,7 +26,7 @@ static struct script {
         uint16_t queues;
         uint32_t queue_size;
         uint8_t config[CONFIG_BYTES];
-        uint8_t generation;
+        uint32_t generation;
         uint32_t config_changes; /* so many reads of the configuration find it changing */
         uint64_t clock_ns;
         char log[LOG_BYTES]; /* writes, in order: sXX status, aN bank N of the features */
@@ -89,7 +89,7 @@ static uint32_t script_queue_size_max(struct virtio_transport *transport, uint16
         return script.queue_size;
 }
 
-static uint8_t script_generation(struct virtio_transport *transport)
+static uint32_t script_generation(struct virtio_transport *transport)
 {
         (void)transport;
         return script.generation;
