@@ -92,7 +92,10 @@ NO_DRIVER_FOR  := $(if $(filter virtio,$(DRIVERS)),,virtio_%) $(if $(DRIVERS),,n
                   $(if $(filter hyperv,$(DRIVERS)),,hyperv_% vmbus_client% vmbus_mailbox% netvsc_% rndis_%)
 NO_DRIVER_FOR  := $(foreach name,$(NO_DRIVER_FOR),$(addsuffix /$(name)_test.c,tests/boot tests/boot/all tests/host))
 BOOT_TESTS      = $(filter-out $(NO_DRIVER_FOR),$(wildcard $(1)))
-TEST_SOURCES   := $(if $(filter-out 0,$(TESTS)),tests/expect.c $(wildcard tests/peers/*/*.c) \
+# The other ends of rings, which tests are linked with; some folders of tests/peers are programs of the host.
+HOST_PEERS     := vhost-user-net
+PEER_SOURCES   := $(foreach source,$(wildcard tests/peers/*/*.c),$(if $(filter $(HOST_PEERS),$(word 3,$(subst /, ,$(source)))),,$(source)))
+TEST_SOURCES   := $(if $(filter-out 0,$(TESTS)),tests/expect.c $(PEER_SOURCES) \
   $(call BOOT_TESTS,tests/boot/*.c)) \
   $(if $(filter all,$(TESTS)),$(call BOOT_TESTS,tests/boot/all/*.c) $(filter-out $(NEED_THE_HOST),\
   $(call BOOT_TESTS,tests/host/*_test.c)))
@@ -272,7 +275,7 @@ run: image
 debug:
 	./run-qemu.sh --gdb
 
-# Installs the tools that are missing (Debian, Ubuntu); NEED=image, run, test, clang, debug or all.
+# Installs the tools that are missing (Debian, Ubuntu); NEED=image, run, test, clang, debug, peers or all.
 NEED ?= test
 setup:
 	$(Q)tests/harness/setup.sh --need $(NEED)
@@ -305,6 +308,8 @@ help:
 	@echo 'make run                  builds and boots under OVMF: ./run-qemu.sh (see its --help)'
 	@echo 'make test                 everything that CI runs: host tests, then the boot matrix'
 	@echo 'make host-tests           only the host tests (AddressSanitizer, UBSan)'
+	@echo 'make peers                host programs at the other end of a ring (tests/peers)'
+	@echo 'make test-peers           the guest and those programs meet QEMU, DPDK and Linux'
 	@echo 'make bench                benchmarks; writes build/bench/results.json'
 	@echo 'make debug                QEMU waits for gdb; prints the line that connects'
 	@echo 'make compile_commands.json  for editors'

@@ -5,8 +5,7 @@
 # One program a build kind: build/host-<kind>/host-tests (kind: asan; tsan: tests with threads). The parts under test are compiled as
 # freestanding C with only their own include folder, as in the image; only the runner sees libc.
 
-# Peers: the other end of a ring, freestanding; their programs are in a folder below and have rules of their own.
-PEER_SOURCES      := $(wildcard tests/peers/*/*.c)
+# Peers (PEER_SOURCES): the other end of a ring, freestanding; programs around them have rules of their own.
 HOST_PART_SOURCES := $(LIB_SOURCES) $(PURE_SOURCES) $(PURE_DRIVER_SOURCES) $(EFI_PURE_SOURCES) $(PEER_SOURCES)
 # Tests of those parts run in both worlds; the others in tests/boot need the guest.
 SHARED_TEST_NAMES := $(LIB_PARTS) $(PURE_NAMES)
@@ -116,6 +115,8 @@ test:
 	  $(sub_make) FLAVOUR=release CC=clang TESTS=1 image $(call or_fail,clang does not build the image)
 	+@$(sub_make) FLAVOUR=release CC=gcc build/host-asan/host-tests build/host-tsan/host-tests \
 	  $(call or_fail,the host tests do not build)
+	+@$(sub_make) FLAVOUR=release CC=gcc peers $(call or_fail,the peers do not build)
+	@tests/harness/setup.sh --need peers || echo 'strangers that are not there are not met (skipped)'
 	@rm -rf build/test && mkdir -p build/test
 	@status=0; $(TEST_ENV) $(PYTHON) -B -m pytest tests/harness -p no:cacheprovider -q -rfEs --basetemp=build/test/tmp \
 	  -n $(TEST_JOBS) --dist loadgroup --junitxml=build/test/junit.xml \
@@ -133,6 +134,17 @@ bench:
 
 # ---- tests/peers: programs at the other end of a ring, each with its own rules -------------------------
 -include $(wildcard tests/peers/*/*.mk)
+
+# The programs, and the tests in which they meet the guest and strangers (QEMU, DPDK, Linux).
+.PHONY: peers test-peers
+peers:
+test-peers:
+	@tests/harness/setup.sh --need image,run,test
+	@tests/harness/setup.sh --need peers || echo 'strangers that are not there are not met (skipped)'
+	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=1 image peers
+	@mkdir -p build/test
+	$(Q)$(TEST_ENV) $(PYTHON) -B -m pytest tests/harness/test_peers*.py -p no:cacheprovider -q -rfEs \
+	  --basetemp=build/test/tmp-peers -n $(TEST_JOBS) --dist loadgroup $(PYTEST_ARGS)
 
 # ---- make fuzz ----------------------------------------------------------------------------------
 include tests/fuzz/fuzz.mk

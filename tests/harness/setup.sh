@@ -20,6 +20,7 @@ usage: tests/harness/setup.sh [--need NEED[,NEED...]] [--print]
               test    `make test`: host tests, boot matrix (takes in image and run)
               clang   build with CC=clang
               debug   `make debug`
+              peers   strangers that `make test-peers` meets; tests of those missing are skipped
               all     all of these
   --print   installs nothing: only says what is missing, and the line that installs it
 Exit status: 0 all is there (now), 1 the installation failed, 2 the command line is wrong,
@@ -49,6 +50,9 @@ test   python3-pytest        python:pytest
 test   python3-pytest-xdist  python:xdist
 clang  clang                 clang
 debug  gdb                   gdb
+peers  dpdk-dev              dpdk-testpmd
+peers  librte-net-virtio23   /usr/lib/*/dpdk/pmds-*/librte_net_virtio.so*
+peers  librte-net-vhost23    /usr/lib/*/dpdk/pmds-*/librte_net_vhost.so*
 TABLE
 }
 
@@ -156,10 +160,10 @@ words=$(echo "$needs" | tr ',' ' ')
 needs=''
 for word in $words; do
         case $word in
-        image | run | clang | debug) needs="$needs $word" ;;
+        image | run | clang | debug | peers) needs="$needs $word" ;;
         test) needs="$needs image run test" ;;
-        all) needs="$needs image run test clang debug" ;;
-        *) say "--need $word: expected image, run, test, clang, debug or all"; exit 2 ;;
+        all) needs="$needs image run test clang debug peers" ;;
+        *) say "--need $word: expected image, run, test, clang, debug, peers or all"; exit 2 ;;
         esac
 done
 

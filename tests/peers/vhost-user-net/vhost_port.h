@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* vhost_port — a port of the fabric that is a vhost-user front end: its socket, its session, and the
+ * frames in its rings.
+ *
+ * Listens on a socket, or connects to one (again and again, once a second); one front end at a
+ * time, and after it has gone the next.
+ *
+ * Owner       of the socket's file, the session, and everything below
+ * Context     one thread
+ * Facts       Virtio 1.3, 5.1.6; spec/virtio.md, 9.4, 9.5, 10 (items 11, 12) */
+#ifndef TESTS_PEERS_VHOST_PORT_H
+#define TESTS_PEERS_VHOST_PORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "tests/peers/vhost-user-net/net_port.h"
+#include "tests/peers/vhost-user-net/vhost_session.h"
+
+#define VHOST_PORT_PATH_BYTES 108u /* of a socket's address, with the end mark */
+#define VHOST_PORT_CHAINS_MAX 1024u /* receive buffers for one frame */
+
+struct vhost_port {
+        struct net_port port; /* first */
+        char path[VHOST_PORT_PATH_BYTES];
+        bool connects;
+        bool refused_said;
+        int listener; /* -1: none */
+        struct poller_watch listener_watch, channel_watch;
+        struct poller *poller;
+        struct vhost_session session;
+        uint32_t turn; /* the pair whose transmit ring is looked at first */
+        uint64_t sessions;
+        struct virtqueue_request requests[VHOST_PORT_CHAINS_MAX];
+};
+
+/* Makes a port; false, with a line on the standard error output: the socket cannot be had.
+ *   path   kept */
+struct vhost_port *vhost_port_new(const char *path, bool connects, const struct vhost_offer *offer,
+                                  struct poller *poller);
+
+#endif
