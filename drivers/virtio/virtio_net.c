@@ -83,7 +83,6 @@ static zx_status_t open_pair(struct virtio_net *net, uint32_t queue)
                                                .size_limit = net->options.queue_size};
         uint16_t first = (uint16_t)(2 * queue);
         pair->kicks_counted = 0;
-        list_init(&pair->transmit.pages);
         net->pair_count = queue + 1;
         zx_status_t status = virtio_queue_open(&pair->receive, &net->device,
                                                first + VIRTIO_NET_RECEIVE_QUEUE, &options);
@@ -221,7 +220,6 @@ zx_status_t virtio_net_start(struct virtio_net *net, struct virtio_transport *tr
         net->options.queue_pairs = (uint32_t)min_u64(max_u64(options->queue_pairs, 1),
                                                      NETDEV_QUEUE_PAIRS_MAX);
         net->pmm = options->pool->pmm;
-        list_init(&net->control.pages);
         netdev_init(&net->netdev, &virtio_net_ops, options->pool);
         virtio_device_init(&net->device, transport);
         zx_status_t status = bring_up(net);

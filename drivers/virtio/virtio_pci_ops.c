@@ -156,11 +156,11 @@ static zx_status_t queue_enable(struct virtio_transport *transport, uint16_t que
 static zx_status_t queue_reset(struct virtio_transport *transport, uint16_t queue)
 {
         uint8_t *registers = common(transport);
-        uint64_t deadline = time_deadline_after(VIRTIO_RESET_LIMIT_NS);
+        uint64_t start_ns = time_ns();
         select_queue(transport, queue);
         mmio_write16(registers + COMMON_QUEUE_RESET, 1);
         while (mmio_read16(registers + COMMON_QUEUE_RESET) != 0) {
-                if (time_passed(deadline))
+                if (time_ns() - start_ns >= VIRTIO_RESET_LIMIT_NS)
                         return ZX_ERR_TIMED_OUT;
                 time_sleep(POLL_PAUSE_NS);
         }

@@ -114,13 +114,14 @@ zx_status_t virtio_queue_reopen(struct virtio_queue *queue)
 
 void virtio_queue_close(struct virtio_queue *queue)
 {
-        pmm_free(queue->pmm, &queue->pages);
+        if (queue->pmm != NULL)
+                pmm_free(queue->pmm, &queue->pages);
         queue->ring = (struct virtqueue_driver){0};
 }
 
 uint64_t virtio_queue_abandon(struct virtio_queue *queue)
 {
-        uint64_t count = list_count(&queue->pages);
+        uint64_t count = queue->pmm != NULL ? list_count(&queue->pages) : 0;
         list_init(&queue->pages);
         queue->ring = (struct virtqueue_driver){0};
         return count;

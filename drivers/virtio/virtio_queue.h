@@ -59,7 +59,8 @@ zx_status_t MUST_CHECK virtio_queue_alloc(struct virtio_queue *queue, uint64_t b
  *            reopen: what virtio_device_queue_enable returns */
 zx_status_t MUST_CHECK virtio_queue_reset(struct virtio_queue *queue);
 zx_status_t MUST_CHECK virtio_queue_reopen(struct virtio_queue *queue);
-/* Gives the pages back. The device has been reset and every cookie was taken out. */
+/* Gives the pages back. The device has been reset and every cookie was taken out. Does nothing to a
+ * queue that is all zeros or closed. */
 void virtio_queue_close(struct virtio_queue *queue);
 /* Leaves the pages to a device that does not answer; returns how many they are. */
 uint64_t virtio_queue_abandon(struct virtio_queue *queue);

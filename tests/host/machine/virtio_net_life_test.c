@@ -1,0 +1,683 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* virtio_net against a device of ours: bring-up with too little memory, commands and refusals,
+ * queue pairs, and what breaks. */
+#include "tests/host/machine/virtio_net_rig.h"
+
+#include <string.h>
+
+#define PAGES 1024
+
+static const struct virtio_net_header plain;
+
+/* A frame each way over this queue pair. */
+static void expect_traffic(struct test *t, uint32_t queue)
+{
+        uint32_t got = rig.got_count, done = rig.done_count;
+        struct netdev_frame frame = rig_frame(t, 1000 + done, 0, 100, 2);
+        EXPECT_OK(rig_send(queue, &frame));
+        EXPECT_EQ(rig_serve(queue), 1);
+        EXPECT_TRUE(rig_deliver(queue, plain, 5, 200));
+        rig_poll(queue);
+        if (EXPECT_EQ(rig.got_count, got + 1)) {
+                EXPECT_EQ(rig.got[got % RIG_GOT_MAX].sum, rig_sum(5, 200));
+                EXPECT_EQ(rig.got[got % RIG_GOT_MAX].queue, queue);
+        }
+        if (EXPECT_EQ(rig.done_count, done + 1))
+                EXPECT_STATUS(ZX_OK, rig.done_status[done % RIG_DONE_MAX]);
+}
+
+/* ---- bring-up ---- */
+
+/* With n pages, for each n from 0 on until it is enough: nothing leaks, and what starts works. */
+static void sweep(struct test *t, uint64_t features, uint32_t queue_size)
+{
+        zx_status_t status = ZX_ERR_NO_MEMORY;
+        uint32_t failures = 0;
+        rig_init(t, PAGES);
+        uint64_t all = rig.free_pages;
+        for (uint64_t n = 0; n < all && status != ZX_OK && !test_has_failed(t); n++) {
+                rig_init(t, PAGES);
+                rig.offered |= features;
+                rig.queue_size = queue_size;
+                REQUIRE_OK(pmm_alloc_pages(&rig.pmm, all - n, PMM_ALLOC_ANY, &rig.taken));
+                status = rig_start_card();
+                if (status == ZX_OK) {
+                        pmm_free(&rig.pmm, &rig.taken);
+                        EXPECT_OK(rig_attach());
+                        expect_traffic(t, 0);
+                } else {
+                        EXPECT_STATUS(ZX_ERR_NO_MEMORY, status);
+                        failures++;
+                        EXPECT_EQ(rig.status & VIRTIO_STATUS_DRIVER_OK, 0);
+                        EXPECT_EQ(pmm_count_free_pages(&rig.pmm), n);
+                }
+                rig_finish(t);
+        }
+        EXPECT_OK(status);
+        EXPECT_GT(failures, 5);
+}
+
+TEST(virtio_net_life, too_little_memory)
+{
+        sweep(t, 0, 16);
+        sweep(t, RIG_F(RING_PACKED) | RIG_F(INDIRECT_DESC) | RIG_NET(CTRL_VQ) | RIG_NET(MRG_RXBUF),
+              64);
+}
+
+TEST(virtio_net_life, queue_sizes)
+{
+        for (uint32_t size = 2; size <= 64; size *= 2) {
+                rig_init(t, PAGES);
+                rig.queue_size = size;
+                REQUIRE_OK(rig_start(t));
+                EXPECT_EQ(rig_net.pairs[0].transmit.ring.size, size);
+                if (size >= 4) /* two parts take three descriptors */
+                        expect_traffic(t, 0);
+                rig_finish(t);
+        }
+        rig_init(t, PAGES);
+        rig.queue_size = 1;
+        EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, rig_start(t));
+        rig_finish(t);
+        rig_init(t, PAGES);
+        rig.queue_size = 48;
+        EXPECT_STATUS(ZX_ERR_IO_DATA_INTEGRITY, rig_start(t));
+        rig_finish(t);
+        rig_init(t, PAGES); /* packed rings may have any */
+        rig.queue_size = 48;
+        rig.offered |= RIG_F(RING_PACKED);
+        REQUIRE_OK(rig_start(t));
+        EXPECT_EQ(rig_net.pairs[0].transmit.ring.size, 48);
+        expect_traffic(t, 0);
+        rig_finish(t);
+}
+
+static void expect_no_start(struct test *t, zx_status_t status)
+{
+        EXPECT_STATUS(status, rig_start_card());
+        EXPECT_TRUE(rig.status & VIRTIO_STATUS_FAILED || rig.status == 0);
+        rig_finish(t);
+}
+
+TEST(virtio_net_life, devices_that_do_not_start)
+{
+        rig_init(t, PAGES);
+        rig.offered &= ~RIG_F(VERSION_1);
+        expect_no_start(t, ZX_ERR_NOT_SUPPORTED);
+        rig_init(t, PAGES);
+        rig.breaks_at_start = true;
+        expect_no_start(t, ZX_ERR_IO);
+        rig_init(t, PAGES);
+        rig.config[0] |= 1; /* a group address */
+        expect_no_start(t, ZX_ERR_IO_DATA_INTEGRITY);
+        rig_init(t, PAGES);
+        rig.config_bytes = 5; /* not even the address */
+        expect_no_start(t, ZX_ERR_OUT_OF_RANGE);
+        rig_init(t, PAGES);
+        rig.queue_count = 1;
+        expect_no_start(t, ZX_ERR_NOT_FOUND);
+        rig_init(t, PAGES);
+        rig.offered |= RIG_NET(CTRL_VQ);
+        rig.queue_count = 2; /* where is the control queue? */
+        expect_no_start(t, ZX_ERR_NOT_FOUND);
+}
+
+/* Features that need others, or a configuration that makes sense, are left alone without that. */
+TEST(virtio_net_life, features_left_alone)
+{
+        const uint64_t coalesced = RIG_NET(GUEST_TSO4) | RIG_NET(GUEST_TSO6) |
+                                   RIG_NET(GUEST_USO4) | RIG_NET(GUEST_ECN);
+        const uint16_t bad_pairs[] = {0, 0x8001, 16};
+        uint16_t mtu = 67;
+        rig_init(t, PAGES);
+        rig.offered |= coalesced | RIG_NET(GUEST_CSUM) | RIG_NET(MTU); /* no MRG_RXBUF */
+        memcpy(rig.config + VIRTIO_NET_CONFIG_MTU, &mtu, 2);
+        REQUIRE_OK(rig_start(t));
+        EXPECT_EQ(rig.accepted & (coalesced | RIG_NET(MTU)), 0);
+        EXPECT_EQ(rig_card()->mtu, NETDEV_MTU_DEFAULT);
+        rig_finish(t);
+        for (uint32_t i = 0; i < ARRAY_COUNT(bad_pairs); i++) {
+                rig_init(t, PAGES);
+                rig.offered |= RIG_NET(CTRL_VQ) | RIG_NET(MQ) | RIG_NET(RSS);
+                memcpy(rig.config + VIRTIO_NET_CONFIG_PAIRS, &bad_pairs[i], 2);
+                REQUIRE_OK(rig_start(t));
+                EXPECT_EQ(rig.accepted & (RIG_NET(MQ) | RIG_NET(RSS)), 0);
+                EXPECT_TRUE(rig.accepted & RIG_NET(CTRL_VQ));
+                EXPECT_EQ(rig_card()->capabilities.queue_pairs, 1);
+                rig_finish(t);
+        }
+        rig_init(t, PAGES);
+        rig.offered |= RIG_NET(CTRL_VQ) | RIG_NET(RSS) | RIG_NET(HASH_REPORT);
+        rig.config[VIRTIO_NET_CONFIG_KEY_BYTES] = VIRTIO_NET_KEY_BYTES - 1;
+        REQUIRE_OK(rig_start(t));
+        EXPECT_EQ(rig.accepted & (RIG_NET(RSS) | RIG_NET(HASH_REPORT)), 0);
+        rig_finish(t);
+        rig_init(t, PAGES); /* everything at once */
+        rig.offered = UINT64_MAX;
+        REQUIRE_OK(rig_start(t));
+        EXPECT_EQ(rig.accepted & ~virtio_net_wishes.wanted, RIG_F(VERSION_1));
+        EXPECT_EQ(virtio_net_wishes.wanted & ~rig.accepted, 0);
+        EXPECT_EQ(rig.accepted & (RIG_NET(GUEST_UFO) | RIG_NET(CTRL_GUEST_OFFLOADS)), 0);
+        expect_traffic(t, 0);
+        rig_finish(t);
+}
+
+/* ---- commands ---- */
+
+static void expect_command(struct test *t, uint32_t number, uint8_t class, uint8_t command,
+                           const void *data, uint32_t bytes)
+{
+        const struct rig_command *got = &rig.commands[number];
+        if (!EXPECT_LT(number, rig.command_count))
+                return;
+        EXPECT_EQ(got->class, class);
+        EXPECT_EQ(got->command, command);
+        if (EXPECT_EQ(got->bytes, bytes))
+                EXPECT_BYTES_EQ(got->data, data, bytes);
+}
+
+#define CONTROL (RIG_NET(CTRL_VQ) | RIG_NET(CTRL_RX) | RIG_NET(CTRL_VLAN) | RIG_NET(CTRL_MAC_ADDR) | \
+                 RIG_NET(NOTF_COAL))
+
+static const struct netdev_receive_mode mode = {
+        .promiscuous = true,
+        .unicast_count = 1,
+        .multicast_count = 2,
+        .macs = {{2, 0, 0, 0, 0, 7}, {1, 0, 0x5e, 0, 0, 1}, {0x33, 0x33, 0, 0, 0, 1}},
+};
+static const uint8_t mode_bytes[] = {1, 0, 0, 0, 2, 0, 0, 0, 0, 7,             /* unicast */
+                                     2, 0, 0, 0, 1, 0, 0x5e, 0, 0, 1, 0x33, 0x33, 0, 0, 0, 1};
+static const uint8_t new_mac[] = {2, 9, 8, 7, 6, 5};
+static const struct netdev_moderation moderation = {16, 50, 32, 100};
+
+static void expect_settings(struct test *t, uint32_t first)
+{
+        const uint8_t on = 1, off = 0, vlan[] = {100, 0};
+        const uint32_t sent[] = {32, 100}, received[] = {16, 50};
+        expect_command(t, first, 1, 1, new_mac, 6);
+        expect_command(t, first + 1, 1, 0, mode_bytes, sizeof(mode_bytes));
+        expect_command(t, first + 2, 0, 1, &off, 1);
+        expect_command(t, first + 3, 0, 0, &on, 1);
+        expect_command(t, first + 4, 2, 0, vlan, 2);
+        expect_command(t, first + 5, 6, 0, sent, 8);
+        expect_command(t, first + 6, 6, 1, received, 8);
+        EXPECT_EQ(rig.command_count, first + 7);
+        EXPECT_BYTES_EQ(rig_card()->mac, new_mac, 6);
+}
+
+static void set_everything(struct test *t)
+{
+        EXPECT_OK(netdev_set_mac(rig_card(), new_mac));
+        EXPECT_OK(netdev_set_receive_mode(rig_card(), &mode));
+        EXPECT_OK(netdev_set_vlan(rig_card(), 100, true));
+        EXPECT_OK(netdev_set_moderation(rig_card(), &moderation));
+}
+
+TEST(virtio_net_life, settings_are_commands_and_survive)
+{
+        for (uint32_t packed = 0; packed < 2; packed++) {
+                rig_init(t, PAGES);
+                rig.offered |= CONTROL | (packed ? RIG_F(RING_PACKED) | RIG_F(INDIRECT_DESC) : 0);
+                REQUIRE_OK(rig_start(t));
+                set_everything(t);
+                expect_settings(t, 0);
+                EXPECT_OK(netdev_restart(rig_card()));
+                expect_settings(t, 7);
+                EXPECT_EQ(netdev_counters(rig_card())->restarts, 1);
+                EXPECT_OK(netdev_set_vlan(rig_card(), 100, false));
+                EXPECT_OK(netdev_restart(rig_card()));
+                EXPECT_EQ(rig.command_count, 7 + 7 + 1 + 6);
+                rig_finish(t);
+        }
+}
+
+TEST(virtio_net_life, settings_that_make_no_sense)
+{
+        const uint8_t group[] = {3, 0, 0, 0, 0, 1}, zeros[6] = {0};
+        struct netdev_receive_mode bad = mode;
+        rig_init(t, PAGES);
+        REQUIRE_OK(rig_start(t));
+        EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, netdev_set_mac(rig_card(), new_mac));
+        EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, netdev_set_receive_mode(rig_card(), &mode));
+        EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, netdev_set_vlan(rig_card(), 1, true));
+        EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, netdev_set_moderation(rig_card(), &moderation));
+        rig_finish(t);
+        rig_init(t, PAGES);
+        rig.offered |= CONTROL;
+        REQUIRE_OK(rig_start(t));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, netdev_set_mac(rig_card(), group));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, netdev_set_mac(rig_card(), zeros));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, netdev_set_vlan(rig_card(), 4095, true));
+        bad.unicast_count = 2; /* the second is a group address */
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, netdev_set_receive_mode(rig_card(), &bad));
+        bad = mode;
+        bad.unicast_count = NETDEV_FILTER_MACS_MAX;
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, netdev_set_receive_mode(rig_card(), &bad));
+        EXPECT_EQ(rig.command_count, 0);
+        virtio_net_stop(&rig_net);
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, netdev_set_mac(rig_card(), new_mac));
+        rig_finish(t);
+}
+
+/* A device that refuses leaves everything as it was, and is told so again where it took half. */
+TEST(virtio_net_life, device_that_refuses)
+{
+        const uint8_t old_mac[] = {0x52, 0x54, 0, 1, 2, 3};
+        rig_init(t, PAGES);
+        rig.offered |= CONTROL;
+        REQUIRE_OK(rig_start(t));
+        for (uint32_t silent = 0; silent < 2; silent++) {
+                rig.control_answer = 1;
+                rig.control_answers_left = 0;
+                rig.control_says_nothing = silent;
+                EXPECT_STATUS(ZX_ERR_IO, netdev_set_mac(rig_card(), new_mac));
+                EXPECT_BYTES_EQ(rig_card()->mac, old_mac, 6);
+                EXPECT_STATUS(ZX_ERR_IO, netdev_set_vlan(rig_card(), 5, true));
+                EXPECT_STATUS(ZX_ERR_IO, netdev_set_receive_mode(rig_card(), &mode));
+                EXPECT_STATUS(ZX_ERR_IO, netdev_set_moderation(rig_card(), &moderation));
+        }
+        rig.control_says_nothing = false;
+        rig.control_answers_left = 1; /* half of the moderation */
+        rig.command_count = 0;
+        EXPECT_STATUS(ZX_ERR_IO, netdev_set_moderation(rig_card(), &moderation));
+        const uint32_t none[] = {0, 0};
+        expect_command(t, 2, 6, 0, none, 8);
+        rig.control_answers_left = UINT32_MAX;
+        EXPECT_OK(netdev_restart(rig_card()));
+        EXPECT_EQ(rig.command_count, 3); /* nothing of it was remembered */
+        expect_traffic(t, 0);
+        rig_finish(t);
+}
+
+/* A command without an answer costs its second once; its page stays the device's until a reset. */
+TEST(virtio_net_life, device_that_does_not_answer)
+{
+        rig_init(t, PAGES);
+        rig.offered |= CONTROL;
+        REQUIRE_OK(rig_start(t));
+        rig.control_silent = true;
+        EXPECT_STATUS(ZX_ERR_TIMED_OUT, netdev_set_mac(rig_card(), new_mac));
+        uint64_t waited = rig.clock_ns;
+        EXPECT_GE(waited, 1000000000ull);
+        EXPECT_STATUS(ZX_ERR_TIMED_OUT, netdev_set_vlan(rig_card(), 1, true));
+        EXPECT_EQ(rig.clock_ns, waited);
+        expect_traffic(t, 0);
+        rig.control_silent = false;
+        EXPECT_OK(netdev_restart(rig_card()));
+        EXPECT_OK(netdev_set_mac(rig_card(), new_mac));
+        rig_finish(t);
+}
+
+/* ---- queue pairs ---- */
+
+static void pairs_init(struct test *t, uint16_t pairs, uint64_t features)
+{
+        rig_init(t, PAGES);
+        rig.offered |= RIG_NET(CTRL_VQ) | features;
+        memcpy(rig.config + VIRTIO_NET_CONFIG_PAIRS, &pairs, 2);
+        rig.queue_count = 2 * pairs + 1;
+}
+
+TEST(virtio_net_life, queue_pairs)
+{
+        const uint16_t three = 3;
+        pairs_init(t, 4, RIG_NET(MQ));
+        rig.queue_pairs = 3;
+        REQUIRE_OK(rig_start(t));
+        EXPECT_EQ(rig_card()->capabilities.queue_pairs, 4);
+        EXPECT_EQ(rig_card()->queue_pairs, 3);
+        EXPECT_EQ(rig.vectors, 8);
+        EXPECT_EQ(rig_net.control_index, 8);
+        EXPECT_TRUE(rig.queues[8].setup.no_interrupt);
+        expect_command(t, 0, 4, 0, &three, 2);
+        for (uint32_t queue = 0; queue < 3; queue++)
+                expect_traffic(t, queue);
+        EXPECT_FALSE(rig_deliver(3, plain, 1, 60)); /* nobody polls it, so it has no memory */
+        EXPECT_EQ(rig_net.pairs[3].memory, NULL);
+        EXPECT_EQ(netdev_poll(rig_card(), 3, 1), 0);
+        EXPECT_EQ(netdev_counters(rig_card())->total.receive_frames, 3);
+        EXPECT_EQ(rig_card()->queues[2].counters.receive_frames, 1);
+        EXPECT_OK(netdev_restart(rig_card())); /* and all three are there again */
+        expect_command(t, 1, 4, 0, &three, 2);
+        for (uint32_t queue = 0; queue < 3; queue++)
+                expect_traffic(t, queue);
+        /* The next client wants one. */
+        EXPECT_OK(netdev_detach(rig_card()));
+        vmo_put(rig.vmo);
+        rig.queue_pairs = 1;
+        EXPECT_OK(rig_attach());
+        const uint16_t one = 1;
+        expect_command(t, 2, 4, 0, &one, 2);
+        expect_traffic(t, 0);
+        rig_finish(t);
+}
+
+/* Interrupts of one pair are not seen by another. */
+TEST(virtio_net_life, interrupts_of_queue_pairs)
+{
+        pairs_init(t, 2, RIG_NET(MQ));
+        rig.queue_pairs = 2;
+        REQUIRE_OK(rig_start(t));
+        rig_poll(0);
+        rig_poll(1);
+        const struct netdev_ops *ops = rig_card()->ops;
+        EXPECT_FALSE(ops->pending(rig_card(), 0));
+        EXPECT_FALSE(ops->pending(rig_card(), 1));
+        EXPECT_TRUE(rig_deliver(1, plain, 1, 60));
+        EXPECT_FALSE(ops->pending(rig_card(), 0));
+        EXPECT_TRUE(ops->pending(rig_card(), 1));
+        EXPECT_EQ(rig_poll(1), 1);
+        EXPECT_FALSE(ops->pending(rig_card(), 1));
+        /* Under load it stays masked, and says that it must be polled again. */
+        uint64_t interrupts = netdev_counters(rig_card())->interrupts;
+        for (uint32_t i = 0; i < 8; i++)
+                EXPECT_TRUE(rig_deliver(1, plain, 1, 60));
+        EXPECT_EQ(netdev_counters(rig_card())->interrupts, interrupts + 8); /* no EVENT_IDX */
+        EXPECT_EQ(netdev_poll(rig_card(), 1, 4), 4);
+        EXPECT_TRUE(ops->pending(rig_card(), 1));
+        EXPECT_TRUE(rig_deliver(1, plain, 1, 60));
+        EXPECT_EQ(netdev_counters(rig_card())->interrupts, interrupts + 8);
+        EXPECT_EQ(netdev_poll(rig_card(), 1, 64), 5);
+        EXPECT_FALSE(ops->pending(rig_card(), 1));
+        rig_finish(t);
+}
+
+TEST(virtio_net_life, queue_pairs_refused)
+{
+        pairs_init(t, 2, RIG_NET(MQ));
+        REQUIRE_OK(rig_start_card());
+        rig.queue_pairs = 3;
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, rig_attach());
+        rig.queue_pairs = 2;
+        rig.control_answers_left = 0;
+        rig.control_answer = 1;
+        EXPECT_STATUS(ZX_ERR_IO, rig_attach());
+        EXPECT_EQ(rig_card()->queue_pairs, 1);
+        rig.queue_pairs = 1;
+        EXPECT_OK(rig_attach());
+        EXPECT_STATUS(ZX_ERR_ALREADY_BOUND, netdev_attach(rig_card(), &rig_card()->client));
+        expect_traffic(t, 0);
+        rig_finish(t);
+}
+
+TEST(virtio_net_life, steering_by_hash)
+{
+        uint8_t bytes[4 + 2 + 2 + 64 * 2 + 2 + 1 + VIRTIO_NET_KEY_BYTES] = {0xff, 1, 0, 0, 63};
+        pairs_init(t, 2, RIG_NET(RSS) | RIG_NET(HASH_REPORT));
+        rig.queue_pairs = 2;
+        REQUIRE_OK(rig_start(t));
+        REQUIRE_EQ(rig.command_count, 2); /* for one pair, then for two */
+        for (uint32_t i = 0; i < 64; i++)
+                bytes[8 + 2 * i] = i % 2;
+        bytes[136] = 2;
+        bytes[138] = VIRTIO_NET_KEY_BYTES;
+        memcpy(bytes + 139, rig.commands[1].data + 139, VIRTIO_NET_KEY_BYTES);
+        expect_command(t, 1, 4, 1, bytes, sizeof(bytes));
+        EXPECT_EQ(rig.commands[1].data[139], 0x6d);
+        expect_traffic(t, 1);
+        rig_finish(t);
+
+        pairs_init(t, 1, RIG_NET(HASH_REPORT));
+        REQUIRE_OK(rig_start(t));
+        EXPECT_EQ(rig.commands[0].class, 4);
+        EXPECT_EQ(rig.commands[0].command, 2);
+        EXPECT_EQ(rig.commands[0].bytes, 4 + 8 + 1 + VIRTIO_NET_KEY_BYTES);
+        rig_finish(t);
+}
+
+/* ---- what breaks ---- */
+
+static void send_some(struct test *t, uint32_t count)
+{
+        for (uint32_t i = 0; i < count; i++) {
+                struct netdev_frame frame = rig_frame(t, i, i * 2048, 100, 1);
+                EXPECT_OK(rig_send(0, &frame));
+        }
+}
+
+/* The device asks for a reset: frames under way come back, what the client has it keeps, and
+ * everything goes on. */
+TEST(virtio_net_life, device_that_asks_for_a_reset)
+{
+        rig_init(t, PAGES);
+        rig.offered |= CONTROL | RIG_NET(MRG_RXBUF) | RIG_F(RING_RESET);
+        REQUIRE_OK(rig_start(t));
+        set_everything(t);
+        rig.holds = true;
+        EXPECT_TRUE(rig_deliver(0, plain, 1, 300));
+        rig_poll(0);
+        send_some(t, 5);
+        uint32_t resets = rig.resets;
+        rig.status |= VIRTIO_STATUS_NEEDS_RESET;
+        rig_interrupt(VIRTIO_SOURCE_CONFIG);
+        rig_poll(0);
+        EXPECT_GT(rig.resets, resets);
+        EXPECT_EQ(rig.done_count, 5);
+        for (uint32_t i = 0; i < 5; i++)
+                EXPECT_STATUS(ZX_ERR_CANCELED, rig.done_status[i]);
+        EXPECT_EQ(rig.changes, 2); /* down, and up again */
+        EXPECT_TRUE(rig_card()->running && rig_card()->link_up);
+        EXPECT_EQ(netdev_counters(rig_card())->faults, 1);
+        EXPECT_EQ(netdev_counters(rig_card())->restarts, 1);
+        EXPECT_EQ(netdev_counters(rig_card())->total.transmit_failed, 5);
+        expect_settings(t, 7);
+        expect_traffic(t, 0); /* the first frame is still held */
+        EXPECT_EQ(rig.got[0].sum, rig_sum(1, 300));
+        EXPECT_EQ(netdev_receive_held(rig_card()), 2);
+        rig_release_all();
+        EXPECT_EQ(virtqueue_driver_in_flight(&rig_net.pairs[0].receive.ring),
+                  rig_net.pairs[0].part_count);
+        rig_finish(t);
+}
+
+/* Without an interrupt it is found by the watchdog in polls that find nothing. */
+TEST(virtio_net_life, silent_device_is_looked_at)
+{
+        rig_init(t, PAGES);
+        REQUIRE_OK(rig_start(t));
+        rig.status |= VIRTIO_STATUS_NEEDS_RESET;
+        for (uint32_t i = 0; i < 1000 && netdev_counters(rig_card())->faults == 0; i++)
+                rig_poll(0);
+        EXPECT_EQ(netdev_counters(rig_card())->restarts, 1);
+        expect_traffic(t, 0);
+        rig_finish(t);
+}
+
+TEST(virtio_net_life, device_that_breaks_again_and_again)
+{
+        rig_init(t, PAGES);
+        REQUIRE_OK(rig_start(t));
+        for (uint32_t i = 0; i < 2 * VIRTIO_NET_RECOVERIES_MAX; i++) {
+                rig.status |= VIRTIO_STATUS_NEEDS_RESET;
+                rig_interrupt(VIRTIO_SOURCE_CONFIG);
+                rig_poll(0);
+        }
+        EXPECT_FALSE(rig_card()->running);
+        EXPECT_EQ(netdev_counters(rig_card())->restarts, VIRTIO_NET_RECOVERIES_MAX);
+        struct netdev_frame frame = rig_frame(t, 1, 0, 100, 1);
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, rig_send(0, &frame));
+        EXPECT_OK(netdev_restart(rig_card())); /* on request it comes back */
+        expect_traffic(t, 0);
+        rig_finish(t);
+}
+
+TEST(virtio_net_life, broken_queue_without_ring_reset)
+{
+        for (uint16_t queue = 0; queue < 2; queue++) {
+                rig_init(t, PAGES);
+                REQUIRE_OK(rig_start(t));
+                send_some(t, 3);
+                rig_break_queue(queue);
+                rig_poll(0);
+                EXPECT_EQ(netdev_counters(rig_card())->faults, 1);
+                EXPECT_EQ(netdev_counters(rig_card())->restarts, 1);
+                EXPECT_EQ(rig.done_count, 3);
+                expect_traffic(t, 0);
+                rig_finish(t);
+        }
+}
+
+/* With RING_RESET only that queue is reset, and nobody else hears of it. */
+TEST(virtio_net_life, broken_queue_with_ring_reset)
+{
+        for (uint16_t queue = 2; queue < 4; queue++) {
+                pairs_init(t, 2, RIG_NET(MQ) | RIG_F(RING_RESET));
+                rig.queue_pairs = 2;
+                REQUIRE_OK(rig_start(t));
+                struct netdev_frame frame = rig_frame(t, 9, 0, 100, 1);
+                EXPECT_OK(rig_send(0, &frame));
+                EXPECT_OK(rig_send(1, &frame));
+                rig_break_queue(queue);
+                rig_poll(1);
+                EXPECT_EQ(rig.queues[queue].resets, 1);
+                EXPECT_EQ(rig.resets, 1); /* at bring-up */
+                EXPECT_EQ(netdev_counters(rig_card())->faults, 1);
+                EXPECT_EQ(rig.done_count, queue == 3); /* the transmit queue's frame */
+                EXPECT_TRUE(rig_card()->running);
+                EXPECT_EQ(rig_serve(0), 1);
+                EXPECT_EQ(rig_serve(1), queue == 2);
+                rig_poll(0);
+                rig_poll(1);
+                expect_traffic(t, 1);
+                rig_finish(t);
+        }
+        /* A queue that cannot be reset takes the card with it. Two pairs are in use, so the client
+         * brings its threads out first. */
+        pairs_init(t, 2, RIG_NET(MQ) | RIG_F(RING_RESET));
+        rig.queue_pairs = 2;
+        rig.queue_never_resets = true;
+        REQUIRE_OK(rig_start(t));
+        rig_break_queue(2);
+        rig_poll(1);
+        EXPECT_FALSE(rig_card()->running);
+        EXPECT_EQ(rig_poll(0) + rig_poll(1), 0);
+        EXPECT_OK(netdev_restart(rig_card()));
+        expect_traffic(t, 1);
+        rig_finish(t);
+}
+
+/* A device that does not answer to a reset keeps its rings and a reference to the client's
+ * memory; the client has its frames back all the same. */
+TEST(virtio_net_life, reset_that_never_ends)
+{
+        rig_init(t, PAGES);
+        rig.offered |= CONTROL;
+        REQUIRE_OK(rig_start(t));
+        send_some(t, 3);
+        rig.holds = true;
+        EXPECT_TRUE(rig_deliver(0, plain, 1, 300));
+        rig_poll(0);
+        rig.never_resets = true;
+        EXPECT_STATUS(ZX_ERR_TIMED_OUT, netdev_restart(rig_card()));
+        EXPECT_EQ(rig.done_count, 3);
+        EXPECT_FALSE(rig_card()->running);
+        uint64_t leaked = netdev_counters(rig_card())->leaked_pages;
+        EXPECT_GT(leaked, 64);
+        rig_release_all();
+        rig.never_resets = false; /* it comes to its senses */
+        EXPECT_OK(netdev_restart(rig_card()));
+        expect_traffic(t, 0);
+        EXPECT_EQ(netdev_counters(rig_card())->leaked_pages, leaked);
+        rig_release_all();
+        virtio_net_stop(&rig_net);
+        EXPECT_OK(netdev_detach(rig_card()));
+        EXPECT_OK(virtio_net_free_memory(&rig_net));
+        EXPECT_EQ(rig.bad_addresses, 0);
+}
+
+TEST(virtio_net_life, link_and_announcement)
+{
+        uint16_t bits = 0;
+        rig_init(t, PAGES);
+        rig.offered |= CONTROL | RIG_NET(STATUS) | RIG_NET(GUEST_ANNOUNCE);
+        REQUIRE_OK(rig_start(t));
+        EXPECT_TRUE(rig_card()->link_up);
+        memcpy(rig.config + VIRTIO_NET_CONFIG_STATUS, &bits, 2);
+        rig_interrupt(VIRTIO_SOURCE_CONFIG);
+        rig_poll(0);
+        EXPECT_FALSE(rig_card()->link_up);
+        EXPECT_EQ(rig.changes, 1);
+        EXPECT_EQ(rig.announces, 0);
+        bits = 3; /* up, and announce */
+        memcpy(rig.config + VIRTIO_NET_CONFIG_STATUS, &bits, 2);
+        rig_interrupt(VIRTIO_SOURCE_CONFIG);
+        rig_poll(0);
+        EXPECT_TRUE(rig_card()->link_up);
+        EXPECT_EQ(rig.changes, 2);
+        EXPECT_EQ(rig.announces, 1);
+        expect_command(t, 0, 3, 0, NULL, 0);
+        EXPECT_EQ(netdev_counters(rig_card())->link_changes, 2);
+        rig_finish(t);
+}
+
+TEST(virtio_net_life, interrupts_without_end)
+{
+        rig_init(t, PAGES);
+        REQUIRE_OK(rig_start(t));
+        EXPECT_FALSE(rig_card()->polled);
+        for (uint32_t i = 0; i < 200000 && !rig.masked; i++)
+                rig_interrupt(VIRTIO_SOURCE_QUEUE(0));
+        EXPECT_TRUE(rig.masked);
+        EXPECT_EQ(rig_poll(0), 0);
+        EXPECT_TRUE(netdev_counters(rig_card())->interrupts >= 100000);
+        EXPECT_TRUE(rig_card()->polled);
+        expect_traffic(t, 0);
+        rig_finish(t);
+}
+
+/* ---- the store, and cards that go away ---- */
+
+TEST(virtio_net_life, memory_under_way_stays_registered)
+{
+        uint32_t id;
+        rig_init(t, PAGES);
+        REQUIRE_OK(rig_start(t));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, netdev_unregister_vmo(rig_card(), 31));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, netdev_unregister_vmo(rig_card(), 32));
+        /* The card's own memory is not the client's to take out. */
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND,
+                      netdev_unregister_vmo(rig_card(), rig_net.pairs[0].memory_id));
+        send_some(t, 1);
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, netdev_unregister_vmo(rig_card(), rig.vmo_id));
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, netdev_detach(rig_card()));
+        rig_serve(0);
+        EXPECT_EQ(netdev_transmit_in_flight(rig_card()), 1); /* until the client has heard */
+        rig_poll(0);
+        EXPECT_OK(netdev_unregister_vmo(rig_card(), rig.vmo_id));
+        struct netdev_frame gone = {0};
+        struct vmo_region region = {(uint8_t)rig.vmo_id, 0, 100};
+        struct tx_request request = {.regions = &region, .region_count = 1};
+        EXPECT_OK(vmo_store_make_tx_buffer(&rig_card()->store, &request, false, &gone.buffer));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, rig_send(0, &gone));
+        EXPECT_EQ(netdev_window(rig_card(), region), NULL);
+        EXPECT_OK(netdev_register_vmo(rig_card(), rig.vmo, &id));
+        rig_finish(t);
+}
+
+TEST(virtio_net_life, card_that_is_removed)
+{
+        rig_init(t, PAGES);
+        REQUIRE_OK(rig_start(t));
+        rig.holds = true;
+        EXPECT_TRUE(rig_deliver(0, plain, 3, 300));
+        rig_poll(0);
+        send_some(t, 2);
+        virtio_net_stop(&rig_net);
+        netdev_remove(rig_card());
+        EXPECT_EQ(rig.done_count, 2);
+        EXPECT_STATUS(ZX_ERR_CANCELED, rig.done_status[1]);
+        EXPECT_STATUS(ZX_ERR_PEER_CLOSED, netdev_restart(rig_card()));
+        struct netdev_frame frame = rig_frame(t, 1, 0, 100, 1);
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, rig_send(0, &frame));
+        EXPECT_EQ(rig_poll(0), 0);
+        EXPECT_EQ(rig.got[0].sum, rig_sum(3, 300)); /* still readable */
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, virtio_net_free_memory(&rig_net));
+        EXPECT_FALSE(netdev_is_idle(rig_card()));
+        rig_release_all();
+        EXPECT_OK(netdev_detach(rig_card()));
+        EXPECT_TRUE(netdev_is_idle(rig_card()));
+        vmo_put(rig.vmo);
+        rig.vmo = NULL;
+        rig_finish(t);
+}
