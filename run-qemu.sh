@@ -31,6 +31,10 @@ Machine
                             virtio-mmio device. ADDR is HOST:PORT or the path of a UNIX socket; each
                             frame has its length before it, 4 bytes, big-endian
   --pcap FILE               captures the card's packets
+  --vmbus                   VMBus by a host program (tests/peers/vmbus_host) over shared memory: echo channels
+                            and a network card, whose network is a small responder of its own, or what --net
+                            tap and socket name. Less than 2816M of memory; not on microvm
+  --vmbus-args 'WORDS'      more options for that program, such as '--stats --lie 7' (its --help has them)
 Guest
   --test GLOB               only these tests: 'pmm.*'; 'list' prints their names
   --append 'WORDS'          more words for the kernel's command line
@@ -61,7 +65,8 @@ Exit status
   7  ERROR       the build or the emulator failed
   130, 143       interrupted
 
-Environment: QEMU (the emulator), OVMF_CODE and OVMF_VARS (the firmware), NO_COLOR.
+Environment: QEMU (the emulator), OVMF_CODE and OVMF_VARS (the firmware), VMBUS_HOST (the host program of
+--vmbus), NO_COLOR.
 HELP
 }
 
@@ -70,6 +75,8 @@ readonly EXIT_PASS=0 EXIT_FAIL=1 EXIT_USAGE=2 EXIT_MISSING=3 EXIT_PANIC=4 EXIT_H
 # What QEMU's exit status is for each value the guest writes to isa-debug-exit.
 readonly STATUS_PASS=33 STATUS_FAIL=35 STATUS_PANIC=37
 readonly TIMEOUT_DEFAULT=60 RUN_FACTOR=10 PROBE_SECONDS=5 SMP_MAX=64 EARLY_LINES=40 STOP_TRIES=50
+# q35 moves memory beyond 4 GiB from this size on, and addresses are no offsets in its file any more.
+readonly VMBUS_MEM_LIMIT=$((0xb0000000)) VMBUS_WAIT_TRIES=100
 
 say() { printf 'run-qemu.sh: %s\n' "$*" >&2; }
 stop() { # STATUS SENTENCE...
@@ -90,6 +97,7 @@ cd "$(dirname "$0")" || exit $EXIT_ERROR
 
 # ---- options ------------------------------------------------------------------------------------
 
+vmbus='' vmbus_args=''
 boot=uefi machine='' smp=2 mem=256M cpu='' accel=tcg net='' pcap='' gdb='' tests='' append=''
 flavour='' image='' no_build='' timeout='' only_print='' raw=''
 emulator_options=()
@@ -110,6 +118,13 @@ parse_options() {
                 --gdb) gdb=1 ;;
                 --no-build) no_build=1 ;;
                 --raw) raw=1 ;;
+                --vmbus) vmbus=1 ;;
+                --vmbus-args=*) vmbus_args=${option#*=} ;;
+                --vmbus-args)
+                        (($# >= 2)) || refuse "$option needs a value"
+                        vmbus_args=$2
+                        shift
+                        ;;
                 -n) only_print=1 ;;
                 --) shift; emulator_options=("$@"); return ;;
                 --*=*) set -- "${option%%=*}" "${option#*=}" "${@:2}"; continue ;;
@@ -149,7 +164,27 @@ check_values() {
         [[ $append != *[![:print:]]* ]] || refuse "--append: the words must be printable ASCII"
 }
 
+# What --vmbus needs and forbids.
+check_vmbus() {
+        local bytes=$((${mem%[MG]} << 20))
+        [[ $mem != *G ]] || bytes=$((bytes << 10))
+        [[ $boot != microvm ]] ||
+                refuse "--vmbus with --boot microvm: its messages travel over a PCI device, and this kernel" \
+                        "finds no PCI bus there; take --boot pvh"
+        [[ $net != user ]] ||
+                refuse "--vmbus with --net user: QEMU's user network is behind QEMU's own cards only; leave" \
+                        "--net out for the responder of the host program"
+        [[ -z $pcap ]] ||
+                refuse "--vmbus with --pcap: QEMU captures its own cards only, and here it has none"
+        ((bytes < VMBUS_MEM_LIMIT)) ||
+                refuse "--vmbus with --mem $mem: the host program finds the guest's memory only below 4 GiB;" \
+                        "take less than $((VMBUS_MEM_LIMIT >> 20))M"
+        net=${net:-responder}
+}
+
 check_contradictions() {
+        [[ -n $vmbus || -z $vmbus_args ]] || refuse "--vmbus-args without --vmbus: there is no such program then"
+        [[ -z $vmbus ]] || check_vmbus
         [[ $boot != microvm || -z $machine ]] ||
                 refuse "--boot microvm is a machine of its own: leave --machine $machine out"
         [[ $boot != uefi || $accel != kvm ]] ||
@@ -302,7 +337,9 @@ choose_accelerator() {
 emulator_line() {
         local words="$append" address card=virtio-net-pci,netdev=net0,romfile=
         [[ -z $tests ]] || words="test=$tests${append:+ $append}"
-        line=("$emulator" -M "$machine" -accel "$accel" -cpu "$cpu" -smp "$smp" -m "$mem"
+        local with=''
+        [[ -z $vmbus ]] || with=,memory-backend=ram
+        line=("$emulator" -M "$machine$with" -accel "$accel" -cpu "$cpu" -smp "$smp" -m "$mem"
                 -display none -nodefaults -no-user-config -no-reboot -serial stdio
                 -device isa-debug-exit,iobase=0xf4,iosize=4)
         if [[ $boot == uefi ]]; then
@@ -319,14 +356,18 @@ emulator_line() {
                 line+=(-global virtio-mmio.force-legacy=false)
                 card=virtio-net-device,netdev=net0
         fi
+        [[ -z $vmbus ]] || line+=(
+                -object "memory-backend-file,id=ram,share=on,mem-path=${vmbus_folder//,/,,}/ram,size=$mem"
+                -chardev "socket,id=vmbus,path=${vmbus_folder//,/,,}/socket"
+                -device ivshmem-doorbell,chardev=vmbus,vectors=2)
         address=${net#*=}
-        case $net in
+        [[ -n $vmbus ]] || case $net in
         user) line+=(-netdev user,id=net0) ;;
         tap=*) line+=(-netdev "tap,id=net0,ifname=${address//,/,,},script=no,downscript=no") ;;
         socket=/*) line+=(-netdev "stream,id=net0,server=off,addr.type=unix,addr.path=${address//,/,,}") ;;
         socket=*) line+=(-netdev "socket,id=net0,connect=${address//,/,,}") ;;
         esac
-        [[ $net == none ]] || line+=(-device "$card")
+        [[ $net == none || -n $vmbus ]] || line+=(-device "$card")
         if [[ -n $pcap ]]; then
                 [[ $pcap == /* ]] || pcap=$started_in/$pcap
                 line+=(-object "filter-dump,id=dump0,netdev=net0,file=${pcap//,/,,}")
@@ -344,6 +385,51 @@ print_line() {
                 separator=' '
         done
         printf '\n'
+}
+
+# ---- the VMBus host -----------------------------------------------------------------------------
+
+vmbus_folder='' vmbus_pid='' vmbus_line=()
+# Sets vmbus_folder, where its socket and the guest's memory are, and vmbus_line. The memory is better off in
+# a file system that is memory.
+prepare_vmbus() {
+        local program=${VMBUS_HOST:-build/peers/vmbus-host} words
+        vmbus_folder=$(mktemp -d /dev/shm/paravane.XXXXXX 2>/dev/null) || vmbus_folder=$scratch
+        read -ra words <<<"$vmbus_args"
+        vmbus_line=("$program" --socket "$vmbus_folder/socket" --ram "$vmbus_folder/ram" --mem "$mem")
+        if [[ $net == none ]]; then vmbus_line+=(--echo); else vmbus_line+=(--net "$net"); fi
+        vmbus_line+=(${words[@]+"${words[@]}"})
+        [[ -z $only_print && -z $no_build && -z ${VMBUS_HOST:-} ]] || return 0
+        make -s vmbus-host >&2 || stop $EXIT_ERROR "the VMBus host does not build"
+}
+
+start_vmbus() {
+        local tries
+        [[ -x ${vmbus_line[0]} ]] || stop $EXIT_MISSING "${vmbus_line[0]} is not there: make vmbus-host"
+        "${vmbus_line[@]}" </dev/null >&2 &
+        vmbus_pid=$!
+        for ((tries = 0; tries < VMBUS_WAIT_TRIES; tries++)); do
+                [[ ! -S $vmbus_folder/socket ]] || return 0
+                kill -0 "$vmbus_pid" 2>/dev/null || break
+                sleep 0.05
+        done
+        stop $EXIT_ERROR "the VMBus host did not start"
+}
+
+# It ends by itself when the emulator does. Sets vmbus_status.
+vmbus_status=0
+end_vmbus() {
+        local tries
+        [[ -n $vmbus_pid ]] || return 0
+        for ((tries = 0; tries < STOP_TRIES; tries++)); do
+                kill -0 "$vmbus_pid" 2>/dev/null || break
+                ((tries != STOP_TRIES / 2)) || kill "$vmbus_pid" 2>/dev/null
+                sleep 0.1
+        done
+        kill -KILL "$vmbus_pid" 2>/dev/null
+        wait "$vmbus_pid" 2>/dev/null
+        vmbus_status=$?
+        vmbus_pid=''
 }
 
 # ---- running ------------------------------------------------------------------------------------
@@ -365,6 +451,8 @@ clean_up() {
                 stop_emulator
                 wait "$emulator_pid" 2>/dev/null
         fi
+        end_vmbus
+        [[ -z $vmbus_folder ]] || rm -rf "$vmbus_folder"
         [[ -z $scratch ]] || rm -rf "$scratch"
 }
 
@@ -492,7 +580,10 @@ explain_silence() { # STATUS
 decide() { # STATUS REASON
         local status=$1 reason=$2 problem
         problem=$(not_a_success)
-        if [[ -n $loader_error ]]; then
+        if ((vmbus_status != 0)); then
+                show_verdict ERROR "the VMBus host left with status $vmbus_status" "$red"
+                return $EXIT_ERROR
+        elif [[ -n $loader_error ]]; then
                 show_verdict INCOMPLETE "the UEFI loader gave up: $loader_error" "$red"
                 return $EXIT_NO_RESULT
         elif [[ -z $hang ]] && ((status != 0 && status != STATUS_PASS && status != STATUS_FAIL && \
@@ -532,6 +623,7 @@ decide() { # STATUS REASON
 run() {
         local status reason=''
         now_us run_start
+        [[ -z $vmbus ]] || start_vmbus
         start_emulator
         while next_line; do
                 [[ $text != *'KTAP version 1' || -n $ktap ]] || { ktap=1; text='KTAP version 1'; }
@@ -558,6 +650,7 @@ run() {
         status=$?
         emulator_pid=''
         reason=$(shutdown_reason)
+        end_vmbus
         [[ -n $raw || -z $panic_cause ]] || show_kept
         decide "$status" "$reason"
 }
@@ -576,8 +669,10 @@ trap 'exit 143' TERM HUP
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/paravane.XXXXXX") || exit $EXIT_ERROR
 
 choose_accelerator
+[[ -z $vmbus ]] || prepare_vmbus
 emulator_line
 if [[ -n $only_print ]]; then
+        [[ -z $vmbus ]] || line=("${vmbus_line[@]}" '&' "${line[@]}")
         print_line
         exit $EXIT_PASS
 fi

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* main — vmbus-host: a VMBus host for a guest under plain QEMU. `vmbus-host --help` has the options.
+ *
+ *   guest's RAM file  <--->  tests/peers/vmbus_host  <--->  bridge (responder, socket, tap)
+ *                              |            ^
+ *   ivshmem BAR: mailbox  <----'            '---- doorbells: eventfds
+ *
+ * One thread that sleeps in poll(2). A doorbell says no more than "look". */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "tests/peers/vmbus_host/program/bridge.h"
+#include "tests/peers/vmbus_host/program/ivshmem_server.h"
+#include "tests/peers/vmbus_host/program/mailbox.h"
+#include "tests/peers/vmbus_host/program/options.h"
+#include "tests/peers/vmbus_host/vmbus_host.h"
+#include "tests/peers/vmbus_host/vmbus_host_echo.h"
+#include "tests/peers/vmbus_host/vmbus_host_net.h"
+
+#define MESSAGE_CONNECTION 0x21u /* not the one for the first contact: who ignores it is noticed */
+#define GPADL_WORDS (8 * VMBUS_HOST_LIST_WORDS_MAX)
+#define IDLE_MS 50      /* the guest's state words are looked at this often without a doorbell */
+#define NO_ROOM_MS 1    /* messages wait for the guest to read others */
+#define PING_SECONDS 1
+#define MESSAGES_PER_ROUND 64u
+
+enum { DEVICE_NET, DEVICE_ECHO, DEVICE_PIPE, DEVICES };
+
+struct program {
+        struct options options;
+        struct ivshmem_server server;
+        struct mailbox mailbox;
+        struct bridge bridge;
+        struct vmbus_host host;
+        struct vmbus_host_echo echo, pipe_echo;
+        struct vmbus_host_net net;
+        struct vmbus_host_offer offers[2];
+        const struct vmbus_host_offer *offered[DEVICES];
+        uint8_t *ram;
+        bool ring_message, ring_event; /* doorbells owed */
+        uint64_t resets, doorbells;
+        struct timespec first_packet, last_packet;
+        uint64_t counted_packets;
+        uint64_t words[GPADL_WORDS];
+        uint8_t frame[VMBUS_HOST_NET_FRAME_BYTES];
+};
+
+static struct program program;
+static volatile sig_atomic_t stopped;
+
+NORETURN void assert_failed(const char *file, unsigned line, const char *expression)
+{
+        fprintf(stderr, "vmbus-host: assertion failed: %s:%u: %s\n", file, line, expression);
+        abort();
+}
+
+static void stop(int signal_number)
+{
+        stopped = 1;
+}
+
+/* ---- the library's world ---- */
+
+static void *map_page(void *context, uint64_t page_number)
+{
+        if (page_number >= program.options.ram_bytes / PAGE_BYTES)
+                return NULL;
+        return program.ram + page_number * PAGE_BYTES;
+}
+
+static bool post(void *context, const void *message, uint32_t bytes, uint32_t vp)
+{
+        if (!mailbox_post(&program.mailbox, message, bytes))
+                return false;
+        program.ring_message = true;
+        return true;
+}
+
+static void set_event(void *context, uint32_t event_flag, uint32_t vp)
+{
+        mailbox_set_event(&program.mailbox, event_flag);
+        program.ring_event = true;
+}
+
+static void note(void *context, const struct vmbus_host_fault *fault)
+{
+        if (program.host.faults[fault->rule] > 1 && !program.options.verbose)
+                return;
+        fprintf(stderr, "vmbus-host: the guest broke %s (%s): channel %u, value 0x%x, limit 0x%x\n",
+                vmbus_host_rule_name(fault->rule), vmbus_host_rule_text(fault->rule),
+                fault->channel, fault->value, fault->limit);
+}
+
+static void ring_doorbells(void)
+{
+        if (program.ring_message)
+                ivshmem_server_ring(&program.server, VMBUS_MAILBOX_VECTOR_MESSAGE);
+        if (program.ring_event)
+                ivshmem_server_ring(&program.server, VMBUS_MAILBOX_VECTOR_EVENT);
+        program.ring_message = program.ring_event = false;
+}
+
+/* ---- start ---- */
+
+static bool map_ram(void)
+{
+        const char *path = program.options.ram_path;
+        uint64_t bytes = program.options.ram_bytes;
+        struct stat status;
+        int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (file < 0 || fstat(file, &status) != 0 ||
+            (status.st_size == 0 && ftruncate(file, (off_t)bytes) != 0)) {
+                fprintf(stderr, "vmbus-host: --ram %s: %s\n", path, strerror(errno));
+                return false;
+        }
+        if (status.st_size != 0 && (uint64_t)status.st_size != bytes) {
+                fprintf(stderr, "vmbus-host: --ram %s has %llu bytes, --mem says %llu\n", path,
+                        (unsigned long long)status.st_size, (unsigned long long)bytes);
+                return false;
+        }
+        void *ram = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+        close(file);
+        if (ram == MAP_FAILED) {
+                fprintf(stderr, "vmbus-host: cannot map %s: %s\n", path, strerror(errno));
+                return false;
+        }
+        program.ram = ram;
+        return true;
+}
+
+/* Offers what is not offered: at the start, and again what a guest has released (a lie took it
+ * away). */
+static void offer_devices(void)
+{
+        for (uint32_t device = 0; device < DEVICES; device++) {
+                bool there = false;
+                if (device == DEVICE_NET && program.options.echo_only)
+                        continue;
+                for (uint32_t i = 1; i <= VMBUS_HOST_CHANNELS; i++) {
+                        struct vmbus_host_channel *channel = vmbus_host_channel(&program.host, i);
+                        there |= channel != NULL && channel->offer == program.offered[device];
+                }
+                if (!there)
+                        (void)!vmbus_host_offer(&program.host, program.offered[device], NULL);
+        }
+}
+
+static void start_host(void)
+{
+        static const struct vmbus_host_ops ops = {
+                .map = map_page, .post = post, .signal = set_event, .note = note};
+        const struct options *options = &program.options;
+        vmbus_host_init(&program.host, &(struct vmbus_host_config){
+                                               .ops = &ops,
+                                               .words = program.words,
+                                               .word_count = GPADL_WORDS,
+                                               .version_max = options->version_max,
+                                               .message_connection = MESSAGE_CONNECTION});
+        if (options->lie) {
+                vmbus_host_lie(&program.host, options->lie_seed, options->lie_rate);
+                vmbus_host_lie_only(&program.host, options->lies);
+        }
+        struct vmbus_host_net_config net = {.port = &program.bridge.port,
+                                            .frame = program.frame,
+                                            .queues = (uint8_t)options->queues};
+        memcpy(net.mac, options->mac, sizeof(net.mac));
+        vmbus_host_net_init(&program.net, &net);
+        vmbus_host_echo_init(&program.echo, false);
+        vmbus_host_echo_init(&program.pipe_echo, true);
+        vmbus_host_echo_offer(&program.echo, &program.offers[0], 0);
+        vmbus_host_echo_offer(&program.pipe_echo, &program.offers[1], 1);
+        if (!options->echo_only)
+                (void)!vmbus_host_net_offer(&program.net, &program.host, 0, NULL);
+        program.offered[DEVICE_NET] = &program.net.offers[0];
+        program.offered[DEVICE_ECHO] = &program.offers[0];
+        program.offered[DEVICE_PIPE] = &program.offers[1];
+        offer_devices();
+}
+
+/* ---- the loop ---- */
+
+static void take_messages(void)
+{
+        struct mailbox_message message;
+        for (uint32_t i = 0; i < MESSAGES_PER_ROUND && mailbox_peek(&program.mailbox, &message); i++) {
+                if (message.type == 1 &&
+                    vmbus_host_message(&program.host, (uint32_t)message.connection_id,
+                                       message.payload, message.bytes) == ZX_ERR_SHOULD_WAIT)
+                        return; /* it stays where it is */
+                if (message.type != 1)
+                        fprintf(stderr, "vmbus-host: a message of type %u, which is none of VMBus\n",
+                                message.type);
+                mailbox_took(&program.mailbox);
+        }
+}
+
+static void take_events(void)
+{
+        for (uint32_t word = 0; word < VMBUS_MAILBOX_FLAGS / 64; word++) {
+                uint64_t flags = mailbox_take_events(&program.mailbox, word);
+                while (flags != 0) {
+                        vmbus_host_event(&program.host,
+                                         word * 64 + (uint32_t)__builtin_ctzll(flags));
+                        flags &= flags - 1;
+                }
+        }
+}
+
+/* Everything that a look can find; true: look again at once. */
+static bool look(void)
+{
+        if (mailbox_guest_reset(&program.mailbox)) {
+                vmbus_host_reset(&program.host);
+                mailbox_reset_done(&program.mailbox);
+                program.ring_message = true;
+                program.resets++;
+        }
+        take_messages();
+        take_events();
+        bool more = vmbus_host_poll(&program.host);
+        if (program.echo.packets + program.pipe_echo.packets != program.counted_packets) {
+                if (program.counted_packets == 0)
+                        clock_gettime(CLOCK_MONOTONIC, &program.first_packet);
+                program.counted_packets = program.echo.packets + program.pipe_echo.packets;
+                if (program.options.stats)
+                        clock_gettime(CLOCK_MONOTONIC, &program.last_packet);
+        }
+        ring_doorbells();
+        return more;
+}
+
+static void now_and_then(time_t *last_second)
+{
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (now.tv_sec < *last_second + PING_SECONDS)
+                return;
+        *last_second = now.tv_sec;
+        if (program.bridge.responds)
+                (void)vmbus_host_responder_ping(&program.bridge.responder);
+        offer_devices();
+}
+
+/* QEMU is gone: the guest with it. */
+static void forget_guest(void)
+{
+        vmbus_host_reset(&program.host);
+        mailbox_init(&program.mailbox, program.server.memory, program.options.ram_bytes,
+                     IVSHMEM_OUR_ID);
+}
+
+static void run(void)
+{
+        time_t last_second = 0;
+        bool more = false;
+        while (!stopped) {
+                struct pollfd files[] = {{program.server.listener, POLLIN, 0},
+                                         {program.server.client, POLLIN, 0},
+                                         {program.server.from_guest[0], POLLIN, 0},
+                                         {program.server.from_guest[1], POLLIN, 0},
+                                         {program.bridge.file, POLLIN, 0}};
+                int timeout = more ? 0 : program.host.queue_count != 0 ? NO_ROOM_MS : IDLE_MS;
+                if (poll(files, sizeof(files) / sizeof(files[0]), timeout) < 0 && errno != EINTR) {
+                        perror("vmbus-host: poll");
+                        return;
+                }
+                if (files[0].revents != 0)
+                        (void)ivshmem_server_accept(&program.server);
+                if (files[1].revents != 0 && ivshmem_server_client_gone(&program.server)) {
+                        if (!program.options.keep)
+                                return;
+                        forget_guest();
+                }
+                for (unsigned i = 0; i < VMBUS_MAILBOX_VECTORS; i++)
+                        program.doorbells += ivshmem_server_rung(&program.server, i);
+                more = look();
+                now_and_then(&last_second);
+        }
+}
+
+/* ---- the end ---- */
+
+static void print_stats(void)
+{
+        const struct vmbus_host *host = &program.host;
+        const struct vmbus_host_responder *responder = &program.bridge.responder;
+        double seconds = (double)(program.last_packet.tv_sec - program.first_packet.tv_sec) +
+                         (double)(program.last_packet.tv_nsec - program.first_packet.tv_nsec) / 1e9;
+        fprintf(stderr, "vmbus-host: messages: %llu in, %llu out; events: %llu in, %llu out; "
+                        "doorbells %llu; resets %llu\n",
+                (unsigned long long)host->messages_in, (unsigned long long)host->messages_out,
+                (unsigned long long)host->events_in, (unsigned long long)host->signals_out,
+                (unsigned long long)program.doorbells, (unsigned long long)program.resets);
+        fprintf(stderr, "vmbus-host: echo: %llu packets, %llu bytes",
+                (unsigned long long)program.counted_packets,
+                (unsigned long long)(program.echo.bytes + program.pipe_echo.bytes));
+        if (seconds > 0)
+                fprintf(stderr, ", %.0f packets a second", (double)program.counted_packets / seconds);
+        fprintf(stderr, "\nvmbus-host: net: %llu frames from the guest, %llu to it, %llu filtered, "
+                        "%llu send errors, %llu lost behind the card\n",
+                (unsigned long long)program.net.frames_in,
+                (unsigned long long)program.net.frames_out,
+                (unsigned long long)program.net.frames_filtered,
+                (unsigned long long)program.net.send_errors,
+                (unsigned long long)program.bridge.lost);
+        if (program.bridge.responds)
+                fprintf(stderr, "vmbus-host: responder: leases %u, arp %u, echo %u, udp %u, "
+                                "pings %u, answered %u\n",
+                        responder->leases, responder->arp_answered, responder->echo_answered,
+                        responder->udp_answered, responder->pings_sent, responder->pings_answered);
+        for (unsigned i = 0; i < VMBUS_HOST_RULES; i++)
+                if (host->faults[i] != 0)
+                        fprintf(stderr, "vmbus-host: broken: %s %u\n", vmbus_host_rule_name(i),
+                                host->faults[i]);
+        for (unsigned i = 0; i < VMBUS_HOST_LIES; i++)
+                if (host->liar.told[i] != 0)
+                        fprintf(stderr, "vmbus-host: lie: %s %u\n", vmbus_host_lie_name(i),
+                                host->liar.told[i]);
+}
+
+int main(int argc, char **argv)
+{
+        struct sigaction action = {.sa_handler = stop};
+        int status = options_read(&program.options, argc, argv);
+        if (status >= 0)
+                return status;
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
+        sigaction(SIGHUP, &action, NULL);
+        signal(SIGPIPE, SIG_IGN);
+        program.server.listener = program.server.client = -1;
+        bool good = bridge_start(&program.bridge, program.options.network) && map_ram() &&
+                    ivshmem_server_start(&program.server, program.options.socket_path);
+        if (good) {
+                mailbox_init(&program.mailbox, program.server.memory, program.options.ram_bytes,
+                             IVSHMEM_OUR_ID);
+                start_host();
+                run();
+                if (program.options.stats)
+                        print_stats();
+                ivshmem_server_stop(&program.server);
+        }
+        bridge_stop(&program.bridge);
+        return good ? 0 : 1;
+}
