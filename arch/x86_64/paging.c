@@ -387,8 +387,8 @@ size_t arch_image_parts(const struct arch_image_part **parts)
         static const char *const stack_names[STACK_COUNT] = {"boot stack", "double fault stack",
                                                              "NMI stack", "machine check stack"};
 
-        list[0] = (struct arch_image_part){"text", (uint64_t)text_start,
-                                           (uint64_t)(text_end - text_start), ARCH_MAP_EXECUTE};
+        list[0] = (struct arch_image_part){"text", (uint64_t)image_start, /* with the headers */
+                                           (uint64_t)(text_end - image_start), ARCH_MAP_EXECUTE};
         list[1] = (struct arch_image_part){"rodata", (uint64_t)rodata_start,
                                            (uint64_t)(rodata_end - rodata_start), 0};
         list[2] = (struct arch_image_part){"data", (uint64_t)data_start,
