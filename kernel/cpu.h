@@ -14,7 +14,8 @@
  * each other.
  *
  * CPUs are numbered from 0 (the boot CPU) without gaps, in the order of the MADT; one that did not
- * start has no number. Interrupts of devices and the watchdog's tick go to the boot CPU only.
+ * start has no number. Interrupt lines and the watchdog's tick go to the boot CPU only, messages of
+ * devices also to those CPUs that they were aimed at (arch_irq_aim_msi).
  *
  * Lock order. A lock may be taken while one to its left is held, never the other way round:
  *

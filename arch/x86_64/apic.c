@@ -39,7 +39,8 @@
 #define MPS_TRIGGER_LEVEL 3u
 
 struct slot {
-        arch_irq_handler handler; /* NULL: free */
+        arch_irq_handler handler; /* NULL: free; atomic: interrupts of other CPUs look at it */
+        uint32_t running;         /* CPUs that are in the handler, or about to look for it; atomic */
         void *context;
         const char *name;
         uint64_t count;
@@ -60,14 +61,20 @@ static void dispatch(struct arch_trap_frame *frame, void *context)
         struct slot *slot = &slots[vector];
 
         (void)context;
-        if (slot->handler != NULL) {
+        /* Either this CPU sees that the handler is gone, or vacate() sees that it is running here: the store in
+         * front of each load is ordered before it (sequential consistency on both sides). */
+        __atomic_fetch_add(&slot->running, 1, __ATOMIC_SEQ_CST);
+        arch_irq_handler handler = __atomic_load_n(&slot->handler, __ATOMIC_SEQ_CST);
+        if (handler != NULL) {
                 /* The timer's and the other CPUs' vectors come to several CPUs. */
                 __atomic_fetch_add(&slot->count, 1, __ATOMIC_RELAXED);
                 __atomic_fetch_add(&handled_count, 1, __ATOMIC_RELAXED);
-                slot->handler(slot->context);
+                handler(slot->context);
+                __atomic_fetch_sub(&slot->running, 1, __ATOMIC_RELEASE);
                 lapic_end_of_interrupt();
                 return;
         }
+        __atomic_fetch_sub(&slot->running, 1, __ATOMIC_RELEASE);
         /* Either truly spurious (the APIC's own, or an 8259's: not in service, must not be ended), or a message
          * with a vector that is nobody's, which would block all vectors below it if it were never ended. */
         __atomic_fetch_add(&spurious_count, 1, __ATOMIC_RELAXED);
@@ -89,9 +96,20 @@ static void occupy(uint8_t vector, const char *name, arch_irq_handler handler, v
 
         ASSERT(handler != NULL);
         ASSERT(slot->handler == NULL);
-        *slot = (struct slot){
-                .handler = handler, .context = context, .name = name, .gsi = APIC_NO_GSI};
+        slot->context = context;
+        slot->name = name;
+        slot->count = 0;
+        slot->gsi = APIC_NO_GSI;
+        __atomic_store_n(&slot->handler, handler, __ATOMIC_RELEASE); /* with the context before it */
         arch_interrupts_restore(enabled);
+}
+
+/* Takes the handler away and waits until no CPU runs it. Not from inside it. */
+static void vacate(struct slot *slot)
+{
+        __atomic_store_n(&slot->handler, NULL, __ATOMIC_SEQ_CST);
+        while (__atomic_load_n(&slot->running, __ATOMIC_SEQ_CST) != 0)
+                arch_pause(); /* handlers are short and do not block */
 }
 
 void apic_claim_vector(uint8_t vector, const char *name, arch_irq_handler handler, void *context)
@@ -216,8 +234,19 @@ void arch_irq_free_msi(const struct arch_msi_message *message)
         ASSERT(vector >= APIC_VECTOR_FIRST && vector <= APIC_VECTOR_LAST);
         ASSERT(slots[vector].handler != NULL);
         ASSERT(slots[vector].gsi == APIC_NO_GSI);
-        slots[vector] = (struct slot){0};
+        vacate(&slots[vector]);
         arch_interrupts_restore(enabled);
+}
+
+zx_status_t arch_irq_aim_msi(struct arch_msi_message *message, uint32_t cpu)
+{
+        struct arch_cpu_summary summary;
+        ASSERT(cpu < arch_cpu_count());
+        arch_cpu_summary(cpu, &summary);
+        if (summary.apic_id > APIC_ID_MAX)
+                return ZX_ERR_NOT_SUPPORTED;
+        message->address = MSI_ADDRESS | summary.apic_id << MSI_DESTINATION_SHIFT;
+        return ZX_OK;
 }
 
 /* The slot that a line is connected to, NULL: none. */
@@ -247,7 +276,7 @@ zx_status_t arch_irq_connect_gsi(uint32_t gsi, bool level, bool active_low, cons
         slots[route.vector].gsi = gsi;
         status = ioapic_route(gsi, &route);
         if (status != ZX_OK)
-                slots[route.vector] = (struct slot){0};
+                vacate(&slots[route.vector]);
 out:
         arch_interrupts_restore(enabled);
         return status;
@@ -267,7 +296,7 @@ void arch_irq_disconnect_gsi(uint32_t gsi)
 
         ASSERT(slot != NULL);
         ioapic_mask(gsi);
-        *slot = (struct slot){0};
+        vacate(slot);
         arch_interrupts_restore(enabled);
 }
 

@@ -162,7 +162,14 @@ struct arch_msi_message {
  * ZX_ERR_NO_RESOURCES: no vector left. `name` is kept, for the log. */
 zx_status_t MUST_CHECK arch_irq_allocate_msi(const char *name, arch_irq_handler handler, void *context,
                                              struct arch_msi_message *message);
+/* When it returns, the handler runs nowhere and will not run again. Context: not in that handler. */
 void arch_irq_free_msi(const struct arch_msi_message *message);
+/* Changes a message that was given out so that it goes to another CPU; the device must still be told. Handlers
+ * run on that CPU then.
+ *   cpu      below arch_cpu_count()
+ *   returns  ZX_OK; ZX_ERR_NOT_SUPPORTED: messages do not reach that CPU (its APIC id has more than 8 bits), and
+ *            nothing has changed */
+zx_status_t MUST_CHECK arch_irq_aim_msi(struct arch_msi_message *message, uint32_t cpu);
 /* Routes an ISA IRQ (after overrides) or a GSI to `handler` and unmasks it. */
 zx_status_t MUST_CHECK arch_irq_connect_isa(uint8_t isa_irq, const char *name, arch_irq_handler handler,
                                             void *context);

@@ -28,6 +28,7 @@
 #include "arch/arch.h"
 #include "base/compiler.h"
 #include "base/status.h"
+#include "kernel/irq_line.h"
 
 #define PCI_DEVICES_MAX 64
 #define PCI_BARS_MAX 6
@@ -79,7 +80,8 @@ struct pci_device {
         bool multi_function;
         bool bridge;
         uint8_t secondary_bus; /* of a bridge; 0: nobody numbered it */
-        uint8_t interrupt_line;
+        uint8_t interrupt_pin;  /* 1..4: INTA..INTD; 0: it has none */
+        uint8_t interrupt_line; /* the ISA IRQ behind it, as firmware has noted it */
         bool capabilities_broken; /* the list looped or left its place; it is cut there */
         uint8_t capability_count;
         struct pci_capability capabilities[PCI_CAPABILITIES_MAX];
@@ -125,6 +127,17 @@ void pci_disable(const struct pci_device *device, uint16_t bits);
  *            ZX_ERR_NO_RESOURCES: nobody placed the BAR; what memory_map_physical returns */
 zx_status_t MUST_CHECK pci_map(const struct pci_device *device, uint8_t bar, uint64_t offset,
                                uint64_t bytes, void **va_out);
+
+/* Where the function's INTx arrives.
+ *
+ * A pin is wired to a router in the chipset (PIIX3, ICH9), which firmware has programmed; the wiring
+ * stands in AML only. But firmware also notes the ISA IRQ that comes of it in the function's interrupt
+ * line register, for operating systems that look no further: SeaBIOS does (under which QEMU's q35 and
+ * pc start a PVH image, too), and OVMF. That IRQ arrives at the I/O APIC as the MADT's overrides say
+ * (level, active high on both). Monitors without firmware have MSI-X only, and leave the register 0.
+ *   line     out
+ *   returns  ZX_OK; ZX_ERR_NOT_FOUND: it has no pin, or nobody noted a line */
+zx_status_t MUST_CHECK pci_interrupt_line(const struct pci_device *device, struct irq_line *line);
 
 /* ---- MSI-X ---- */
 

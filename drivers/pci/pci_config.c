@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "kernel/acpi.h"
+#include "kernel/cpu.h"
 #include "kernel/memory.h"
 
 #define ECAM_BUS_SHIFT 20
@@ -59,6 +60,9 @@ static const struct pci_config_ops ecam_ops = {
 
 /* ---- ports ---- */
 
+/* Address and data belong together: interrupt handlers and other CPUs use them, too. */
+static struct spinlock port_lock;
+
 /* Selects the register and returns the data port of its first byte. */
 static uint16_t port_select(const struct pci_device *device, uint16_t offset, uint8_t bytes)
 {
@@ -72,13 +76,17 @@ static uint16_t port_select(const struct pci_device *device, uint16_t offset, ui
 
 static uint32_t port_read(const struct pci_device *device, uint16_t offset, uint8_t bytes)
 {
+        bool enabled = cpu_lock_irq_save(&port_lock);
         uint16_t port = port_select(device, offset, bytes);
-        return bytes == 1 ? inb(port) : bytes == 2 ? inw(port) : inl(port);
+        uint32_t value = bytes == 1 ? inb(port) : bytes == 2 ? inw(port) : inl(port);
+        cpu_unlock_irq_restore(&port_lock, enabled);
+        return value;
 }
 
 static void port_write(const struct pci_device *device, uint16_t offset, uint8_t bytes,
                        uint32_t value)
 {
+        bool enabled = cpu_lock_irq_save(&port_lock);
         uint16_t port = port_select(device, offset, bytes);
         if (bytes == 1)
                 outb(port, (uint8_t)value);
@@ -86,6 +94,7 @@ static void port_write(const struct pci_device *device, uint16_t offset, uint8_t
                 outw(port, (uint16_t)value);
         else
                 outl(port, value);
+        cpu_unlock_irq_restore(&port_lock, enabled);
 }
 
 static const struct pci_config_ops port_ops = {

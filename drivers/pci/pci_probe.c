@@ -20,6 +20,9 @@
 #define OFFSET_SUBSYSTEM 0x2e
 #define OFFSET_CAPABILITIES 0x34
 #define OFFSET_INTERRUPT_LINE 0x3c
+#define OFFSET_INTERRUPT_PIN 0x3d
+#define INTERRUPT_PIN_MAX 4
+#define ISA_IRQS 16
 
 #define VENDOR_NONE 0xffff
 #define STATUS_CAPABILITIES_BIT 4
@@ -130,6 +133,7 @@ zx_status_t pci_probe(struct pci_device *device)
         uint8_t header = pci_read8(device, OFFSET_HEADER_TYPE);
         device->multi_function = (header & BIT_MASK(HEADER_MULTI_FUNCTION_BIT)) != 0;
         device->interrupt_line = pci_read8(device, OFFSET_INTERRUPT_LINE);
+        device->interrupt_pin = pci_read8(device, OFFSET_INTERRUPT_PIN);
 
         switch (header & HEADER_TYPE_MASK) {
         case HEADER_TYPE_DEVICE:
@@ -180,4 +184,14 @@ zx_status_t pci_map(const struct pci_device *device, uint8_t bar_index, uint64_t
         if (bar->address == 0)
                 return ZX_ERR_NO_RESOURCES;
         return memory_map_physical(bar->address + offset, bytes, MEMORY_MAP_DEVICE, va_out);
+}
+
+zx_status_t pci_interrupt_line(const struct pci_device *device, struct irq_line *line)
+{
+        /* 0 is the timer, and what an untouched register holds; from 16 on it means "none". */
+        if (device->interrupt_pin == 0 || device->interrupt_pin > INTERRUPT_PIN_MAX ||
+            device->interrupt_line == 0 || device->interrupt_line >= ISA_IRQS)
+                return ZX_ERR_NOT_FOUND;
+        *line = irq_line_of_isa(device->interrupt_line);
+        return ZX_OK;
 }

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "kernel/cpu.h"
 #include "kernel/log.h"
 
 /* ---- the end ---- */
@@ -123,6 +124,17 @@ static zx_status_t fill_pairs(struct virtio_net *net, uint32_t from, uint32_t co
         return status;
 }
 
+/* The interrupts of a queue pair go to the CPU of the same number, as far as there are so many. */
+static void spread_interrupts(struct virtio_net *net, uint32_t pairs)
+{
+        struct virtio_transport *transport = net->device.transport;
+        for (uint32_t pair = 0; pair < pairs && transport->ops->interrupts_aim != NULL; pair++) {
+                uint16_t receive = (uint16_t)(2 * pair);
+                transport->ops->interrupts_aim(transport, receive, pair % cpu_count());
+                transport->ops->interrupts_aim(transport, receive + 1, pair % cpu_count());
+        }
+}
+
 /* Steps 7 and 8 of 3.1.1: interrupts, queues, receive buffers, DRIVER_OK, and only then the first
  * kick. */
 static zx_status_t go_live(struct virtio_net *net)
@@ -143,6 +155,7 @@ static zx_status_t go_live(struct virtio_net *net)
                 status = virtio_device_start(device);
         if (status != ZX_OK)
                 return status;
+        spread_interrupts(net, net->pair_count);
         transport->ops->interrupts_start(transport);
         for (uint32_t queue = 0; queue < used; queue++)
                 virtio_queue_flush(&net->pairs[queue].receive);

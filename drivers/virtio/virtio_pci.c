@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "drivers/virtio/virtio_pci_registers.h"
+#include "kernel/cmdline.h"
 
 #define VENDOR_VIRTIO 0x1af4
 #define DEVICE_MODERN_FIRST 0x1041
@@ -27,15 +28,21 @@
 #define CAPABILITY_MULTIPLIER 16
 #define TYPE_COMMON 1
 #define TYPE_NOTIFY 2
+#define TYPE_ISR 3
 #define TYPE_CONFIG 4
+#define TYPE_WINDOW 5
 
 #define CONFIG_BYTES_MAX 256 /* as much of the device configuration as is mapped */
 
+static bool window_wanted;
+CMDLINE_FLAG(window_wanted, "virtio.pci-window",
+             "reach virtio registers through PCI configuration space, as if no BAR could be mapped");
+
+/* What a capability says. */
 struct region {
         uint8_t offset; /* of the capability in configuration space */
         uint8_t length; /* of the capability */
-        uint8_t bar;
-        uint32_t start, bytes;
+        struct virtio_pci_registers registers;
 };
 
 uint16_t virtio_pci_device_type(const struct pci_device *pci)
@@ -52,99 +59,119 @@ void virtio_pci_describe_place(const struct pci_device *pci, char place[VIRTIO_P
         snprintf(place, VIRTIO_PLACE_BYTES, "%02x:%02x.%x", pci->bus, pci->device, pci->function);
 }
 
-/* Whether the region lies inside its BAR, and the BAR is memory that somebody placed. */
-static bool region_usable(const struct pci_device *pci, const struct region *region)
+/* Whether the registers lie inside their BAR, and it is memory that somebody placed; through the
+ * window any BAR will do. */
+static bool registers_usable(const struct virtio_pci *virtio,
+                             const struct virtio_pci_registers *registers)
 {
-        if (region->bar >= PCI_BARS_MAX)
+        if (registers->bar >= PCI_BARS_MAX || registers->bytes == 0)
                 return false;
-        const struct pci_bar *bar = &pci->bars[region->bar];
-        return bar->kind == PCI_BAR_MEMORY && bar->address != 0 && region->bytes != 0 &&
-               region->start <= bar->bytes && region->bytes <= bar->bytes - region->start;
+        const struct pci_bar *bar = &virtio->pci->bars[registers->bar];
+        if (virtio->window == 0 && (bar->kind != PCI_BAR_MEMORY || bar->address == 0))
+                return false;
+        return bar->kind != PCI_BAR_NONE && registers->start <= bar->bytes &&
+               registers->bytes <= bar->bytes - registers->start;
+}
+
+/* Reads one capability; false: it is none of that type. */
+static bool read_region(const struct pci_device *pci, const struct pci_capability *capability,
+                        uint8_t type, struct region *region)
+{
+        uint16_t at = capability->offset;
+        if (capability->id != PCI_CAPABILITY_VENDOR || at + CAPABILITY_NOTIFY_BYTES_MIN > 256)
+                return false;
+        *region = (struct region){
+                .offset = (uint8_t)at,
+                .length = pci_read8(pci, at + CAPABILITY_LENGTH),
+                .registers = {.bar = pci_read8(pci, at + CAPABILITY_BAR),
+                              .start = pci_read32(pci, at + CAPABILITY_OFFSET),
+                              .bytes = pci_read32(pci, at + CAPABILITY_REGION_BYTES)},
+        };
+        return region->length >= CAPABILITY_BYTES_MIN &&
+               pci_read8(pci, at + CAPABILITY_TYPE) == type;
 }
 
 /* The first usable region of a type: they come in the device's order of preference (4.1.4). */
-static bool find_region(const struct pci_device *pci, uint8_t type, struct region *region)
+static bool find_region(const struct virtio_pci *virtio, uint8_t type, struct region *region)
 {
-        for (uint8_t i = 0; i < pci->capability_count; i++) {
-                uint16_t at = pci->capabilities[i].offset;
-                if (pci->capabilities[i].id != PCI_CAPABILITY_VENDOR ||
-                    at + CAPABILITY_NOTIFY_BYTES_MIN > 256)
-                        continue;
-                uint8_t length = pci_read8(pci, at + CAPABILITY_LENGTH);
-                if (length < CAPABILITY_BYTES_MIN || pci_read8(pci, at + CAPABILITY_TYPE) != type)
-                        continue;
-                *region = (struct region){
-                        .offset = (uint8_t)at,
-                        .length = length,
-                        .bar = pci_read8(pci, at + CAPABILITY_BAR),
-                        .start = pci_read32(pci, at + CAPABILITY_OFFSET),
-                        .bytes = pci_read32(pci, at + CAPABILITY_REGION_BYTES),
-                };
-                if (region_usable(pci, region))
+        const struct pci_device *pci = virtio->pci;
+        for (uint8_t i = 0; i < pci->capability_count; i++)
+                if (read_region(pci, &pci->capabilities[i], type, region) &&
+                    (type == TYPE_WINDOW ? region->length >= CAPABILITY_NOTIFY_BYTES_MIN :
+                                           registers_usable(virtio, &region->registers)))
                         return true;
-        }
         return false;
 }
 
-static zx_status_t map_region(const struct pci_device *pci, const struct region *region,
-                              uint32_t bytes, uint8_t **va_out)
+/* Finds registers and makes the first `bytes` of them accessible, or all when there are fewer. */
+static zx_status_t take_registers(const struct virtio_pci *virtio, uint8_t type, uint32_t bytes,
+                                  struct virtio_pci_registers *out)
 {
-        void *va;
-        zx_status_t status = pci_map(pci, region->bar, region->start, bytes, &va);
-        if (status == ZX_OK)
-                *va_out = va;
-        return status;
+        struct region region;
+        if (!find_region(virtio, type, &region))
+                return ZX_ERR_NOT_FOUND;
+        if (type != TYPE_ISR && !is_aligned(region.registers.start, sizeof(uint32_t)))
+                return ZX_ERR_IO_DATA_INTEGRITY;
+        out->bytes = (uint32_t)min_u64(region.registers.bytes, bytes);
+        return virtio_pci_map(virtio, &region.registers, 0, out);
 }
 
-/* Notify registers are mapped a queue at a time, when the queue's place in the window is known. */
-static zx_status_t take_notify_window(struct virtio_pci *virtio, const struct region *region)
+/* Notify registers are mapped a queue at a time, when the queue's place among them is known. */
+static zx_status_t take_notify(struct virtio_pci *virtio)
 {
-        if (region->length < CAPABILITY_NOTIFY_BYTES_MIN ||
-            !is_aligned(region->start, NOTIFY_BYTES))
+        struct region region;
+        if (!find_region(virtio, TYPE_NOTIFY, &region) ||
+            region.length < CAPABILITY_NOTIFY_BYTES_MIN ||
+            !is_aligned(region.registers.start, NOTIFY_BYTES))
                 return ZX_ERR_IO_DATA_INTEGRITY;
-        virtio->notify_window = (struct virtio_pci_window){
-                .bar = region->bar, .offset = region->start, .bytes = region->bytes};
+        virtio->notify = region.registers;
         virtio->notify_multiplier = pci_read32(virtio->pci,
-                                               (uint16_t)(region->offset + CAPABILITY_MULTIPLIER));
+                                               (uint16_t)(region.offset + CAPABILITY_MULTIPLIER));
         return ZX_OK;
 }
 
-static zx_status_t map_registers(struct virtio_pci *virtio)
+static zx_status_t take_all(struct virtio_pci *virtio)
 {
-        const struct pci_device *pci = virtio->pci;
-        struct region common, notify, config;
-        if (!find_region(pci, TYPE_COMMON, &common))
-                return pci->device_id == DEVICE_TRANSITIONAL_NET ? ZX_ERR_NOT_SUPPORTED :
-                                                                   ZX_ERR_IO_DATA_INTEGRITY;
-        if (!find_region(pci, TYPE_NOTIFY, &notify) || common.bytes < COMMON_BYTES ||
-            !is_aligned(common.start, sizeof(uint32_t)))
-                return ZX_ERR_IO_DATA_INTEGRITY;
-        zx_status_t status = take_notify_window(virtio, &notify);
+        zx_status_t status = take_registers(virtio, TYPE_COMMON, COMMON_BYTES_WITH_RESET,
+                                            &virtio->common);
+        if (status == ZX_ERR_NOT_FOUND)
+                return virtio->pci->device_id == DEVICE_TRANSITIONAL_NET ? ZX_ERR_NOT_SUPPORTED :
+                                                                           ZX_ERR_IO_DATA_INTEGRITY;
         if (status != ZX_OK)
                 return status;
-        if (find_region(pci, TYPE_CONFIG, &config) && is_aligned(config.start, sizeof(uint32_t))) {
-                uint32_t bytes = (uint32_t)min_u64(config.bytes, CONFIG_BYTES_MAX);
-                status = map_region(pci, &config, bytes, &virtio->config);
-                if (status != ZX_OK)
-                        return status;
-                virtio->transport.config_bytes = bytes;
-        }
-        virtio->transport.resets_queues = common.bytes >= COMMON_BYTES_WITH_RESET;
-        return map_region(pci, &common,
-                          virtio->transport.resets_queues ? COMMON_BYTES_WITH_RESET : COMMON_BYTES,
-                          &virtio->common);
+        if (virtio->common.bytes < COMMON_BYTES)
+                return ZX_ERR_IO_DATA_INTEGRITY;
+        virtio->transport.resets_queues = virtio->common.bytes >= COMMON_BYTES_WITH_RESET;
+        status = take_notify(virtio);
+        if (status != ZX_OK)
+                return status;
+        /* A device may have no configuration, and we can do without the ISR. */
+        status = take_registers(virtio, TYPE_ISR, 1, &virtio->isr);
+        if (status == ZX_OK || status == ZX_ERR_NOT_FOUND)
+                status = take_registers(virtio, TYPE_CONFIG, CONFIG_BYTES_MAX, &virtio->config);
+        virtio->transport.config_bytes = virtio->config.bytes;
+        return status == ZX_ERR_NOT_FOUND || status == ZX_ERR_IO_DATA_INTEGRITY ? ZX_OK : status;
 }
 
 zx_status_t virtio_pci_open(struct virtio_pci *virtio, const struct pci_device *pci)
 {
+        struct region window;
+        zx_status_t status = ZX_ERR_NO_RESOURCES;
         *virtio = (struct virtio_pci){
                 .transport = {.ops = &virtio_pci_transport_ops,
                               .device_type = virtio_pci_device_type(pci)},
                 .pci = pci,
         };
         virtio_pci_describe_place(pci, virtio->transport.place);
-        zx_status_t status = map_registers(virtio);
+        bool has_window = find_region(virtio, TYPE_WINDOW, &window);
+        if (!window_wanted || !has_window)
+                status = take_all(virtio);
+        if (status != ZX_OK && has_window) {
+                virtio->window = window.offset;
+                status = take_all(virtio);
+        }
         if (status == ZX_OK)
-                pci_enable(pci, PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER);
+                pci_enable(pci, virtio->window != 0 ? PCI_COMMAND_BUS_MASTER :
+                                                      PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER);
         return status;
 }

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* virtio_pci — the transport of a modern virtio device on PCI: registers found through vendor
- * capabilities, interrupts by MSI-X (a vector for each queue, else one for all, else none).
+ * capabilities, interrupts by MSI-X (a vector for each queue, else one for all), else by the function's
+ * line, which it may share (pci_interrupt_line), else none.
  *
+ * Window      registers in a BAR that nobody placed, or that cannot be mapped, are reached through
+ *             configuration space, four bytes at a time (4.1.4.9): slow, but any device works so. Also
+ *             on request: the word virtio.pci-window. The device's memory is not decoded then, so that
+ *             there is no MSI-X either
  * Owner       struct virtio_pci is the caller's and must not move while interrupts are open
  * Peer        capabilities are checked against the sized BARs before anything is mapped; registers
  *             that must hold what was written are read back
@@ -28,21 +33,24 @@ struct virtio_pci_vector {
         struct arch_msi_message message;
 };
 
-/* Where the notification registers lie. */
-struct virtio_pci_window {
+/* Registers in a BAR. */
+struct virtio_pci_registers {
+        uint8_t *va; /* NULL: not mapped, through the window */
         uint8_t bar;
-        uint32_t offset, bytes;
+        uint32_t start, bytes; /* 0 bytes: there are none */
 };
 
 struct virtio_pci {
         struct virtio_transport transport;
         const struct pci_device *pci;
-        uint8_t *common;
-        uint8_t *config; /* NULL when config_bytes is 0 */
-        struct virtio_pci_window notify_window;
+        uint8_t window; /* offset of its capability; 0: registers are mapped */
+        struct virtio_pci_registers common, config, isr;
+        struct virtio_pci_registers notify; /* never mapped as a whole */
         uint32_t notify_multiplier;
-        uint8_t *notify[VIRTIO_QUEUES_MAX]; /* of live queues */
+        struct virtio_pci_registers queue_notify[VIRTIO_QUEUES_MAX]; /* of live queues */
         struct pci_msix msix;
+        struct irq_line_user line_user;
+        uint32_t queue_sources; /* of the line */
         uint32_t vector_count; /* 0: no MSI-X */
         /* Configuration first, then queues. */
         struct virtio_pci_vector vectors[VIRTIO_QUEUES_MAX + 1];
@@ -56,8 +64,8 @@ uint16_t virtio_pci_device_type(const struct pci_device *pci);
 /* "00:02.0". */
 void virtio_pci_describe_place(const struct pci_device *pci, char place[VIRTIO_PLACE_BYTES]);
 
-/* Finds and maps the registers; turns memory decoding and bus mastering on. Touches no virtio
- * register.
+/* Finds and maps the registers; turns bus mastering on, and memory decoding where they are mapped.
+ * Touches no virtio register.
  *   returns  ZX_OK; ZX_ERR_NOT_SUPPORTED: a legacy-only device; ZX_ERR_IO_DATA_INTEGRITY: a modern
  *            one whose capabilities lead nowhere or contradict each other; or what mapping
  *            registers returned */

@@ -4,13 +4,15 @@
  * (notification), 4.1.5.1.2 (vectors), 4.1.5.1.3 (queues). */
 #include "drivers/virtio/virtio_pci.h"
 
-#include "arch/io.h"
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "drivers/virtio/virtio_device.h"
 #include "drivers/virtio/virtio_pci_registers.h"
 #include "kernel/time.h"
 
+#define ISR_QUEUE_BIT 0
+#define ISR_CONFIG_BIT 1
+#define ISR_MASK 3u
 #define POLL_PAUSE_NS (10 * NS_PER_US)
 
 static struct virtio_pci *from(struct virtio_transport *transport)
@@ -18,76 +20,80 @@ static struct virtio_pci *from(struct virtio_transport *transport)
         return CONTAINER_OF(transport, struct virtio_pci, transport);
 }
 
-static uint8_t *common(struct virtio_transport *transport)
+static uint32_t get(struct virtio_transport *transport, uint32_t field, uint8_t bytes)
 {
-        return from(transport)->common;
+        return virtio_pci_read(from(transport), &from(transport)->common, field, bytes);
+}
+
+static void put(struct virtio_transport *transport, uint32_t field, uint8_t bytes, uint32_t value)
+{
+        virtio_pci_write(from(transport), &from(transport)->common, field, bytes, value);
 }
 
 /* ---- status, features, configuration ---- */
 
 static uint8_t read_status(struct virtio_transport *transport)
 {
-        return mmio_read8(common(transport) + COMMON_STATUS);
+        return (uint8_t)get(transport, COMMON_STATUS, 1);
 }
 
 static void set_status(struct virtio_transport *transport, uint8_t status)
 {
-        mmio_write8(common(transport) + COMMON_STATUS, status);
+        put(transport, COMMON_STATUS, 1, status);
 }
 
 static uint32_t offered_features(struct virtio_transport *transport, uint32_t bank)
 {
-        mmio_write32(common(transport) + COMMON_DEVICE_FEATURE_SELECT, bank);
-        return mmio_read32(common(transport) + COMMON_DEVICE_FEATURE);
+        put(transport, COMMON_DEVICE_FEATURE_SELECT, 4, bank);
+        return get(transport, COMMON_DEVICE_FEATURE, 4);
 }
 
 static void accept_features(struct virtio_transport *transport, uint32_t bank, uint32_t bits)
 {
-        mmio_write32(common(transport) + COMMON_DRIVER_FEATURE_SELECT, bank);
-        mmio_write32(common(transport) + COMMON_DRIVER_FEATURE, bits);
+        put(transport, COMMON_DRIVER_FEATURE_SELECT, 4, bank);
+        put(transport, COMMON_DRIVER_FEATURE, 4, bits);
 }
 
 static uint32_t config_generation(struct virtio_transport *transport)
 {
-        return mmio_read8(common(transport) + COMMON_GENERATION);
+        return get(transport, COMMON_GENERATION, 1);
 }
 
 static uint32_t config_read(struct virtio_transport *transport, uint32_t offset, uint8_t bytes)
 {
         ASSERT(offset + bytes <= transport->config_bytes && offset % bytes == 0);
-        const uint8_t *at = from(transport)->config + offset;
-        return bytes == 1 ? mmio_read8(at) : bytes == 2 ? mmio_read16(at) : mmio_read32(at);
+        return virtio_pci_read(from(transport), &from(transport)->config, offset, bytes);
 }
 
 /* ---- queues ---- */
 
 static uint16_t queue_count(struct virtio_transport *transport)
 {
-        return mmio_read16(common(transport) + COMMON_QUEUE_COUNT);
+        return (uint16_t)get(transport, COMMON_QUEUE_COUNT, 2);
 }
 
 static void select_queue(struct virtio_transport *transport, uint16_t queue)
 {
-        mmio_write16(common(transport) + COMMON_QUEUE_SELECT, queue);
+        put(transport, COMMON_QUEUE_SELECT, 2, queue);
 }
 
 static uint32_t queue_size_max(struct virtio_transport *transport, uint16_t queue)
 {
         select_queue(transport, queue);
-        return mmio_read16(common(transport) + COMMON_QUEUE_SIZE);
+        return get(transport, COMMON_QUEUE_SIZE, 2);
 }
 
 static void write_address(struct virtio_transport *transport, uint32_t field, uint64_t dev)
 {
-        mmio_write32(common(transport) + field, (uint32_t)dev);
-        mmio_write32(common(transport) + field + 4, (uint32_t)(dev >> 32));
+        put(transport, field, 4, (uint32_t)dev);
+        put(transport, field + 4, 4, (uint32_t)(dev >> 32));
 }
 
 /* Writes a vector register and looks whether the device took it. */
 static bool write_vector(struct virtio_transport *transport, uint32_t field, uint16_t vector)
 {
-        mmio_write16(common(transport) + field, vector);
-        return mmio_read16(common(transport) + field) == vector;
+        put(transport, field, 2, vector);
+        return get(transport, field, 2) == vector;
 }
 
 /* Gives the selected queue the vector of its own, else the one of the configuration (which then
@@ -110,21 +116,20 @@ static void program_queue_vector(struct virtio_pci *virtio, uint16_t queue)
         }
 }
 
-/* Maps the notification register of the selected queue; it must lie in the window. */
+/* Maps the notification register of the selected queue; it must lie inside the notify registers. */
 static zx_status_t map_notify(struct virtio_pci *virtio, uint16_t queue)
 {
-        const struct virtio_pci_window *window = &virtio->notify_window;
-        uint64_t offset = (uint64_t)mmio_read16(virtio->common + COMMON_QUEUE_NOTIFY_OFFSET) *
+        struct virtio_pci_registers *notify = &virtio->queue_notify[queue];
+        uint64_t offset = (uint64_t)get(&virtio->transport, COMMON_QUEUE_NOTIFY_OFFSET, 2) *
                           virtio->notify_multiplier;
-        if (offset + NOTIFY_BYTES > window->bytes || !is_aligned(offset, NOTIFY_BYTES))
+        if (offset + NOTIFY_BYTES > virtio->notify.bytes || !is_aligned(offset, NOTIFY_BYTES))
                 return ZX_ERR_IO_DATA_INTEGRITY;
-        if (virtio->notify[queue] != NULL)
+        if (notify->bytes != 0 && notify->start == virtio->notify.start + offset)
                 return ZX_OK; /* from the time before a reset; mappings stay */
-        void *va;
-        zx_status_t status =
-                pci_map(virtio->pci, window->bar, window->offset + offset, NOTIFY_BYTES, &va);
-        if (status == ZX_OK)
-                virtio->notify[queue] = va;
+        notify->bytes = NOTIFY_BYTES;
+        zx_status_t status = virtio_pci_map(virtio, &virtio->notify, (uint32_t)offset, notify);
+        if (status != ZX_OK)
+                notify->bytes = 0;
         return status;
 }
 
@@ -132,15 +137,14 @@ static zx_status_t queue_enable(struct virtio_transport *transport, uint16_t que
                                 const struct virtio_queue_setup *setup)
 {
         struct virtio_pci *virtio = from(transport);
-        uint8_t *registers = virtio->common;
         select_queue(transport, queue);
-        if (mmio_read16(registers + COMMON_QUEUE_ENABLE) != 0)
+        if (get(transport, COMMON_QUEUE_ENABLE, 2) != 0)
                 return ZX_ERR_BAD_STATE;
         zx_status_t status = map_notify(virtio, queue);
         if (status != ZX_OK)
                 return status;
-        mmio_write16(registers + COMMON_QUEUE_SIZE, (uint16_t)setup->size);
-        if (mmio_read16(registers + COMMON_QUEUE_SIZE) != setup->size)
+        put(transport, COMMON_QUEUE_SIZE, 2, (uint16_t)setup->size);
+        if (get(transport, COMMON_QUEUE_SIZE, 2) != setup->size)
                 return ZX_ERR_IO;
         write_address(transport, COMMON_QUEUE_DESCRIPTORS, setup->descriptors_dev);
         write_address(transport, COMMON_QUEUE_DRIVER, setup->driver_dev);
@@ -149,28 +153,27 @@ static zx_status_t queue_enable(struct virtio_transport *transport, uint16_t que
                 write_vector(transport, COMMON_QUEUE_VECTOR, NO_VECTOR);
         else
                 program_queue_vector(virtio, queue);
-        mmio_write16(registers + COMMON_QUEUE_ENABLE, 1);
-        return mmio_read16(registers + COMMON_QUEUE_ENABLE) == 1 ? ZX_OK : ZX_ERR_IO;
+        put(transport, COMMON_QUEUE_ENABLE, 2, 1);
+        return get(transport, COMMON_QUEUE_ENABLE, 2) == 1 ? ZX_OK : ZX_ERR_IO;
 }
 
 static zx_status_t queue_reset(struct virtio_transport *transport, uint16_t queue)
 {
-        uint8_t *registers = common(transport);
         uint64_t start_ns = time_ns();
         select_queue(transport, queue);
-        mmio_write16(registers + COMMON_QUEUE_RESET, 1);
-        while (mmio_read16(registers + COMMON_QUEUE_RESET) != 0) {
+        put(transport, COMMON_QUEUE_RESET, 2, 1);
+        while (get(transport, COMMON_QUEUE_RESET, 2) != 0) {
                 if (time_ns() - start_ns >= VIRTIO_RESET_LIMIT_NS)
                         return ZX_ERR_TIMED_OUT;
                 time_sleep(POLL_PAUSE_NS);
         }
-        return mmio_read16(registers + COMMON_QUEUE_ENABLE) == 0 ? ZX_OK : ZX_ERR_IO;
+        return get(transport, COMMON_QUEUE_ENABLE, 2) == 0 ? ZX_OK : ZX_ERR_IO;
 }
 
 static void notify(struct virtio_transport *transport, uint16_t queue)
 {
         /* An uncached store is ordered after all earlier stores: arch/io.h. */
-        mmio_write16(from(transport)->notify[queue], queue);
+        virtio_pci_write(from(transport), &from(transport)->queue_notify[queue], 0, NOTIFY_BYTES, queue);
 }
 
 /* ---- interrupts ---- */
@@ -199,15 +202,65 @@ static bool open_vector(struct virtio_pci *virtio, uint32_t sources)
         return true;
 }
 
+/* A line says why by the ISR, and reading that lets go of the line. */
+static bool on_line(void *context)
+{
+        struct virtio_pci *virtio = context;
+        uint32_t why = virtio_pci_read(virtio, &virtio->isr, 0, 1) & ISR_MASK;
+        if (why == 0)
+                return false;
+        uint32_t sources = why & BIT_MASK(ISR_QUEUE_BIT) ? virtio->queue_sources : 0;
+        if (why & BIT_MASK(ISR_CONFIG_BIT))
+                sources |= VIRTIO_SOURCE_CONFIG;
+        virtio->handler(virtio->handler_context, sources);
+        return true;
+}
+
+/* Without MSI-X: the function's pin, if it is known where that arrives. */
+static enum virtio_interrupt_mode open_line(struct virtio_pci *virtio)
+{
+        struct irq_line line;
+        virtio->line_user.handler = on_line;
+        virtio->line_user.context = virtio;
+        virtio->line_user.name = "virtio";
+        if (virtio->isr.bytes == 0 || pci_interrupt_line(virtio->pci, &line) != ZX_OK ||
+            irq_line_connect(&virtio->line_user, &line) != ZX_OK)
+                return VIRTIO_INTERRUPTS_NONE;
+        return VIRTIO_INTERRUPTS_LINE;
+}
+
 static void interrupts_close(struct virtio_transport *transport)
 {
         struct virtio_pci *virtio = from(transport);
+        if (transport->interrupt_mode == VIRTIO_INTERRUPTS_LINE)
+                pci_enable(virtio->pci, PCI_COMMAND_INTX_DISABLE);
+        irq_line_disconnect(&virtio->line_user);
         if (virtio->msix.device != NULL)
                 pci_msix_close(&virtio->msix);
         while (virtio->vector_count != 0)
                 arch_irq_free_msi(&virtio->vectors[--virtio->vector_count].message);
         virtio->msix.device = NULL;
         transport->interrupt_mode = VIRTIO_INTERRUPTS_NONE;
+}
+
+/* A vector for the configuration, and one for each queue as far as they go; false: not even one. */
+static bool open_vectors(struct virtio_pci *virtio, uint16_t queues)
+{
+        struct virtio_transport *transport = &virtio->transport;
+        if (virtio->window != 0 || pci_msix_open(virtio->pci, &virtio->msix) != ZX_OK) {
+                virtio->msix.device = NULL;
+                return false;
+        }
+        if (!open_vector(virtio, VIRTIO_SOURCE_CONFIG) ||
+            !write_vector(transport, COMMON_CONFIG_VECTOR, 0)) {
+                interrupts_close(transport);
+                return false;
+        }
+        transport->interrupt_mode = VIRTIO_INTERRUPTS_PER_QUEUE;
+        for (uint16_t queue = 0; queue < queues; queue++)
+                if (!open_vector(virtio, VIRTIO_SOURCE_QUEUE(queue)))
+                        transport->interrupt_mode = VIRTIO_INTERRUPTS_SHARED;
+        return true;
 }
 
 static enum virtio_interrupt_mode interrupts_open(struct virtio_transport *transport,
@@ -218,26 +271,34 @@ static enum virtio_interrupt_mode interrupts_open(struct virtio_transport *trans
         ASSERT(queues <= VIRTIO_QUEUES_MAX && virtio->vector_count == 0);
         virtio->handler = handler;
         virtio->handler_context = context;
+        virtio->queue_sources = VIRTIO_SOURCE_QUEUE(queues) - 1;
         transport->interrupt_mode = VIRTIO_INTERRUPTS_NONE;
-        if (pci_msix_open(virtio->pci, &virtio->msix) != ZX_OK) {
-                virtio->msix.device = NULL;
-                return VIRTIO_INTERRUPTS_NONE;
-        }
-        if (open_vector(virtio, VIRTIO_SOURCE_CONFIG) &&
-            write_vector(transport, COMMON_CONFIG_VECTOR, 0)) {
-                transport->interrupt_mode = VIRTIO_INTERRUPTS_PER_QUEUE;
-                for (uint16_t queue = 0; queue < queues; queue++)
-                        if (!open_vector(virtio, VIRTIO_SOURCE_QUEUE(queue)))
-                                transport->interrupt_mode = VIRTIO_INTERRUPTS_SHARED;
-        } else {
-                interrupts_close(transport);
-        }
+        if (!open_vectors(virtio, queues))
+                transport->interrupt_mode = open_line(virtio);
         return transport->interrupt_mode;
+}
+
+static void interrupts_aim(struct virtio_transport *transport, uint16_t queue, uint32_t cpu)
+{
+        struct virtio_pci *virtio = from(transport);
+        uint16_t index = queue + 1;
+        if (index >= virtio->vector_count)
+                return;
+        struct virtio_pci_vector *vector = &virtio->vectors[index];
+        struct arch_msi_message message = vector->message;
+        if (arch_irq_aim_msi(&message, cpu) != ZX_OK)
+                return;
+        if (pci_msix_program(&virtio->msix, index, &message) == ZX_OK)
+                vector->message = message;
+        else /* it did not read back: as before, if that is still possible */
+                (void)!pci_msix_program(&virtio->msix, index, &vector->message);
 }
 
 static void interrupts_start(struct virtio_transport *transport)
 {
         struct virtio_pci *virtio = from(transport);
+        if (transport->interrupt_mode == VIRTIO_INTERRUPTS_LINE)
+                pci_disable(virtio->pci, PCI_COMMAND_INTX_DISABLE);
         if (virtio->vector_count == 0)
                 return;
         for (uint32_t i = 0; i < virtio->vector_count; i++)
@@ -250,6 +311,7 @@ static void interrupts_mask(struct virtio_transport *transport)
         struct virtio_pci *virtio = from(transport);
         for (uint32_t i = 0; i < virtio->vector_count; i++)
                 pci_msix_mask(&virtio->msix, (uint16_t)i);
+        irq_line_mask(&virtio->line_user);
 }
 
 /* ---- time ---- */
@@ -280,6 +342,7 @@ const struct virtio_transport_ops virtio_pci_transport_ops = {
         .config_generation = config_generation,
         .config_read = config_read,
         .interrupts_open = interrupts_open,
+        .interrupts_aim = interrupts_aim,
         .interrupts_start = interrupts_start,
         .interrupts_mask = interrupts_mask,
         .interrupts_close = interrupts_close,

@@ -72,6 +72,9 @@ struct virtio_transport_ops {
         enum virtio_interrupt_mode (*interrupts_open)(struct virtio_transport *transport,
                                                       uint16_t queue_count,
                                                       virtio_interrupt_fn handler, void *context);
+        /* Between open and start: interrupts of a queue that has a vector of its own go to that CPU
+         * (below cpu_count()), if they can; the handler runs there. NULL: a transport that cannot. */
+        void (*interrupts_aim)(struct virtio_transport *transport, uint16_t queue, uint32_t cpu);
         void (*interrupts_start)(struct virtio_transport *transport);
         /* Masks everything; also in interrupt context. */
         void (*interrupts_mask)(struct virtio_transport *transport);

@@ -2,6 +2,7 @@
 # Copyright (c) 2026 The Paravane authors
 """Packets as the outside sees them: what --pcap captures of a guest with a network card."""
 
+import re
 import struct
 
 import pytest
@@ -90,3 +91,45 @@ def test_legacy_device_is_refused_with_a_sentence(run_name, options, place, reme
     assert f"virtio: {place} is a legacy device: " in result.stdout, result.explain()
     assert f"(QEMU: {remedy})" in result.stdout
     assert "virtio: net0" not in result.stdout
+
+
+# Interrupts and registers of a card on PCI: the mode that the console names, by what the card lacks.
+NO_VECTORS = ["--net", "none", "--", "-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0,vectors=0,romfile="]
+PCI_CARDS = {
+    "line-q35": (["--machine", "q35", *NO_VECTORS], "an interrupt line"),
+    "line-pc": (["--machine", "pc", *NO_VECTORS], "an interrupt line"),
+    "window-q35": (["--machine", "q35", "--append", "virtio.pci-window"], "an interrupt line"),
+    "window-pc": (["--machine", "pc", "--append", "virtio.pci-window"], "an interrupt line"),
+    "vectors": ([], "an MSI-X vector a queue"),
+}
+
+
+@pytest.mark.parametrize("options, mode", PCI_CARDS.values(), ids=PCI_CARDS)
+def test_pci_card_interrupts(run_name, options, mode):
+    result, _, passed = boot.boot_and_pass(run_name, "--boot", "pvh", "--test", "virtio_net.*", *options)
+    net0 = re.search(r"virtio: net0 at .*", result.stdout)
+    assert net0 and net0.group().endswith(mode), result.explain()
+    assert passed > 0 and "# SKIP" not in result.stdout, result.explain()
+
+
+def test_cards_share_a_line(run_name):
+    """Four slots apart on pc the pins of two cards are wired together."""
+    result, _, passed = boot.boot_and_pass(
+        run_name, "--boot", "pvh", "--machine", "pc", "--net", "none", "--test", "virtio_net.*", "--append",
+        "cmd=irq", "--", "-netdev", "user,id=a", "-netdev", "user,id=b",
+        "-device", "virtio-net-pci,netdev=a,vectors=0,addr=4,romfile=",
+        "-device", "virtio-net-pci,netdev=b,vectors=0,addr=8,romfile=")
+    assert re.search(r"virtio: net0 at 00:04\.0.*an interrupt line", result.stdout), result.explain()
+    assert re.search(r"virtio: net1 at 00:08\.0.*an interrupt line", result.stdout), result.explain()
+    assert len(re.findall(r"irq: vector \S+ virtio, GSI", result.stdout)) == 1, result.explain()
+    assert passed > 0 and "# SKIP" not in result.stdout, result.explain()
+
+
+def test_registers_above_4_gib(run_name):
+    """OVMF places 64-bit BARs there."""
+    result, _, passed = boot.boot_and_pass(run_name, "--boot", "uefi", "--test", "virtio_net.*", "--append",
+                                           "cmd=pci")
+    card = result.stdout.partition("1af4:1000")[2].partition("capability")[0]
+    bar = re.search(r"BAR4 memory (0x[0-9a-f]+), 0x4000 bytes, 64-bit", card)
+    assert bar and int(bar.group(1), 16) >= 1 << 32, result.explain()
+    assert passed > 0 and "# SKIP" not in result.stdout, result.explain()

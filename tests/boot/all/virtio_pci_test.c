@@ -100,11 +100,11 @@ TEST(virtio_pci, registers_of_a_sound_device)
         REQUIRE_OK(virtio_pci_open(&virtio, &fake.device));
         EXPECT_EQ(virtio.transport.device_type, 1);
         EXPECT_EQ(virtio.transport.config_bytes, 60);
-        EXPECT_EQ(virtio.notify_window.bar, BAR_MEMORY);
-        EXPECT_EQ(virtio.notify_window.offset, 0x3000);
-        EXPECT_EQ(virtio.notify_window.bytes, 0x1000);
+        EXPECT_EQ(virtio.notify.bar, BAR_MEMORY);
+        EXPECT_EQ(virtio.notify.start, 0x3000);
+        EXPECT_EQ(virtio.notify.bytes, 0x1000);
         EXPECT_EQ(virtio.notify_multiplier, 4);
-        EXPECT_EQ((uintptr_t)virtio.common % PAGE_BYTES, 0);
+        EXPECT_EQ((uintptr_t)virtio.common.va % PAGE_BYTES, 0);
         EXPECT_EQ(fake.space[4] & 6, 6); /* memory decoding and bus mastering are on */
 }
 

@@ -196,6 +196,15 @@ void arch_irq_free_msi(const struct arch_msi_message *message)
         scripted_machine.messages_left++;
 }
 
+zx_status_t arch_irq_aim_msi(struct arch_msi_message *message, uint32_t cpu)
+{
+        ASSERT(cpu < SCRIPTED_CPUS);
+        if (scripted_machine.aiming_refused)
+                return ZX_ERR_NOT_SUPPORTED;
+        message->address = MESSAGE_ADDRESS | cpu << MESSAGE_CPU_SHIFT;
+        return ZX_OK;
+}
+
 bool scripted_machine_signal(uint64_t address, uint32_t data)
 {
         if (address >> 20 != MESSAGE_ADDRESS >> 20 || data >= MESSAGES_MAX ||

@@ -44,6 +44,7 @@ struct scripted_machine {
         uint32_t messages_left;  /* of MSI; then ZX_ERR_NO_RESOURCES */
         bool lines_refused;      /* no I/O APIC has any line */
         bool mapping_refused;    /* ZX_ERR_NO_MEMORY */
+        bool aiming_refused;     /* messages reach the boot CPU only */
         struct acpi_info acpi;
 };
 extern struct scripted_machine scripted_machine;
