@@ -10,6 +10,7 @@
 #include "arch/arch.h"
 #include "arch/io.h"
 #include "base/assert.h"
+#include "kernel/cpu.h"
 #include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/time.h"
@@ -215,6 +216,11 @@ bool scripted_machine_signal(uint64_t address, uint32_t data)
 }
 
 /* ---- the rest of the kernel ---- */
+
+uint32_t cpu_count(void)
+{
+        return SCRIPTED_CPUS;
+}
 
 const struct acpi_info *acpi_info(void)
 {
