@@ -70,7 +70,8 @@ PURE_SOURCES := $(wildcard $(PURE_NAMES:%=kernel/%.c))
 # a scripted device behind them. They see lib/, the kernel headers above, and each other.
 PURE_DRIVER_NAMES := hyperv/vmbus hyperv/vmbus_internal hyperv/vmbus_transport hyperv/vmbus_protocol \
                      hyperv/vmbus_call hyperv/vmbus_message hyperv/vmbus_gpadl hyperv/vmbus_channel \
-                     hyperv/vmbus_packet
+                     hyperv/vmbus_packet hyperv/vmbus_mailbox_transport hyperv/hyperv_transport \
+                     hyperv/hyperv_registers
 PURE_DRIVER_NAMES += hyperv/rndis
 PURE_DRIVER_SOURCES := $(wildcard $(PURE_DRIVER_NAMES:%=drivers/%.c))
 # What is on a data path is built for speed, with all of lib/; the rest for size.

@@ -290,9 +290,10 @@ zx_status_t memory_map_physical(uint64_t pa, uint64_t bytes, enum memory_map_kin
                 status = ZX_ERR_NO_MEMORY;
         else
                 status = arch_map(va, first, mapped_bytes,
-                                  ARCH_MAP_GLOBAL | (kind == MEMORY_MAP_DEVICE
-                                                             ? ARCH_MAP_UNCACHED | ARCH_MAP_WRITE
-                                                             : 0),
+                                  ARCH_MAP_GLOBAL | (kind == MEMORY_MAP_CODE ? ARCH_MAP_EXECUTE : 0) |
+                                          (kind == MEMORY_MAP_DEVICE
+                                                   ? ARCH_MAP_UNCACHED | ARCH_MAP_WRITE
+                                                   : 0),
                                   &memory_table_source);
         if (status == ZX_OK) {
                 window_next = va + mapped_bytes + PAGE_BYTES; /* a page that is not mapped between two */

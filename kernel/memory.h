@@ -39,6 +39,7 @@ extern const struct arch_table_source memory_table_source;
 enum memory_map_kind {
         MEMORY_MAP_DEVICE = 1, /* uncached, for registers */
         MEMORY_MAP_TABLE = 2,  /* cached, read-only, for firmware tables */
+        MEMORY_MAP_CODE = 3,   /* cached, executable, not writable: code of the hypervisor's */
 };
 /* Maps physical memory that is not ours to allocate (registers, firmware tables). `pa` and `bytes` need
  * not be aligned. The mapping is permanent; the same range may be mapped more than once.

@@ -49,6 +49,14 @@ void arch_cpu_init(void);
 void arch_cpu_describe(char *text, size_t text_bytes);
 bool arch_cpu_has_hypervisor(void);
 
+/* ---- what Hyper-V adds to the CPU; only where CPUID says that it is there ---- */
+
+void arch_hyperv_cpuid(uint32_t leaf, uint32_t registers[4]); /* EAX, EBX, ECX, EDX */
+uint64_t arch_hyperv_read_msr(uint32_t msr);
+void arch_hyperv_write_msr(uint32_t msr, uint64_t value);
+/* Calls the first byte of the hypercall page, which is mapped executable: RCX, RDX and R8 in, RAX out. */
+uint64_t arch_hyperv_hypercall(const void *page, uint64_t control, uint64_t input, uint64_t output);
+
 /* ---- interrupts ---- */
 
 bool arch_interrupts_enabled(void);

@@ -122,7 +122,8 @@ static zx_status_t negotiate(struct vmbus *vmbus)
 
 zx_status_t vmbus_connect(struct vmbus *vmbus)
 {
-        const struct vmbus_upcalls upcalls = {vmbus_on_message, vmbus_on_event, vmbus};
+        const struct vmbus_upcalls upcalls = {vmbus_on_message, vmbus_on_event, vmbus_on_broken,
+                                              vmbus};
         struct vmbus_transport *transport = vmbus->config.transport;
         const struct vmbus_header_message request = {.type = VMBUS_REQUEST_OFFERS};
         struct vmbus_call offers = {.type = VMBUS_ALL_OFFERS_DELIVERED};

@@ -128,7 +128,8 @@ void vmbus_guid_text(const struct vmbus_guid *guid, char text[VMBUS_GUID_TEXT_BY
         X(VMBUS_FAULT_EVENT_UNKNOWN, 13, false, "an event flag is that of an open channel")     \
         X(VMBUS_FAULT_NO_SLOT, 14, false, "there are not more offers than this client holds")   \
         X(VMBUS_FAULT_FEATURES, 15, false, "features granted are among those asked for")        \
-        X(VMBUS_FAULT_BROKEN, 16, false, "nothing comes on a broken connection but UnloadComplete")
+        X(VMBUS_FAULT_BROKEN, 16, false, "nothing comes on a broken connection but UnloadComplete") \
+        X(VMBUS_FAULT_TRANSPORT, 17, true, "the transport's own rules hold")
 
 enum vmbus_fault_rule {
 #define VMBUS_FAULT_ENUM_(name, number, fatal, rule) name = (number),

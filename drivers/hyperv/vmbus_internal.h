@@ -91,6 +91,7 @@ void vmbus_wake(struct vmbus *vmbus);
 /* The upcalls of the transport. */
 void vmbus_on_message(void *context, const struct vmbus_message *message);
 void vmbus_on_event(void *context, uint32_t flag);
+void vmbus_on_broken(void *context);
 
 /* ---- GPADLs ---- */
 

@@ -278,3 +278,12 @@ void vmbus_on_event(void *context, uint32_t flag)
         if (!known)
                 vmbus_count_fault(vmbus, VMBUS_FAULT_EVENT_UNKNOWN);
 }
+
+void vmbus_on_broken(void *context)
+{
+        struct vmbus *vmbus = context;
+        bool enabled = vmbus_lock(vmbus);
+        vmbus_note_fault(vmbus, VMBUS_FAULT_TRANSPORT, 0);
+        vmbus_unlock(vmbus, enabled);
+        vmbus_wake(vmbus);
+}

@@ -44,6 +44,8 @@ struct vmbus_message {
 struct vmbus_upcalls {
         void (*message)(void *context, const struct vmbus_message *message);
         void (*event)(void *context, uint32_t flag); /* flag 0 .. 2047, cleared before the call */
+        /* The other side broke a rule of the transport: nothing comes and nothing goes any more. Once. */
+        void (*broken)(void *context);
         void *context;
 };
 
@@ -96,6 +98,17 @@ struct vmbus_transport_ops {
 
 struct vmbus_transport {
         const struct vmbus_transport_ops *ops;
+};
+
+/* What transports themselves take from the world they run in: the kernel's is in hyperv.c, a test's
+ * moves when it is told to. */
+struct vmbus_platform {
+        uint64_t (*now_ns)(void);
+        void (*pause)(uint64_t ns); /* as in vmbus_transport_ops */
+        uint32_t (*cpu)(void);      /* that calls, 0 .. cpu_count - 1; it stays there */
+        uint32_t (*cpu_count)(void);
+        bool (*interrupts_disable)(void);
+        void (*interrupts_restore)(bool enabled);
 };
 
 #endif
