@@ -19,6 +19,7 @@
 #define PACKED __attribute__((packed))
 #define ALIGNED(bytes) __attribute__((aligned(bytes)))
 #define NOINLINE __attribute__((noinline))
+#define COLD __attribute__((cold)) /* runs rarely: built for size, away from the rest */
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)

@@ -7,57 +7,6 @@
 #include "base/assert.h"
 #include "base/shared.h"
 
-/* Moves a walk on by `bytes` of its present element. */
-static ALWAYS_INLINE void advance(struct virtqueue_chain_walk *walk, uint32_t element_left,
-                                  uint32_t bytes)
-{
-        walk->left -= bytes;
-        if (bytes == element_left) {
-                walk->element++;
-                walk->offset = 0;
-        } else {
-                walk->offset += bytes;
-        }
-}
-
-static ALWAYS_INLINE zx_status_t walk_next(struct virtqueue_chain_io *io,
-                                           struct virtqueue_chain_walk *walk, uint32_t limit,
-                                           struct virtqueue_chain_span *span)
-{
-        struct virtqueue_device *device = io->device;
-        if (UNLIKELY(device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE))
-                return ZX_ERR_IO_DATA_INTEGRITY;
-        if (walk->element == walk->end)
-                return ZX_ERR_STOP;
-        const struct virtqueue_element *element = &io->request->elements[walk->element];
-        uint32_t element_left = element->bytes - walk->offset;
-        uint64_t mapped, dev = element->dev + walk->offset;
-        void *va = virtqueue_device_memory_map(&device->memory, dev,
-                                               element_left < limit ? element_left : limit,
-                                               &mapped);
-        if (UNLIKELY(va == NULL)) {
-                virtqueue_device_refuse(device, VIRTQUEUE_DEVICE_FAULT_UNMAPPED, dev, 0);
-                return ZX_ERR_IO_DATA_INTEGRITY;
-        }
-        ASSERT(mapped != 0); /* of the translation, or of the limit */
-        span->va = va;
-        span->bytes = (uint32_t)mapped;
-        advance(walk, element_left, span->bytes);
-        return ZX_OK;
-}
-
-zx_status_t virtqueue_chain_read_next(struct virtqueue_chain_io *io, uint32_t limit,
-                                      struct virtqueue_chain_span *span)
-{
-        return walk_next(io, &io->read, limit, span);
-}
-
-zx_status_t virtqueue_chain_write_next(struct virtqueue_chain_io *io, uint32_t limit,
-                                       struct virtqueue_chain_span *span)
-{
-        return walk_next(io, &io->write, limit, span);
-}
-
 zx_status_t virtqueue_chain_read(struct virtqueue_chain_io *io, void *buffer, uint32_t bytes,
                                  uint32_t *done)
 {
@@ -65,7 +14,7 @@ zx_status_t virtqueue_chain_read(struct virtqueue_chain_io *io, void *buffer, ui
         zx_status_t status = ZX_OK;
         uint32_t copied = 0;
         while (copied < bytes && status == ZX_OK) {
-                status = walk_next(io, &io->read, bytes - copied, &span);
+                status = virtqueue_chain_next(io, &io->read, bytes - copied, &span);
                 if (status == ZX_OK) {
                         shared_copy_in((char *)buffer + copied, span.va, span.bytes);
                         copied += span.bytes;
@@ -83,7 +32,7 @@ zx_status_t virtqueue_chain_write(struct virtqueue_chain_io *io, const void *buf
         uint32_t copied = 0;
         ASSERT(io->written_bytes + io->write.left == io->request->writable_bytes);
         while (copied < bytes && status == ZX_OK) {
-                status = walk_next(io, &io->write, bytes - copied, &span);
+                status = virtqueue_chain_next(io, &io->write, bytes - copied, &span);
                 if (status == ZX_OK) {
                         shared_copy_out(span.va, (const char *)buffer + copied, span.bytes);
                         copied += span.bytes;
@@ -104,7 +53,7 @@ uint32_t virtqueue_chain_skip(struct virtqueue_chain_io *io, uint32_t bytes)
                 uint32_t step = bytes - skipped;
                 if (step > element_left)
                         step = element_left;
-                advance(walk, element_left, step);
+                virtqueue_chain_advance(walk, element_left, step);
                 skipped += step;
         }
         return skipped;

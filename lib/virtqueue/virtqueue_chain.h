@@ -82,17 +82,64 @@ static inline uint32_t virtqueue_chain_writable_left(const struct virtqueue_chai
         return io->write.left;
 }
 
+/* Moves a walk on by `bytes` of its present element, of which `element_left` are left. */
+static inline void virtqueue_chain_advance(struct virtqueue_chain_walk *walk,
+                                           uint32_t element_left, uint32_t bytes)
+{
+        walk->left -= bytes;
+        walk->offset += bytes;
+        if (bytes == element_left) {
+                walk->element++;
+                walk->offset = 0;
+        }
+}
+
+/* Of either walk, for the two below. */
+static inline zx_status_t MUST_CHECK virtqueue_chain_next(struct virtqueue_chain_io *io,
+                                                          struct virtqueue_chain_walk *walk,
+                                                          uint32_t limit,
+                                                          struct virtqueue_chain_span *span)
+{
+        struct virtqueue_device *device = io->device;
+        if (UNLIKELY(device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE))
+                return ZX_ERR_IO_DATA_INTEGRITY;
+        if (walk->element == walk->end)
+                return ZX_ERR_STOP;
+        const struct virtqueue_element *element = &io->request->elements[walk->element];
+        uint32_t element_left = element->bytes - walk->offset;
+        uint64_t mapped, dev = element->dev + walk->offset;
+        void *va = virtqueue_device_memory_map(&device->memory, dev,
+                                               element_left < limit ? element_left : limit,
+                                               &mapped);
+        if (UNLIKELY(va == NULL)) {
+                virtqueue_device_refuse(device, VIRTQUEUE_DEVICE_FAULT_UNMAPPED, dev, 0);
+                return ZX_ERR_IO_DATA_INTEGRITY;
+        }
+        ASSERT(mapped != 0); /* of the translation, or of the limit */
+        *span = (struct virtqueue_chain_span){.va = va, .bytes = (uint32_t)mapped};
+        virtqueue_chain_advance(walk, element_left, (uint32_t)mapped);
+        return ZX_OK;
+}
+
 /* The next piece to read, and moves on behind it.
  *   limit    1..; bytes at most
  *   span     out: the driver may change what is in it: copy, then check, then use the copy
  *   returns  ZX_OK; ZX_ERR_STOP: all was read; ZX_ERR_IO_DATA_INTEGRITY: the queue is broken */
-zx_status_t MUST_CHECK virtqueue_chain_read_next(struct virtqueue_chain_io *io, uint32_t limit,
-                                                 struct virtqueue_chain_span *span);
+static inline zx_status_t MUST_CHECK virtqueue_chain_read_next(struct virtqueue_chain_io *io,
+                                                               uint32_t limit,
+                                                               struct virtqueue_chain_span *span)
+{
+        return virtqueue_chain_next(io, &io->read, limit, span);
+}
 
 /* The next piece to write, and moves on behind it. What was written of it counts when
  * virtqueue_chain_add_written() says so; else as virtqueue_chain_read_next(). */
-zx_status_t MUST_CHECK virtqueue_chain_write_next(struct virtqueue_chain_io *io, uint32_t limit,
-                                                  struct virtqueue_chain_span *span);
+static inline zx_status_t MUST_CHECK virtqueue_chain_write_next(struct virtqueue_chain_io *io,
+                                                                uint32_t limit,
+                                                                struct virtqueue_chain_span *span)
+{
+        return virtqueue_chain_next(io, &io->write, limit, span);
+}
 
 /* Copies up to `bytes` from the readable part, and moves on behind them.
  *   done     out: bytes copied; less than `bytes` when the chain has no more

@@ -8,8 +8,8 @@
 #include "base/bytes.h"
 
 /* Finds the three areas of a split ring; false: one is missing. */
-static bool map_split(struct virtqueue_device *device,
-                      const struct virtqueue_device_config *config)
+static COLD bool map_split(struct virtqueue_device *device,
+                           const struct virtqueue_device_config *config)
 {
         const struct virtqueue_device_memory *memory = &config->memory;
         uint32_t size = config->size;
@@ -25,8 +25,8 @@ static bool map_split(struct virtqueue_device *device,
 }
 
 /* The same of a packed ring. */
-static bool map_packed(struct virtqueue_device *device,
-                       const struct virtqueue_device_config *config)
+static COLD bool map_packed(struct virtqueue_device *device,
+                            const struct virtqueue_device_config *config)
 {
         const struct virtqueue_device_memory *memory = &config->memory;
         device->packed_ring = virtqueue_device_memory_map_whole(
@@ -43,7 +43,8 @@ static bool map_packed(struct virtqueue_device *device,
 }
 
 /* Places the queue at the beginning or where a predecessor stood; false: there is no such place. */
-static bool place(struct virtqueue_device *device, const struct virtqueue_device_config *config)
+static COLD bool place(struct virtqueue_device *device,
+                       const struct virtqueue_device_config *config)
 {
         const uint16_t first = virtqueue_packed_position((struct virtqueue_packed_place){0, true});
         struct virtqueue_device_state state = config->state;
@@ -69,8 +70,8 @@ static bool size_valid(bool packed, uint32_t size)
         return packed ? virtqueue_packed_size_valid(size) : virtqueue_split_size_valid(size);
 }
 
-zx_status_t virtqueue_device_init(struct virtqueue_device *device,
-                                  const struct virtqueue_device_config *config)
+COLD zx_status_t virtqueue_device_init(struct virtqueue_device *device,
+                                       const struct virtqueue_device_config *config)
 {
         struct virtqueue_device made = {
                 .ring.size = config->size,
@@ -78,6 +79,7 @@ zx_status_t virtqueue_device_init(struct virtqueue_device *device,
                 .event_index = config->event_index,
                 .indirect = config->indirect,
                 .packed = config->packed,
+                .in_order = config->in_order,
                 .signal_unknown = config->resume,
                 .memory = config->memory,
         };
@@ -124,9 +126,9 @@ const char *virtqueue_device_fault_name(enum virtqueue_device_fault_reason reaso
         return (size_t)reason < ARRAY_COUNT(names) && names[reason] != NULL ? names[reason] : "?";
 }
 
-void virtqueue_device_refuse(struct virtqueue_device *device,
-                             enum virtqueue_device_fault_reason reason, uint64_t value,
-                             uint64_t limit)
+COLD void virtqueue_device_refuse(struct virtqueue_device *device,
+                                  enum virtqueue_device_fault_reason reason, uint64_t value,
+                                  uint64_t limit)
 {
         if (device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE)
                 return;

@@ -94,19 +94,45 @@ struct virtqueue_device_fault {
  * empty (empty ones, which no rule forbids, are left out). */
 struct virtqueue_request {
         struct virtqueue_element *elements; /* in: the caller's, elements_max of them */
-        uint32_t elements_max;              /* in: 1..; the ring's size is always enough */
-        uint32_t readable_count;
-        uint32_t writable_count;
-        uint32_t readable_bytes;
-        uint32_t writable_bytes; /* readable and writable bytes together are below 2^32 */
-        uint16_t id;             /* for push() */
-        uint16_t position;       /* where it stood in the ring; for unpop() */
+        union {
+                struct {
+                        uint32_t readable_count;
+                        uint32_t writable_count;
+                };
+                uint64_t counts; /* both, written at once */
+        };
+        union {
+                struct {
+                        uint32_t readable_bytes;
+                        uint32_t writable_bytes; /* both together are below 2^32 */
+                };
+                uint64_t bytes; /* both, written at once */
+        };
+        uint32_t elements_max; /* in: 1..; the ring's size is always enough */
+        union {
+                struct {
+                        uint16_t id;       /* for push() */
+                        uint16_t position; /* where it stood in the ring; for unpop() */
+                };
+                uint32_t place; /* both, written at once */
+        };
+};
+
+/* Room for many chains. */
+struct virtqueue_request_batch {
+        struct virtqueue_request *requests; /* in: the caller's; what is in them does not matter.
+                                               out: all but elements_max */
+        struct virtqueue_element *elements; /* in: the caller's, for all the requests together */
+        uint32_t requests_max;              /* in: 1.. */
+        uint32_t elements_max; /* in: 1..; the ring's size is always enough for one chain */
+        uint32_t count;          /* out: requests[0..count) were popped */
+        uint32_t elements_count; /* out: elements[0..elements_count) are theirs */
 };
 
 /* What we remember of each head; private memory. */
 struct virtqueue_device_slot {
-        uint32_t writable_bytes;
-        uint32_t in_flight; /* descriptors of the ring that the chain has; split: 1; 0: it is not */
+        uint64_t word; /* 0: it is not in flight; else its writable bytes + 1, and in a packed ring
+                          in the upper 16 bits how many descriptors of the ring the chain has */
 };
 
 /* Where a queue stands, to go on there later (a migration, a back end that reconnects): the two
@@ -122,6 +148,7 @@ struct virtqueue_device_config {
         bool event_index;  /* EVENT_IDX was negotiated */
         bool indirect;     /* INDIRECT_DESC was negotiated */
         bool packed;       /* RING_PACKED was negotiated */
+        bool in_order;     /* IN_ORDER was negotiated: one entry for many chains */
         bool resume;       /* go on at `state`; else from the beginning, in an empty ring */
         struct virtqueue_device_state state;
         uint64_t descriptors_dev; /* the three areas, as the driver named them */
@@ -129,6 +156,14 @@ struct virtqueue_device_config {
         uint64_t device_dev; /* used ring; packed: the device's event word, 4-aligned */
         struct virtqueue_device_memory memory;
         struct virtqueue_device_slot *slots; /* size of them */
+};
+
+/* IN_ORDER: chains that were pushed and are one entry, which is not written yet. */
+struct virtqueue_device_run {
+        struct virtqueue_used_element used; /* of the last one */
+        uint16_t position;                  /* of the first one, in the ring */
+        bool open;
+        bool writable; /* the last one has a writable part */
 };
 
 /* Fields may be read (for display), and are written only by the functions below. */
@@ -147,6 +182,8 @@ struct virtqueue_device {
         bool muted;          /* the driver was told that we want no notifications */
         bool signal_unknown; /* a predecessor may owe the driver a signal */
         bool packed;
+        bool in_order;
+        struct virtqueue_device_run run;
         struct virtqueue_packed_descriptor *packed_ring;
         const void *driver_event; /* struct virtqueue_packed_event */
         void *device_event;
@@ -191,8 +228,14 @@ struct virtqueue_device_state virtqueue_device_save(const struct virtqueue_devic
 
 zx_status_t MUST_CHECK virtqueue_split_device_pop(struct virtqueue_device *device,
                                                   struct virtqueue_request *request);
+zx_status_t MUST_CHECK virtqueue_split_device_pop_batch(struct virtqueue_device *device,
+                                                        struct virtqueue_request_batch *batch);
 void virtqueue_split_device_unpop(struct virtqueue_device *device,
                                   const struct virtqueue_request *request);
+void virtqueue_split_device_push_batch(struct virtqueue_device *device,
+                                       const struct virtqueue_used_element *used, uint32_t count);
+void virtqueue_split_device_push_read(struct virtqueue_device *device,
+                                      const struct virtqueue_request *requests, uint32_t count);
 void virtqueue_split_device_publish(struct virtqueue_device *device);
 bool MUST_CHECK virtqueue_split_device_signal_needed(struct virtqueue_device *device);
 void virtqueue_split_device_mute(struct virtqueue_device *device);
@@ -200,15 +243,25 @@ bool MUST_CHECK virtqueue_split_device_ask(struct virtqueue_device *device);
 
 zx_status_t MUST_CHECK virtqueue_packed_device_pop(struct virtqueue_device *device,
                                                    struct virtqueue_request *request);
+zx_status_t MUST_CHECK virtqueue_packed_device_pop_batch(struct virtqueue_device *device,
+                                                         struct virtqueue_request_batch *batch);
 void virtqueue_packed_device_unpop(struct virtqueue_device *device,
                                    const struct virtqueue_request *request);
-void virtqueue_packed_device_push(struct virtqueue_device *device,
-                                  uint16_t id,
-                                  uint32_t written_bytes);
+void virtqueue_packed_device_push_batch(struct virtqueue_device *device,
+                                        const struct virtqueue_used_element *used, uint32_t count);
+void virtqueue_packed_device_push_read(struct virtqueue_device *device,
+                                       const struct virtqueue_request *requests, uint32_t count);
 void virtqueue_packed_device_publish(struct virtqueue_device *device);
 bool MUST_CHECK virtqueue_packed_device_signal_needed(struct virtqueue_device *device);
 void virtqueue_packed_device_mute(struct virtqueue_device *device);
 bool MUST_CHECK virtqueue_packed_device_ask(struct virtqueue_device *device);
+
+/* With IN_ORDER, either: virtqueue_device_order.c. */
+void virtqueue_device_push_batch_in_order(struct virtqueue_device *device,
+                                          const struct virtqueue_used_element *used,
+                                          uint32_t count);
+void virtqueue_device_push_read_in_order(struct virtqueue_device *device,
+                                         const struct virtqueue_request *requests, uint32_t count);
 
 /* ---- the face ---- */
 
@@ -224,6 +277,20 @@ static inline zx_status_t MUST_CHECK virtqueue_device_pop(struct virtqueue_devic
 {
         return device->packed ? virtqueue_packed_device_pop(device, request) :
                                 virtqueue_split_device_pop(device, request);
+}
+
+/* Takes available chains as long as there is room for them; each is read and judged as pop() does,
+ * with one look at what is available, so that some may be left: call until ZX_ERR_SHOULD_WAIT.
+ *   batch    in and out. A chain that finds too few elements left behind others waits for the next
+ *            call
+ *   returns  ZX_OK: one or more; ZX_ERR_SHOULD_WAIT: none is available, nothing has changed;
+ *            ZX_ERR_IO_DATA_INTEGRITY: the queue is broken, batch->count chains were popped before
+ *   order    as pop(); split: once a call */
+static inline zx_status_t MUST_CHECK virtqueue_device_pop_batch(
+        struct virtqueue_device *device, struct virtqueue_request_batch *batch)
+{
+        return device->packed ? virtqueue_packed_device_pop_batch(device, batch) :
+                                virtqueue_split_device_pop_batch(device, batch);
 }
 
 /* Undoes the pop of the chain that was popped last and is still in flight; so several, the latest
@@ -285,28 +352,53 @@ static inline bool MUST_CHECK virtqueue_device_ask(struct virtqueue_device *devi
                                 virtqueue_split_device_ask(device);
 }
 
-/* Gives a chain back; the driver does not see it before publish(). In any order (with IN_ORDER: in
- * the order in which they were popped). Nothing happens on a broken queue.
- *   id             of a request that is in flight
- *   written_bytes  from the start of the writable part, all of them written; 0..its writable_bytes.
- *                  Anything else is a bug of the device, not of the driver */
+/* Gives chains back, in their order; the driver sees none of them before publish(). In any order of
+ * popping; with IN_ORDER in that order, and chains without a writable part, but for the last of a
+ * batch, have no used entry of their own. Nothing happens on a broken queue.
+ *   used     ids of requests that are in flight, each once, and for each the bytes written from the
+ *            start of the writable part, all of them: 0..its writable_bytes. Anything else is a bug
+ *            of the device, not of the driver */
+static inline void virtqueue_device_push_batch(struct virtqueue_device *device,
+                                               const struct virtqueue_used_element *used,
+                                               uint32_t count)
+{
+        if (UNLIKELY(device->in_order))
+                virtqueue_device_push_batch_in_order(device, used, count);
+        else if (device->packed)
+                virtqueue_packed_device_push_batch(device, used, count);
+        else
+                virtqueue_split_device_push_batch(device, used, count);
+}
+
+/* The same of chains that were only read, in one stroke: nothing was written into any of them. */
+static inline void virtqueue_device_push_read(struct virtqueue_device *device,
+                                              const struct virtqueue_request *requests,
+                                              uint32_t count)
+{
+        if (UNLIKELY(device->in_order))
+                virtqueue_device_push_read_in_order(device, requests, count);
+        else if (device->packed)
+                virtqueue_packed_device_push_read(device, requests, count);
+        else
+                virtqueue_split_device_push_read(device, requests, count);
+}
+
+/* Gives one chain back: a batch of one, and the split ring's here, where it is short. */
 static inline void virtqueue_device_push(struct virtqueue_device *device, uint16_t id,
                                          uint32_t written_bytes)
 {
+        struct virtqueue_used_element used = {.id = id, .bytes = written_bytes};
+        if (device->packed || device->in_order) {
+                virtqueue_device_push_batch(device, &used, 1);
+                return;
+        }
         if (UNLIKELY(device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE))
                 return;
         ASSERT(id < device->ring.size);
         struct virtqueue_device_slot *slot = &device->slots[id];
-        ASSERT(slot->in_flight);
-        ASSERT(written_bytes <= slot->writable_bytes);
-        if (device->packed) {
-                virtqueue_packed_device_push(device, id, written_bytes);
-                return;
-        }
-        slot->in_flight = 0;
-        virtqueue_device_ring_insert_used(
-                &device->ring, (uint16_t)device->pushed++,
-                (struct virtqueue_used_element){.id = id, .bytes = written_bytes});
+        ASSERT(written_bytes < slot->word); /* in flight, and no more than may be written */
+        slot->word = 0;
+        virtqueue_device_ring_insert_used(&device->ring, (uint16_t)device->pushed++, used);
 }
 
 #endif

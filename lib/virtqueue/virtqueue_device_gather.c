@@ -44,6 +44,8 @@ static bool add_piece(struct virtqueue_device_gather *gather,
                 return true;
         if (UNLIKELY(dev + (descriptor->bytes - 1) < dev))
                 return refuse(gather, VIRTQUEUE_DEVICE_FAULT_WRAP, dev, descriptor->bytes);
+        if (UNLIKELY(gather->pieces == request->elements_max) && gather->wait)
+                return false;
         if (UNLIKELY(gather->pieces == request->elements_max))
                 return refuse(gather, VIRTQUEUE_DEVICE_FAULT_MANY_PIECES, gather->pieces,
                               request->elements_max);

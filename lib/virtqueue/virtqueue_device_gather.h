@@ -11,13 +11,47 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/compiler.h"
 #include "virtqueue/virtqueue_device.h"
 
-/* A chain that is being read; all zero but the first two in the beginning. */
+/* The word of a slot in flight, and what is in it; `entries` only of a packed ring, else 0. */
+#define VIRTQUEUE_DEVICE_SLOT_ENTRIES_SHIFT 48
+
+static ALWAYS_INLINE uint64_t virtqueue_device_slot_word(uint64_t writable_bytes, uint64_t entries)
+{
+        return (writable_bytes + 1) | entries << VIRTQUEUE_DEVICE_SLOT_ENTRIES_SHIFT;
+}
+
+static ALWAYS_INLINE uint32_t virtqueue_device_slot_entries(uint64_t word)
+{
+        return (uint32_t)(word >> VIRTQUEUE_DEVICE_SLOT_ENTRIES_SHIFT);
+}
+
+/* More than what may have been written; 0 when it is not in flight. */
+static ALWAYS_INLINE uint64_t virtqueue_device_slot_limit(uint64_t word)
+{
+        return word & (BIT_MASK(VIRTQUEUE_DEVICE_SLOT_ENTRIES_SHIFT) - 1);
+}
+
+/* IN_ORDER: writes what is not written of what was pushed; before the store that publishes it. */
+void virtqueue_device_end_order(struct virtqueue_device *device);
+
+/* The last 8 bytes of a used descriptor. */
+static ALWAYS_INLINE uint64_t virtqueue_packed_used_rest(bool wrap, uint32_t id, uint32_t bytes)
+{
+        uint64_t write = bytes != 0 ? BIT_MASK(VIRTQUEUE_WRITE_BIT) : 0;
+        return virtqueue_packed_rest(bytes, id, virtqueue_packed_used(wrap) | write);
+}
+
+/* Where the position is in a request's `place`; the id is below it. */
+#define VIRTQUEUE_REQUEST_POSITION_SHIFT 16
+
+/* A chain that is being read; all zero but the first three in the beginning. */
 struct virtqueue_device_gather {
         struct virtqueue_device *device;
         struct virtqueue_request *request;
+        bool wait; /* more pieces than there is room for is nobody's fault */
         uint64_t total_bytes, writable_bytes;
         uint32_t read;   /* descriptors so far, tables' entries included: at most the ring's size */
         uint32_t pieces; /* of those, with bytes */
@@ -50,6 +84,15 @@ static ALWAYS_INLINE bool virtqueue_device_gather_plain(struct virtqueue_device_
         gather->writable_bytes += writable ? bytes : 0;
         gather->writable_pieces += writable;
         return true;
+}
+
+/* What became of a chain after one of these was false: ZX_ERR_IO_DATA_INTEGRITY, or with `wait`
+ * ZX_ERR_NO_RESOURCES, and nothing has changed. */
+static inline zx_status_t virtqueue_device_gather_status(
+        const struct virtqueue_device_gather *gather)
+{
+        bool bad = gather->device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE;
+        return bad ? ZX_ERR_IO_DATA_INTEGRITY : ZX_ERR_NO_RESOURCES;
 }
 
 /* Ends the chain and fills in the request; false as above. */

@@ -12,8 +12,9 @@ void *virtqueue_device_regions_translate(const void *context, uint64_t dev, uint
                                          uint64_t *mapped_bytes)
 {
         const struct virtqueue_device_regions *table = context;
-        for (size_t i = 0; i < table->count; i++) {
-                const struct virtqueue_device_region *region = &table->regions[i];
+        const struct virtqueue_device_region *region = table->regions;
+        const struct virtqueue_device_region *end = region + table->count;
+        for (; region != end; region++) {
                 uint64_t offset = dev - region->dev; /* huge when dev is below it */
                 if (offset < region->bytes) {
                         *mapped_bytes = min_u64(bytes, region->bytes - offset);

@@ -36,20 +36,6 @@ static bool look_at_avail_index(struct virtqueue_device *device)
         return true;
 }
 
-/* When nothing is known to be available: looks whether there is. */
-static NOINLINE zx_status_t pop_after_look(struct virtqueue_device *device,
-                                           struct virtqueue_request *request)
-{
-        if (device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE || !look_at_avail_index(device))
-                return ZX_ERR_IO_DATA_INTEGRITY;
-        if (device->popped == device->seen)
-                return ZX_ERR_SHOULD_WAIT;
-        if (device->muted && device->event_index &&
-            (uint16_t)(device->popped - device->avail_event) > MUTED_LAG_MAX)
-                virtqueue_split_device_mute(device);
-        return virtqueue_split_device_pop(device, request);
-}
-
 static NOINLINE zx_status_t refuse(struct virtqueue_device *device,
                                    enum virtqueue_device_fault_reason reason, uint32_t value)
 {
@@ -57,177 +43,307 @@ static NOINLINE zx_status_t refuse(struct virtqueue_device *device,
         return ZX_ERR_IO_DATA_INTEGRITY;
 }
 
-/* The chain is good: it is the device's now. */
-static ALWAYS_INLINE zx_status_t take(struct virtqueue_device *device,
-                                      struct virtqueue_request *request, uint16_t head,
-                                      uint32_t writable_bytes)
-{
-        request->id = head;
-        request->position = (uint16_t)device->popped;
-        device->slots[head] = (struct virtqueue_device_slot){.writable_bytes = writable_bytes,
-                                                             .in_flight = true};
-        device->popped++;
-        DEBUG_ASSERT(virtqueue_device_valid(device));
-        return ZX_OK;
-}
-
 /* A descriptor in two words, as it is read: bytes, flags << 32 and next << 48 make one. */
 struct words {
         uint64_t dev, rest;
 };
 
-#define REST_FLAG(bit) BIT_MASK(32 + (bit))
-#define REST_NEXT REST_FLAG(VIRTQUEUE_NEXT_BIT)
-#define REST_WRITE REST_FLAG(VIRTQUEUE_WRITE_BIT)
-#define REST_INDIRECT REST_FLAG(VIRTQUEUE_INDIRECT_BIT)
+#define REST_FLAGS_SHIFT 32
+#define REST_NEXT_SHIFT 48
+#define FLAG_NEXT BIT_MASK(VIRTQUEUE_NEXT_BIT)
+#define FLAG_WRITE BIT_MASK(VIRTQUEUE_WRITE_BIT)
+#define FLAG_INDIRECT BIT_MASK(VIRTQUEUE_INDIRECT_BIT)
 
-/* A copy of descriptor `which`, which is below the ring's size; each field read once. */
-static ALWAYS_INLINE struct words load_words(const struct virtqueue_device_ring *ring,
+/* A chain of which the beginning was read, once, and nothing done with it. */
+struct begun {
+        uint32_t head; /* as the driver wrote it */
+        struct words words;
+};
+
+/* Descriptor `which`, which is below the ring's size; each field read once. */
+static ALWAYS_INLINE struct words load_words(const struct virtqueue_descriptor *descriptors,
                                              uint32_t which)
 {
-        const struct virtqueue_descriptor *descriptor = &ring->descriptors[which];
-        return (struct words){.dev = shared_load_u64(&descriptor->address),
-                              .rest = shared_load_u64(&descriptor->bytes)};
+        return (struct words){.rest = shared_load_u64(&descriptors[which].bytes),
+                              .dev = shared_load_u64(&descriptors[which].address)};
 }
 
-/* Whether there is something in it, and its addresses do not wrap. Those that end where addresses
- * end are left to the long way. */
-static ALWAYS_INLINE bool plain_range(struct words words)
+/* Whether a head may be looked at: it is one, and not in flight. */
+static ALWAYS_INLINE bool head_good(const struct virtqueue_device_slot *slots, uint32_t size,
+                                    uint32_t head)
 {
-        return words.dev + (uint32_t)words.rest > words.dev;
+        return LIKELY(head < size) && LIKELY(slots[head].word == 0);
+}
+
+static NOINLINE zx_status_t refuse_head(struct virtqueue_device *device, uint32_t head)
+{
+        return refuse(device, head >= device->ring.size ? VIRTQUEUE_DEVICE_FAULT_HEAD_RANGE :
+                                                          VIRTQUEUE_DEVICE_FAULT_HEAD_TWICE, head);
+}
+
+/* Pops chains of one plain descriptor, the usual case, until one is something else. Everything that
+ * lasts is in locals: for all the compiler knows, a store into a request could change the device.
+ *   requests  and elements: room for `count`
+ *   count     1..; that many are known to be available, before the ring's end
+ *   begun     out: the one that is something else, if fewer than `count` were popped
+ *   returns   how many */
+static ALWAYS_INLINE uint32_t pop_ones(struct virtqueue_device *device,
+                                       struct virtqueue_request *requests,
+                                       struct virtqueue_element *elements, uint32_t count,
+                                       struct begun *begun)
+{
+        const struct virtqueue_descriptor *descriptors = device->ring.descriptors;
+        struct virtqueue_device_slot *slots = device->slots;
+        uint32_t size = device->ring.size, position = (uint32_t)device->popped, done;
+        const uint16_t *ring = &device->ring.avail->ring[position & (size - 1)];
+        for (done = 0; done < count; done++) {
+                uint32_t head = shared_load_u16(&ring[done]);
+                begun->head = head;
+                if (!head_good(slots, size, head))
+                        break;
+                struct words words = begun->words = load_words(descriptors, head);
+                uint64_t dev = words.dev, bytes = (uint32_t)words.rest, writable_bytes = 0;
+                uint32_t flags = (uint16_t)(words.rest >> REST_FLAGS_SHIFT);
+                struct virtqueue_request *request = &requests[done];
+                if (UNLIKELY(dev + bytes <= dev))
+                        break;
+                if (flags == 0) {
+                        request->counts = 1;
+                        request->bytes = bytes;
+                } else if (flags == FLAG_WRITE) {
+                        request->counts = 1ull << 32;
+                        request->bytes = bytes << 32;
+                        writable_bytes = bytes;
+                } else {
+                        break;
+                }
+                slots[head].word = virtqueue_device_slot_word(writable_bytes, 0);
+                elements[done].dev = dev;
+                elements[done].bytes = (uint32_t)bytes;
+                request->elements = &elements[done];
+                request->place = head | (position + done) << VIRTQUEUE_REQUEST_POSITION_SHIFT;
+        }
+        device->popped += done;
+        DEBUG_ASSERT(virtqueue_device_valid(device));
+        return done;
+}
+
+/* A row of plain descriptors of one kind. */
+struct row {
+        struct words words; /* in: its first descriptor; out: the one that was not taken, if any */
+        struct virtqueue_element *element; /* in, out: the next one to fill */
+        const struct virtqueue_element *end;
+        uint64_t bytes; /* out */
+};
+
+static ALWAYS_INLINE void take_piece(struct row *row)
+{
+        row->element->dev = row->words.dev;
+        row->element->bytes = (uint32_t)row->words.rest;
+        row->element++;
+        row->bytes += (uint32_t)row->words.rest;
+}
+
+/* Follows plain descriptors of one kind (`write`: FLAG_WRITE or 0) and takes their buffers.
+ *   returns   true: to the end of the chain; false: to something else, whatever it is */
+static ALWAYS_INLINE bool take_row(const struct virtqueue_descriptor *descriptors, uint32_t size,
+                                   uint32_t write, struct row *row)
+{
+        const uint32_t mask = FLAG_NEXT | FLAG_WRITE | FLAG_INDIRECT;
+        row->bytes = 0;
+        for (;;) {
+                uint32_t flags_and_next = (uint32_t)(row->words.rest >> REST_FLAGS_SHIFT);
+                uint64_t dev = row->words.dev;
+                if (UNLIKELY(dev + (uint32_t)row->words.rest <= dev) ||
+                    UNLIKELY(row->element == row->end))
+                        return false;
+                if ((flags_and_next & mask) != (write | FLAG_NEXT)) {
+                        if ((flags_and_next & mask) != write)
+                                return false;
+                        take_piece(row);
+                        return true;
+                }
+                uint32_t next = flags_and_next >> (REST_NEXT_SHIFT - REST_FLAGS_SHIFT);
+                if (UNLIKELY(next >= size))
+                        return false;
+                take_piece(row);
+                row->words = load_words(descriptors, next);
+        }
 }
 
 /* Goes on with a chain at `words`, in which there is something unusual. Ends because every
- * descriptor is counted, or is a table, behind which nothing comes. */
-static NOINLINE zx_status_t pop_unusual(struct virtqueue_device_gather *gather, uint16_t head,
-                                        struct words words)
+ * descriptor is counted, or is a table, behind which nothing comes.
+ *   returns   ZX_OK: the request says what it is; else as pop_chain() */
+static NOINLINE zx_status_t gather_unusual(struct virtqueue_device_gather *gather,
+                                           struct words words)
 {
-        struct virtqueue_device *device = gather->device;
-        struct virtqueue_descriptor descriptor = {.address = words.dev,
-                                                  .bytes = (uint32_t)words.rest,
-                                                  .flags = (uint16_t)(words.rest >> 32),
-                                                  .next = (uint16_t)(words.rest >> 48)};
+        const struct virtqueue_device_ring *ring = &gather->device->ring;
+        struct virtqueue_descriptor descriptor = {
+                .address = words.dev,
+                .bytes = (uint32_t)words.rest,
+                .flags = (uint16_t)(words.rest >> REST_FLAGS_SHIFT),
+                .next = (uint16_t)(words.rest >> REST_NEXT_SHIFT)};
         for (;;) {
                 if (!virtqueue_device_gather_descriptor(gather, &descriptor))
-                        return ZX_ERR_IO_DATA_INTEGRITY;
-                if (!(descriptor.flags & VIRTQUEUE_FLAG(VIRTQUEUE_NEXT_BIT)))
+                        return virtqueue_device_gather_status(gather);
+                if (!(descriptor.flags & FLAG_NEXT))
                         break;
-                if (!virtqueue_device_ring_descriptor(&device->ring, descriptor.next, &descriptor))
-                        return refuse(device, VIRTQUEUE_DEVICE_FAULT_NEXT_RANGE, descriptor.next);
+                if (!virtqueue_device_ring_descriptor(ring, descriptor.next, &descriptor))
+                        return refuse(gather->device, VIRTQUEUE_DEVICE_FAULT_NEXT_RANGE,
+                                      descriptor.next);
         }
-        if (!virtqueue_device_gather_finish(gather))
+        return virtqueue_device_gather_finish(gather) ? ZX_OK : ZX_ERR_IO_DATA_INTEGRITY;
+}
+
+/* Ends a chain that is not one row of plain descriptors.
+ *   request   elements, elements_max: the first row's are there
+ *   row       the first one; its `element` is behind the request's last
+ *   write     its kind
+ *   wait      whether more pieces than there is room for is nobody's fault
+ *   returns   ZX_OK: the request says what it is, but for its place; ZX_ERR_NO_RESOURCES: no room;
+ *             ZX_ERR_IO_DATA_INTEGRITY */
+static NOINLINE zx_status_t read_rest(struct virtqueue_device *device,
+                                      struct virtqueue_request *request, struct row row,
+                                      uint32_t write, bool wait)
+{
+        struct virtqueue_element *elements = request->elements;
+        uint32_t first = (uint32_t)(row.element - elements);
+        uint64_t first_bytes = row.bytes;
+        bool ended = take_row(device->ring.descriptors, device->ring.size, FLAG_WRITE, &row);
+        uint32_t pieces = (uint32_t)(row.element - elements);
+        struct virtqueue_device_gather gather = {
+                .device = device,
+                .request = request,
+                .wait = wait,
+                .total_bytes = first_bytes + row.bytes,
+                .writable_bytes = row.bytes + (write != 0 ? first_bytes : 0),
+                .read = pieces,
+                .pieces = pieces,
+                .writable_pieces = pieces - (write != 0 ? 0 : first),
+        };
+        gather.writable = gather.writable_pieces != 0;
+        if (!ended)
+                return gather_unusual(&gather, row.words);
+        return virtqueue_device_gather_finish(&gather) ? ZX_OK : ZX_ERR_IO_DATA_INTEGRITY;
+}
+
+/* Pops the chain that was begun, and those behind it that are known to be available, whatever they
+ * are, as long as there is room.
+ *   returns   ZX_OK; ZX_ERR_NO_RESOURCES: not enough room for the next; ZX_ERR_IO_DATA_INTEGRITY */
+static NOINLINE zx_status_t pop_chains(struct virtqueue_device *device,
+                                       struct virtqueue_request_batch *batch,
+                                       const struct begun *begun)
+{
+        const struct virtqueue_descriptor *descriptors = device->ring.descriptors;
+        const uint16_t *ring = device->ring.avail->ring;
+        struct virtqueue_device_slot *slots = device->slots;
+        struct virtqueue_request *request = &batch->requests[batch->count], *request_end;
+        struct virtqueue_element *end = &batch->elements[batch->elements_max];
+        uint32_t size = device->ring.size, head = begun->head, position = (uint32_t)device->popped;
+        struct row row = {.words = begun->words,
+                          .element = &batch->elements[batch->elements_count]};
+        zx_status_t status = ZX_OK;
+        request_end = request + min_u32(batch->requests_max - batch->count,
+                                        (uint32_t)(device->seen - device->popped));
+        for (;;) {
+                struct virtqueue_element *first = row.element;
+                uint32_t write = row.words.rest >> REST_FLAGS_SHIFT & FLAG_WRITE;
+                uint64_t writable_bytes;
+                if (UNLIKELY(!head_good(slots, size, head))) {
+                        status = refuse_head(device, head);
+                        break;
+                }
+                request->elements = first;
+                row.end = UNLIKELY(end - first > (ptrdiff_t)size) ? first + size : end;
+                if (UNLIKELY(!take_row(descriptors, size, write, &row))) {
+                        request->elements_max = (uint32_t)(end - first);
+                        status = read_rest(device, request, row, write, request != batch->requests);
+                        if (status != ZX_OK)
+                                break;
+                        row.element = first + request->readable_count + request->writable_count;
+                        writable_bytes = request->writable_bytes;
+                } else if (UNLIKELY(row.bytes >> 32 != 0)) { /* 2.7.4: below 2^32 bytes */
+                        status = virtqueue_device_gather_refuse_total(device, row.bytes);
+                        break;
+                } else if (write != 0) {
+                        request->counts = (uint64_t)(row.element - first) << 32;
+                        request->bytes = row.bytes << 32;
+                        writable_bytes = row.bytes;
+                } else {
+                        request->counts = (uint64_t)(row.element - first);
+                        request->bytes = row.bytes;
+                        writable_bytes = 0;
+                }
+                request->place = head | position << VIRTQUEUE_REQUEST_POSITION_SHIFT;
+                slots[head].word = virtqueue_device_slot_word(writable_bytes, 0);
+                position++;
+                if (++request == request_end)
+                        break;
+                head = shared_load_u16(&ring[position & (size - 1)]);
+                if (head_good(slots, size, head))
+                        row.words = load_words(descriptors, head);
+        }
+        device->popped += position - (uint32_t)device->popped;
+        batch->count = (uint32_t)(request - batch->requests);
+        if (batch->count != 0)
+                batch->elements_count = (uint32_t)(request[-1].elements - batch->elements) +
+                                        request[-1].readable_count + request[-1].writable_count;
+        DEBUG_ASSERT(virtqueue_device_valid(device));
+        return status;
+}
+
+/* Looks once for what is available, when nothing is known to be. */
+static ALWAYS_INLINE zx_status_t look_if_needed(struct virtqueue_device *device)
+{
+        if (device->popped != device->seen) /* also not when it is broken [D3] */
+                return ZX_OK;
+        if (UNLIKELY(device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE) ||
+            UNLIKELY(!look_at_avail_index(device)))
                 return ZX_ERR_IO_DATA_INTEGRITY;
-        return take(device, gather->request, head, gather->request->writable_bytes);
-}
-
-/* How a row of plain descriptors of one kind ended. */
-enum row_end { ROW_LAST, ROW_OTHER, ROW_BAD_NEXT };
-
-/* What a row has added up. */
-struct row {
-        struct words words; /* in: its first descriptor; out: the one with which it ended */
-        uint64_t bytes;
-        uint32_t pieces; /* in, out: in the request so far */
-        uint32_t limit;  /* of pieces */
-};
-
-/* Follows plain descriptors of one kind (`write`: REST_WRITE or 0) and takes their buffers. */
-static ALWAYS_INLINE enum row_end take_row(const struct virtqueue_device_ring *ring,
-                                           struct virtqueue_element *elements, struct row *row,
-                                           uint64_t write)
-{
-        struct words words = row->words;
-        enum row_end end = ROW_OTHER;
-        row->bytes = 0;
-        while ((words.rest & (REST_WRITE | REST_INDIRECT)) == write && plain_range(words) &&
-               row->pieces != row->limit) {
-                elements[row->pieces].dev = words.dev;
-                elements[row->pieces++].bytes = (uint32_t)words.rest;
-                row->bytes += (uint32_t)words.rest;
-                if (!(words.rest & REST_NEXT)) {
-                        end = ROW_LAST;
-                        break;
-                }
-                if (UNLIKELY(words.rest >> 48 >= ring->size)) {
-                        end = ROW_BAD_NEXT;
-                        break;
-                }
-                words = load_words(ring, (uint32_t)(words.rest >> 48));
-        }
-        row->words = words;
-        return end;
-}
-
-/* A chain of more than one descriptor, or with something unusual in its first. */
-static NOINLINE zx_status_t pop_chain(struct virtqueue_device *device,
-                                      struct virtqueue_request *request, uint16_t head,
-                                      struct words words)
-{
-        const struct virtqueue_device_ring *ring = &device->ring;
-        struct row row = {.words = words,
-                          .limit = request->elements_max < ring->size ? request->elements_max :
-                                                                        ring->size};
-        uint64_t readable_bytes, writable_bytes = 0;
-        enum row_end end = take_row(ring, request->elements, &row, 0);
-        uint32_t readable_count = row.pieces;
-        readable_bytes = row.bytes;
-        if (end == ROW_OTHER) {
-                end = take_row(ring, request->elements, &row, REST_WRITE);
-                writable_bytes = row.bytes;
-        }
-        if (UNLIKELY(end == ROW_BAD_NEXT))
-                return refuse(device, VIRTQUEUE_DEVICE_FAULT_NEXT_RANGE,
-                              (uint32_t)(row.words.rest >> 48));
-        if (UNLIKELY(end == ROW_OTHER)) {
-                struct virtqueue_device_gather gather = {
-                        .device = device,
-                        .request = request,
-                        .total_bytes = readable_bytes + writable_bytes,
-                        .writable_bytes = writable_bytes,
-                        .read = row.pieces,
-                        .pieces = row.pieces,
-                        .writable_pieces = row.pieces - readable_count,
-                        .writable = row.pieces != readable_count,
-                };
-                return pop_unusual(&gather, head, row.words);
-        }
-        if (UNLIKELY((readable_bytes + writable_bytes) >> 32 != 0)) /* 2.7.4: below 2^32 bytes */
-                return virtqueue_device_gather_refuse_total(device,
-                                                            readable_bytes + writable_bytes);
-        request->readable_count = readable_count;
-        request->writable_count = row.pieces - readable_count;
-        request->readable_bytes = (uint32_t)readable_bytes;
-        request->writable_bytes = (uint32_t)writable_bytes;
-        return take(device, request, head, (uint32_t)writable_bytes);
+        if (device->popped == device->seen)
+                return ZX_ERR_SHOULD_WAIT;
+        if (UNLIKELY(device->muted) && device->event_index &&
+            (uint16_t)(device->popped - device->avail_event) > MUTED_LAG_MAX)
+                virtqueue_split_device_mute(device);
+        return ZX_OK;
 }
 
 zx_status_t virtqueue_split_device_pop(struct virtqueue_device *device,
                                        struct virtqueue_request *request)
 {
-        const struct virtqueue_device_ring *ring = &device->ring;
-        uint64_t popped = device->popped;
-        if (popped == device->seen) /* also when it is broken [D3] */
-                return pop_after_look(device, request);
-        uint16_t head = virtqueue_device_ring_head(ring, (uint16_t)popped);
-        if (UNLIKELY(head >= ring->size))
-                return refuse(device, VIRTQUEUE_DEVICE_FAULT_HEAD_RANGE, head);
-        if (UNLIKELY(device->slots[head].in_flight))
-                return refuse(device, VIRTQUEUE_DEVICE_FAULT_HEAD_TWICE, head);
-        struct words words = load_words(ring, head);
+        struct begun begun = {0};
+        zx_status_t status = look_if_needed(device);
+        if (UNLIKELY(status != ZX_OK))
+                return status;
         DEBUG_ASSERT(request->elements_max != 0);
-        if ((words.rest & (REST_NEXT | REST_INDIRECT)) != 0 || UNLIKELY(!plain_range(words)))
-                return pop_chain(device, request, head, words);
+        if (LIKELY(pop_ones(device, request, request->elements, 1, &begun) != 0))
+                return ZX_OK;
+        struct virtqueue_request_batch batch = {.requests = request,
+                                                .requests_max = 1,
+                                                .elements = request->elements,
+                                                .elements_max = request->elements_max};
+        return pop_chains(device, &batch, &begun);
+}
 
-        /* One plain descriptor: a short way of its own, because it is the usual case. */
-        uint32_t bytes = (uint32_t)words.rest;
-        uint32_t writable_bytes = words.rest & REST_WRITE ? bytes : 0;
-        request->elements[0].dev = words.dev;
-        request->elements[0].bytes = bytes;
-        request->readable_count = !(words.rest & REST_WRITE);
-        request->writable_count = (words.rest & REST_WRITE) != 0;
-        request->readable_bytes = bytes - writable_bytes;
-        request->writable_bytes = writable_bytes;
-        return take(device, request, head, writable_bytes);
+zx_status_t virtqueue_split_device_pop_batch(struct virtqueue_device *device,
+                                             struct virtqueue_request_batch *batch)
+{
+        struct begun begun = {0};
+        zx_status_t status = look_if_needed(device);
+        batch->count = batch->elements_count = 0;
+        if (UNLIKELY(status != ZX_OK))
+                return status;
+        ASSERT(batch->requests_max != 0 && batch->elements_max != 0);
+        uint32_t size = device->ring.size;
+        uint32_t count = min_u32(batch->requests_max, batch->elements_max);
+        count = min_u32(count, (uint32_t)(device->seen - device->popped));
+        count = min_u32(count, size - ((uint32_t)device->popped & (size - 1)));
+        batch->count = pop_ones(device, batch->requests, batch->elements, count, &begun);
+        batch->elements_count = batch->count;
+        if (LIKELY(batch->count == count))
+                return ZX_OK;
+        status = pop_chains(device, batch, &begun);
+        return status == ZX_ERR_NO_RESOURCES ? ZX_OK : status;
 }
 
 void virtqueue_split_device_unpop(struct virtqueue_device *device,
@@ -237,18 +353,55 @@ void virtqueue_split_device_unpop(struct virtqueue_device *device,
                 return;
         ASSERT(request->id < device->ring.size);
         ASSERT(request->position == (uint16_t)(device->popped - 1));
-        ASSERT(device->slots[request->id].in_flight);
-        device->slots[request->id].in_flight = false;
+        ASSERT(device->slots[request->id].word != 0);
+        device->slots[request->id].word = 0;
         device->popped--;
 }
 
 /* ---- giving back ---- */
+
+/* Gives back chains, of `used` or of `requests`: one of the two is NULL, which the compiler
+ * knows. */
+static ALWAYS_INLINE void push(struct virtqueue_device *device,
+                               const struct virtqueue_used_element *used,
+                               const struct virtqueue_request *requests, uint32_t count)
+{
+        struct virtqueue_device_slot *slots = device->slots;
+        struct virtqueue_used_element *ring = device->ring.used->ring;
+        uint32_t size = device->ring.size, position = (uint32_t)device->pushed;
+        if (UNLIKELY(device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE))
+                return;
+        for (uint32_t i = 0; i < count; i++, position++) {
+                uint32_t id = used != NULL ? used[i].id : requests[i].id;
+                uint32_t bytes = used != NULL ? used[i].bytes : 0;
+                struct virtqueue_used_element *entry = &ring[position & (size - 1)];
+                ASSERT(id < size);
+                ASSERT(bytes < slots[id].word); /* in flight, and no more than may be written */
+                slots[id].word = 0;
+                shared_store_u32(&entry->id, id);
+                shared_store_u32(&entry->bytes, bytes);
+        }
+        device->pushed += count;
+}
+
+void virtqueue_split_device_push_batch(struct virtqueue_device *device,
+                                       const struct virtqueue_used_element *used, uint32_t count)
+{
+        push(device, used, NULL, count);
+}
+
+void virtqueue_split_device_push_read(struct virtqueue_device *device,
+                                      const struct virtqueue_request *requests, uint32_t count)
+{
+        push(device, NULL, requests, count);
+}
 
 void virtqueue_split_device_publish(struct virtqueue_device *device)
 {
         if (device->published == device->pushed ||
             device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE)
                 return;
+        virtqueue_device_end_order(device);
         virtqueue_device_ring_publish_used(&device->ring, (uint16_t)device->pushed);
         device->published = device->pushed;
 }

@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 #include "virtqueue/virtqueue_driver_private.h"
 
-static bool area_valid(const struct virtqueue_area *area, uint64_t bytes, uint64_t alignment)
+static COLD bool area_valid(const struct virtqueue_area *area, uint64_t bytes, uint64_t alignment)
 {
         uint64_t end;
         return area->va != NULL && is_aligned((uintptr_t)area->va, alignment) &&
@@ -20,7 +20,7 @@ struct ring_shape {
         uint64_t avail_bytes, avail_alignment, used_bytes, used_alignment, tables_bytes;
 };
 
-static struct ring_shape shape_of(const struct virtqueue_driver_config *config)
+static COLD struct ring_shape shape_of(const struct virtqueue_driver_config *config)
 {
         uint32_t size = config->size;
         struct ring_shape shape = {
@@ -42,7 +42,7 @@ static bool size_valid(bool packed, uint32_t size)
         return packed ? virtqueue_packed_size_valid(size) : virtqueue_split_size_valid(size);
 }
 
-static bool config_valid(const struct virtqueue_driver_config *config)
+static COLD bool config_valid(const struct virtqueue_driver_config *config)
 {
         if (!size_valid(config->packed, config->size) || config->slots == NULL ||
             config->indirect_entries > config->size)
@@ -56,8 +56,8 @@ static bool config_valid(const struct virtqueue_driver_config *config)
                 area_valid(&config->tables, shape.tables_bytes, VIRTQUEUE_DESCRIPTOR_ALIGN));
 }
 
-zx_status_t virtqueue_driver_init(struct virtqueue_driver *queue,
-                                  const struct virtqueue_driver_config *config)
+COLD zx_status_t virtqueue_driver_init(struct virtqueue_driver *queue,
+                                       const struct virtqueue_driver_config *config)
 {
         uint32_t size = config->size;
         if (!config_valid(config))
@@ -92,7 +92,7 @@ zx_status_t virtqueue_driver_init(struct virtqueue_driver *queue,
         return ZX_OK;
 }
 
-void virtqueue_driver_reset(struct virtqueue_driver *queue)
+COLD void virtqueue_driver_reset(struct virtqueue_driver *queue)
 {
         struct virtqueue_driver_config config = queue->config;
         zx_status_t status = virtqueue_driver_init(queue, &config);
@@ -109,8 +109,9 @@ bool virtqueue_driver_valid(const struct virtqueue_driver *queue)
                queue->free_head < queue->size;                                   /* [V3] */
 }
 
-void virtqueue_driver_fault(struct virtqueue_driver *queue, enum virtqueue_fault_reason reason,
-                            uint32_t value, uint32_t limit)
+COLD void virtqueue_driver_fault(struct virtqueue_driver *queue,
+                                 enum virtqueue_fault_reason reason, uint32_t value,
+                                 uint32_t limit)
 {
         if (queue->fault.reason != VIRTQUEUE_FAULT_NONE)
                 return;
@@ -124,7 +125,8 @@ void virtqueue_driver_fault(struct virtqueue_driver *queue, enum virtqueue_fault
         };
 }
 
-void virtqueue_driver_fault_of_entry(struct virtqueue_driver *queue, uint32_t id, uint32_t bytes)
+COLD void virtqueue_driver_fault_of_entry(struct virtqueue_driver *queue, uint32_t id,
+                                          uint32_t bytes)
 {
         const struct virtqueue_slot *slot = &queue->slots[id < queue->size ? id : 0];
         if (id >= queue->size)
@@ -158,7 +160,7 @@ const char *virtqueue_fault_name(enum virtqueue_fault_reason reason)
         return "?";
 }
 
-bool virtqueue_driver_take_unused(struct virtqueue_driver *queue, void **cookie)
+COLD bool virtqueue_driver_take_unused(struct virtqueue_driver *queue, void **cookie)
 {
         queue->free_count = 0; /* nothing is added to a queue that is being cleared */
         while (queue->unused_scan < queue->size) {

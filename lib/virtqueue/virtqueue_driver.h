@@ -13,7 +13,7 @@
  *   struct virtqueue_chain chain = {.elements = &element, .writable_count = 1, .cookie = page};
  *   struct virtqueue_completion done[16];
  *   uint32_t count;
- *   if (virtqueue_driver_add(&queue, &chain) == ZX_OK)      // or many: virtqueue_driver_add_batch()
+ *   if (virtqueue_driver_add(&queue, &chain) == ZX_OK)      // or many at once: _add_batch()
  *           virtqueue_driver_publish(&queue);               // once a batch
  *   if (virtqueue_driver_kick_needed(&queue))
  *           notify_device(&queue);
@@ -254,8 +254,8 @@ static inline zx_status_t MUST_CHECK virtqueue_driver_add(struct virtqueue_drive
                                virtqueue_split_driver_add(queue, chain);
 }
 
-/* Adds chains in their order, as virtqueue_driver_add() does with each, until one cannot be; a batch
- * costs a chain less than half of what it costs alone.
+/* Adds chains in their order, as virtqueue_driver_add() does with each, until one cannot be. In a
+ * batch a chain costs about half of what it costs alone.
  *   count    0..
  *   added    out: chains[0..added) were added, whatever is returned
  *   returns  ZX_OK: all; else what virtqueue_driver_add() says of chains[*added] */

@@ -102,8 +102,8 @@ static ALWAYS_INLINE bool virtqueue_driver_uses_table(const struct virtqueue_dri
                count <= queue->indirect_entries;
 }
 
-/* Writes a chain, which is good, into the table of slot `head`; relaxed, published with the descriptor that refers
- * to it.
+/* Writes a chain, which is good, into the table of slot `head`; relaxed, published with the
+ * descriptor that refers to it.
  *   linked   whether entries have NEXT and next (split; packed tables are read in order)
  *   returns  the device address of the table */
 uint64_t virtqueue_driver_write_table(const struct virtqueue_driver *queue, uint32_t head,

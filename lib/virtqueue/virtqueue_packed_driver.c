@@ -321,7 +321,7 @@ static uint32_t used_bytes(uint32_t writable_bytes, uint64_t rest)
 
 /* The used descriptor `rest` breaks a rule, or has a reserved length and does not.
  *   returns   whether it is good; else the rule is latched */
-static NOINLINE bool judge(struct virtqueue_driver *queue, uint64_t rest)
+static COLD NOINLINE bool judge(struct virtqueue_driver *queue, uint64_t rest)
 {
         uint32_t id = (uint16_t)(rest >> VIRTQUEUE_PACKED_ID_SHIFT), bytes = 0;
         if (id < queue->size) {
@@ -397,8 +397,9 @@ static NOINLINE uint32_t take_in_order(struct virtqueue_driver *queue,
                         uint32_t id = (uint16_t)(rest >> VIRTQUEUE_PACKED_ID_SHIFT);
                         if (!used)
                                 break;
-                        uint32_t bytes =
-                                id < queue->size ? used_bytes(queue->slots[id].writable_bytes, rest) : 0;
+                        uint32_t bytes = 0;
+                        if (id < queue->size)
+                                bytes = used_bytes(queue->slots[id].writable_bytes, rest);
                         if (!virtqueue_driver_begin_batch(queue, id, bytes, in_flight))
                                 break;
                 }

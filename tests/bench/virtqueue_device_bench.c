@@ -3,9 +3,10 @@
 /* virtqueue_device_bench — what a chain costs that a driver has made available: the device's end.
  *
  * One iteration is one chain: popped and judged, its pieces walked over, pushed; after `batch` of
- * them published. The question whether to signal, with its full fence, is part of
- * virtqueue.transfer.*. The driver is a ring that was filled once: it only moves its index; of the
- * packed ring it writes every descriptor anew, which is measured with it. ".1" has one descriptor a
+ * them published. With a batch of 1 the calls for single chains are measured, else those for many.
+ * The question whether to signal, with its full fence, is part of virtqueue.transfer.*. The driver
+ * is a ring that was filled once: it only moves its index; into the packed ring it copies the
+ * descriptors of the lap, which is measured with it. ".1" has one descriptor a
  * chain, ".4" four. chain_io walks chains of one descriptor by virtqueue_chain_read_next(), through
  * a table of three regions. The yardstick copies the same bytes of descriptors and ring entries,
  * there and back. */
@@ -21,6 +22,7 @@
 #define DATA_OFFSET 12288u
 #define RING_DEV 0x100000ull
 #define PIECE_BYTES 64u
+#define BATCH_MAX 32u
 
 struct device_bench {
         uint32_t descriptors; /* of a chain */
@@ -42,6 +44,23 @@ static const struct virtqueue_device_region regions[] = {
 };
 static const struct virtqueue_device_regions table = {.regions = regions,
                                                       .count = ARRAY_COUNT(regions)};
+
+/* What the driver of a packed ring writes, lap after lap. */
+static struct virtqueue_packed_descriptor laps[2][SIZE];
+
+static void make_laps(uint32_t descriptors)
+{
+        for (uint32_t i = 0; i < 2 * SIZE; i++) {
+                uint32_t at = i % SIZE;
+                bool last = at % descriptors == descriptors - 1;
+                laps[i / SIZE][at] = (struct virtqueue_packed_descriptor){
+                        .address = RING_DEV + DATA_OFFSET + at * PIECE_BYTES,
+                        .bytes = PIECE_BYTES,
+                        .id = (uint16_t)at,
+                        .flags = (uint16_t)(virtqueue_packed_available(i < SIZE) | !last),
+                };
+        }
+}
 
 /* Makes the device and a driver's ring full of chains of `count` descriptors, one behind the
  * other. */
@@ -74,22 +93,19 @@ static void open_queue(uint32_t count, bool packed)
         if (packed)
                 memset(area, 0, USED_OFFSET + PAGE_BYTES);
         offer_place = (struct virtqueue_packed_place){.wrap = true};
+        make_laps(count);
         bench_require(virtqueue_device_init(&device, &config) == ZX_OK, "virtqueue_device_init");
 }
 
-/* `count` chains of `descriptors` each, by a driver without any checks. */
+/* `count` chains of `descriptors` each, by a driver without any checks that copies what it made
+ * ready for this lap; the ring's size is a multiple of them all. */
 static void offer_packed(uint32_t count, uint32_t descriptors)
 {
         struct virtqueue_packed_descriptor *ring = (void *)area;
-        for (uint32_t i = 0; i < count * descriptors; i++) {
-                bool last = i % descriptors == descriptors - 1;
-                uint32_t at = offer_place.offset;
-                uint64_t flags = virtqueue_packed_available(offer_place.wrap) | (uint32_t)!last;
-                shared_store_u64(&ring[at].address, RING_DEV + DATA_OFFSET + at * PIECE_BYTES);
-                shared_store_release_u64(&ring[at].bytes,
-                                         virtqueue_packed_rest(PIECE_BYTES, at, flags));
-                virtqueue_packed_advance(&offer_place, 1, SIZE);
-        }
+        uint32_t entries = count * descriptors, at = offer_place.offset;
+        memcpy(&ring[at], &laps[!offer_place.wrap][at], entries * sizeof(*ring));
+        bench_keep(ring);
+        virtqueue_packed_advance(&offer_place, entries, SIZE);
 }
 
 static void offer(uint32_t count)
@@ -99,45 +115,79 @@ static void offer(uint32_t count)
         shared_store_release_u16(&avail->index, (uint16_t)offered);
 }
 
+static struct virtqueue_element pieces[SIZE];
+static struct virtqueue_request requests[BATCH_MAX];
+
+static uint64_t walk(const struct virtqueue_request *request)
+{
+        const struct virtqueue_element *piece = request->elements;
+        const struct virtqueue_element *end = piece + request->readable_count;
+        uint64_t sum = 0;
+        for (; piece != end; piece++)
+                sum += piece->dev + piece->bytes;
+        return sum;
+}
+
+/* Pops `count` chains, walks over their pieces, gives them back. */
+static void serve(uint32_t count)
+{
+        struct virtqueue_request_batch batch = {.requests = requests,
+                                                .requests_max = count,
+                                                .elements = pieces,
+                                                .elements_max = SIZE};
+        uint64_t sum = 0;
+        bench_require(virtqueue_device_pop_batch(&device, &batch) == ZX_OK && batch.count == count,
+                      "pop");
+        for (uint32_t i = 0; i < count; i++)
+                sum += walk(&requests[i]);
+        bench_keep(&sum);
+        virtqueue_device_push_read(&device, requests, count);
+        virtqueue_device_publish(&device);
+}
+
+static void serve_one(void)
+{
+        struct virtqueue_request request = {.elements = pieces, .elements_max = SIZE};
+        bench_require(virtqueue_device_pop(&device, &request) == ZX_OK, "pop");
+        uint64_t sum = walk(&request);
+        bench_keep(&sum);
+        virtqueue_device_push(&device, request.id, 0);
+        virtqueue_device_publish(&device);
+}
+
 static void run(void *context, uint64_t iterations)
 {
         const struct device_bench *bench = context;
-        struct virtqueue_element pieces[SIZE];
-        struct virtqueue_request request = {.elements = pieces, .elements_max = SIZE};
         uint32_t batch = bench->batch;
         open_queue(bench->descriptors, bench->packed);
         for (uint64_t i = 0; i < iterations; i += batch) {
-                uint64_t sum = 0;
                 if (bench->packed)
                         offer_packed(batch, bench->descriptors);
                 else
                         offer(batch);
-                for (uint32_t k = 0; k < batch; k++) {
-                        bench_require(virtqueue_device_pop(&device, &request) == ZX_OK, "pop");
-                        for (uint32_t piece = 0; piece < request.readable_count; piece++)
-                                sum += pieces[piece].dev + pieces[piece].bytes;
-                        virtqueue_device_push(&device, request.id, 0);
-                }
-                bench_keep(&sum);
-                virtqueue_device_publish(&device);
+                if (batch == 1)
+                        serve_one();
+                else
+                        serve(batch);
         }
 }
 
 static void run_io(void *context, uint64_t iterations)
 {
         const struct device_bench *bench = context;
-        struct virtqueue_element pieces[SIZE];
-        struct virtqueue_request request = {.elements = pieces, .elements_max = SIZE};
         struct virtqueue_chain_io io;
         struct virtqueue_chain_span span;
-        uint32_t batch = bench->batch;
+        struct virtqueue_request_batch batch = {.requests = requests,
+                                                .requests_max = bench->batch,
+                                                .elements = pieces,
+                                                .elements_max = SIZE};
         open_queue(bench->descriptors, bench->packed);
-        for (uint64_t i = 0; i < iterations; i += batch) {
+        for (uint64_t i = 0; i < iterations; i += bench->batch) {
                 uint64_t sum = 0;
-                offer(batch);
-                for (uint32_t k = 0; k < batch; k++) {
-                        bench_require(virtqueue_device_pop(&device, &request) == ZX_OK, "pop");
-                        virtqueue_chain_io_init(&io, &device, &request);
+                offer(bench->batch);
+                bench_require(virtqueue_device_pop_batch(&device, &batch) == ZX_OK, "pop");
+                for (uint32_t k = 0; k < batch.count; k++) {
+                        virtqueue_chain_io_init(&io, &device, &requests[k]);
                         while (virtqueue_chain_read_next(&io, UINT32_MAX, &span) == ZX_OK)
                                 sum += (uintptr_t)span.va + span.bytes;
                         bench_require(virtqueue_chain_finish(&io) == VIRTQUEUE_CHAIN_COMPLETE,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Batches of both ends of a virtqueue, split and packed: a batch is its chains one by one, up to the
- * one that cannot be; it is seen at once and asks for one notification at most. Relies on the tests
- * of single chains for everything else. */
+/* Batches of both ends of a virtqueue, split and packed: a batch is its chains one by one, up to
+ * the one that cannot be; it is seen at once and asks for one notification at most. Relies on the
+ * tests of single chains for everything else. */
 #include "base/bytes.h"
 #include "tests/expect.h"
 #include "virtqueue/virtqueue_device.h"
@@ -55,6 +55,7 @@ static bool open_pair(struct test *t, const struct shape *shape)
                 .packed = shape->packed,
                 .event_index = shape->event_index,
                 .indirect = shape->indirect,
+                .in_order = shape->in_order,
                 .descriptors_dev = DESCRIPTORS_DEV,
                 .driver_dev = DRIVER_DEV,
                 .device_dev = DEVICE_DEV,
@@ -72,7 +73,8 @@ static bool open_pair(struct test *t, const struct shape *shape)
 static struct virtqueue_element elements[CHAINS_MAX][SIZE + 1];
 static struct virtqueue_chain chains[CHAINS_MAX];
 
-/* Chains of 1, 1, 2, 2, 3 elements and so on, the first of them readable, with distinct addresses. */
+/* Chains of 1, 1, 2, 2, 3 elements and so on, the first of them readable, all at addresses of their
+ * own. */
 static void make_chains(void)
 {
         for (uint32_t i = 0; i < CHAINS_MAX; i++) {
@@ -146,7 +148,8 @@ static void run_batches(struct test *t, const struct shape *shape, uint32_t good
         }
 }
 
-/* As many as there is room for: 1 + 1 + 2 + 2 + 3 + 3 + 1 + 1 + 2 descriptors of 16; in tables, all. */
+/* As many as there is room for: 1 + 1 + 2 + 2 + 3 + 3 + 1 + 1 + 2 descriptors of 16; in tables,
+ * all. */
 TEST(virtqueue_batch, adds_until_the_ring_is_full)
 {
         for (size_t i = 0; i < ARRAY_COUNT(shapes) && !test_has_failed(t); i++) {
@@ -263,5 +266,211 @@ TEST(virtqueue_batch, asks_for_one_notification)
                         chain += batch;
                 }
                 EXPECT_GT(asked, 10000);
+        }
+}
+
+/* ---- the device's end ---- */
+
+static struct virtqueue_element pieces[3 * SIZE];
+static struct virtqueue_request requests[SIZE];
+
+static struct virtqueue_request_batch room(uint32_t requests_max, uint32_t elements_max)
+{
+        return (struct virtqueue_request_batch){.requests = requests,
+                                                .elements = pieces,
+                                                .requests_max = requests_max,
+                                                .elements_max = elements_max};
+}
+
+/* Publishes `count` of the chains, from the first on. */
+static void give(struct test *t, uint32_t count)
+{
+        uint32_t added;
+        REQUIRE_OK(virtqueue_driver_add_batch(&driver, chains, count, &added));
+        virtqueue_driver_publish(&driver);
+}
+
+/* Takes back everything there is; the cookies must be those of the chains from the first on. */
+static void take_back(struct test *t, uint32_t count)
+{
+        struct virtqueue_completion done[SIZE];
+        uint32_t taken = 0;
+        virtqueue_device_publish(&device);
+        REQUIRE_OK(virtqueue_driver_get(&driver, done, SIZE, &taken));
+        REQUIRE_EQ(taken, count);
+        for (uint32_t i = 0; i < count; i++)
+                EXPECT_PTR_EQ(done[i].cookie, &chains[i]);
+}
+
+/* Two calls in a row bring all chains at every place of the ring (one ends where the ring does). */
+TEST(virtqueue_batch, pops_and_pushes_at_every_place)
+{
+        for (size_t i = 0; i < ARRAY_COUNT(shapes) && !test_has_failed(t); i++) {
+                make_chains();
+                REQUIRE_TRUE(open_pair(t, &shapes[i]));
+                for (uint32_t lap = 0; lap < 5 * SIZE && !test_has_failed(t); lap++) {
+                        uint32_t count = 1 + lap % 9, popped = 0, used_elements = 0;
+                        struct virtqueue_used_element used[SIZE];
+                        give(t, count);
+                        for (uint32_t call = 0; call < 2 && popped < count; call++) {
+                                struct virtqueue_request_batch batch = room(SIZE, 3 * SIZE);
+                                REQUIRE_OK(virtqueue_device_pop_batch(&device, &batch));
+                                for (uint32_t k = 0; k < batch.count; k++, popped++) {
+                                        const struct virtqueue_request *request = &requests[k];
+                                        EXPECT_EQ(request->readable_count,
+                                                  chains[popped].readable_count);
+                                        EXPECT_EQ(request->writable_count,
+                                                  chains[popped].writable_count);
+                                        EXPECT_EQ(request->elements[0].dev,
+                                                  chains[popped].elements[0].dev);
+                                        used[popped].id = request->id;
+                                        used[popped].bytes = request->writable_bytes;
+                                        used_elements += request->readable_count;
+                                        used_elements += request->writable_count;
+                                }
+                                used_elements -= batch.elements_count;
+                        }
+                        EXPECT_EQ(popped, count);
+                        EXPECT_EQ(used_elements, 0);
+                        EXPECT_EQ(virtqueue_device_in_flight(&device), count);
+                        virtqueue_device_push_batch(&device, used, count);
+                        EXPECT_EQ(virtqueue_device_in_flight(&device), 0);
+                        take_back(t, count);
+                }
+        }
+}
+
+/* A chain that finds too little room behind others waits; alone it is a fault that it is too long
+ * for the room that there is. */
+TEST(virtqueue_batch, pops_as_much_as_there_is_room_for)
+{
+        for (size_t i = 0; i < ARRAY_COUNT(shapes) && !test_has_failed(t); i++)
+                for (uint32_t elements_max = 3; elements_max < 8; elements_max++) {
+                        /* 1, 1, 2, 2, 3, 3 pieces */
+                        static const uint32_t fitting[] = {2, 3, 3, 4, 4};
+                        make_chains();
+                        REQUIRE_TRUE(open_pair(t, &shapes[i]));
+                        give(t, 6);
+                        struct virtqueue_request_batch batch = room(SIZE, elements_max);
+                        REQUIRE_OK(virtqueue_device_pop_batch(&device, &batch));
+                        EXPECT_EQ(batch.count, fitting[elements_max - 3]);
+                        EXPECT_EQ(virtqueue_device_in_flight(&device), batch.count);
+                        uint32_t popped = batch.count;
+                        batch = room(1, elements_max);
+                        REQUIRE_OK(virtqueue_device_pop_batch(&device, &batch));
+                        EXPECT_EQ(batch.count, 1);
+                        EXPECT_EQ(requests[0].elements[0].dev, chains[popped].elements[0].dev);
+                        for (popped++; popped < 5; popped++) {
+                                REQUIRE_OK(virtqueue_device_pop_batch(&device, &batch));
+                                EXPECT_EQ(batch.count, 1);
+                        }
+                        batch = room(1, 2);
+                        EXPECT_STATUS(ZX_ERR_IO_DATA_INTEGRITY,
+                                      virtqueue_device_pop_batch(&device, &batch));
+                        EXPECT_EQ(batch.count, 0);
+                        EXPECT_EQ(device.fault.reason, VIRTQUEUE_DEVICE_FAULT_MANY_PIECES);
+                }
+}
+
+/* The chains before a bad one are there, and the queue is broken. */
+TEST(virtqueue_batch, pops_up_to_a_broken_rule)
+{
+        for (size_t i = 0; i < ARRAY_COUNT(shapes) && !test_has_failed(t); i++)
+                for (uint32_t at = 0; at < 4; at++) {
+                        make_chains();
+                        for (uint32_t k = 0; k < 6; k++)
+                                chains[k].readable_count = 1 + (k == at && !shapes[i].indirect),
+                                chains[k].writable_count = 0;
+                        REQUIRE_TRUE(open_pair(t, &shapes[i]));
+                        give(t, 6);
+                        struct virtqueue_descriptor *descriptors =
+                                (void *)&area[DESCRIPTORS_DEV];
+                        descriptors[at].address = UINT64_MAX - 2;
+                        descriptors[at].bytes = 4;
+                        struct virtqueue_request_batch batch = room(SIZE, SIZE);
+                        EXPECT_STATUS(ZX_ERR_IO_DATA_INTEGRITY,
+                                      virtqueue_device_pop_batch(&device, &batch));
+                        EXPECT_EQ(batch.count, at);
+                        EXPECT_EQ(device.fault.reason, VIRTQUEUE_DEVICE_FAULT_WRAP);
+                        EXPECT_STATUS(ZX_ERR_IO_DATA_INTEGRITY,
+                                      virtqueue_device_pop_batch(&device, &batch));
+                        EXPECT_EQ(batch.count, 0);
+                }
+}
+
+/* Packed: all descriptors are the device's, and the driver marks one available on the next lap. */
+TEST(virtqueue_batch, pops_no_descriptor_that_is_in_flight)
+{
+        for (uint32_t batched = 0; batched < 2; batched++) {
+                const struct shape shape = {.packed = true};
+                struct virtqueue_packed_descriptor *ring = (void *)&area[DESCRIPTORS_DEV];
+                struct virtqueue_request_batch batch = room(SIZE, SIZE);
+                struct virtqueue_request request = {.elements = pieces, .elements_max = SIZE};
+                make_chains();
+                chains[0].readable_count = SIZE;
+                REQUIRE_TRUE(open_pair(t, &shape));
+                give(t, 1);
+                REQUIRE_OK(virtqueue_device_pop(&device, &request));
+                ring[0] = (struct virtqueue_packed_descriptor){
+                        .address = 4096, .bytes = 1, .id = 1,
+                        .flags = virtqueue_packed_available(false)};
+                EXPECT_STATUS(ZX_ERR_IO_DATA_INTEGRITY,
+                              batched != 0 ? virtqueue_device_pop_batch(&device, &batch) :
+                                             virtqueue_device_pop(&device, &request));
+                EXPECT_EQ(device.fault.reason, VIRTQUEUE_DEVICE_FAULT_HALF_CHAIN);
+        }
+}
+
+TEST(virtqueue_batch, pops_nothing)
+{
+        for (size_t i = 0; i < ARRAY_COUNT(shapes) && !test_has_failed(t); i++) {
+                make_chains();
+                REQUIRE_TRUE(open_pair(t, &shapes[i]));
+                struct virtqueue_request_batch batch = room(SIZE, SIZE);
+                EXPECT_STATUS(ZX_ERR_SHOULD_WAIT, virtqueue_device_pop_batch(&device, &batch));
+                EXPECT_EQ(batch.count, 0);
+        }
+}
+
+/* IN_ORDER: chains without a writable part have one entry together, with the last one's id where
+ * the first one's would be; one with a writable part ends it. The driver's end takes them all. */
+TEST(virtqueue_batch, one_entry_for_many)
+{
+        for (uint32_t packed = 0; packed < 2; packed++) {
+                struct shape shape = {.packed = packed != 0, .in_order = true};
+                static const uint32_t writable_at = 4;
+                make_chains();
+                for (uint32_t k = 0; k < 8; k++)
+                        chains[k].readable_count = k != writable_at,
+                        chains[k].writable_count = k == writable_at;
+                REQUIRE_TRUE(open_pair(t, &shape));
+                give(t, 8);
+                struct virtqueue_request_batch batch = room(8, SIZE);
+                REQUIRE_OK(virtqueue_device_pop_batch(&device, &batch));
+                REQUIRE_EQ(batch.count, 8);
+                struct virtqueue_packed_descriptor *ring = (void *)&area[DESCRIPTORS_DEV];
+                struct virtqueue_used *used = (void *)&area[DEVICE_DEV];
+                for (uint32_t k = 0; k < 8; k++) {
+                        ring[k].flags = 0;
+                        used->ring[k].id = 77;
+                }
+                virtqueue_device_push_read(&device, requests, 3);
+                virtqueue_device_push(&device, requests[3].id, 0);
+                virtqueue_device_push(&device, requests[4].id, 1);
+                virtqueue_device_push_read(&device, &requests[5], 3);
+                virtqueue_device_publish(&device);
+                for (uint32_t k = 0; k < 8; k++) {
+                        bool entry = k == 0 || k == 5;
+                        uint32_t id = requests[k == 0 ? 4 : 7].id;
+                        if (packed)
+                                EXPECT_EQ(ring[k].flags, entry ? 0x8080 | (k == 0) << 1 : 0);
+                        if (packed && entry)
+                                EXPECT_EQ(ring[k].id, id);
+                        if (!packed)
+                                EXPECT_EQ(used->ring[k].id, entry ? id : 77);
+                }
+                if (!packed)
+                        EXPECT_EQ(used->index, 8);
+                take_back(t, 8);
         }
 }

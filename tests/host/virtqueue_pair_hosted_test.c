@@ -164,6 +164,7 @@ static bool open_pair(struct test *t, struct options options, uint64_t seed)
                 .event_index = options.event_index,
                 .packed = options.packed,
                 .indirect = options.indirect,
+                .in_order = options.in_order,
                 .descriptors_dev = DEV_BASE + DESC_OFFSET,
                 .driver_dev = DEV_BASE + DRIVER_OFFSET,
                 .device_dev = DEV_BASE + DEVICE_OFFSET,
@@ -375,54 +376,101 @@ static void write_some(struct virtqueue_chain_io *io, struct chain *chain)
         }
 }
 
+/* What was popped is the oldest chain that was published. */
+static void hold(const struct virtqueue_request *request)
+{
+        struct test *t = pair.t;
+        REQUIRE_TRUE(pair.added.count != 0);
+        uint32_t cookie = take(&pair.added);
+        struct chain *chain = &pair.chains[cookie];
+        REQUIRE_TRUE(chain->state == ADDED);
+        REQUIRE_EQ(request->readable_count, chain->readable_count);
+        REQUIRE_EQ(request->writable_count, chain->writable_count);
+        REQUIRE_EQ(request->readable_bytes, chain->readable_bytes);
+        REQUIRE_EQ(request->writable_bytes, chain->writable_bytes);
+        for (uint32_t k = 0; k < chain->readable_count + chain->writable_count; k++) {
+                REQUIRE_EQ(request->elements[k].dev, chain->elements[k].dev);
+                REQUIRE_EQ(request->elements[k].bytes, chain->elements[k].bytes);
+                chain->pieces[k] = request->elements[k];
+        }
+        chain->request = *request;
+        chain->request.elements = chain->pieces;
+        chain->state = HELD;
+        put(&pair.held, cookie);
+}
+
+/* Pops up to `wanted` chains, one by one or in one call with random room.
+ *   returns   how many; 0: there was none */
+static uint32_t pop_some(uint32_t wanted)
+{
+        struct test *t = pair.t;
+        static struct virtqueue_element pieces[SIZE_MAX_HERE * ELEMENTS_MAX];
+        static struct virtqueue_request requests[SIZE_MAX_HERE];
+        struct virtqueue_request_batch batch = {
+                .requests = requests,
+                .requests_max = wanted,
+                .elements = pieces,
+                .elements_max = ELEMENTS_MAX + below(ARRAY_COUNT(pieces) - ELEMENTS_MAX + 1)};
+        zx_status_t status;
+        /* How many of those that are there a batch brings is not the same in both layouts. */
+        if (below(2) == 0 || pair.options.polling) {
+                requests[0] = (struct virtqueue_request){.elements = pieces,
+                                                         .elements_max = ELEMENTS_MAX};
+                status = virtqueue_device_pop(&pair.device, requests);
+                batch.count = status == ZX_OK;
+        } else {
+                status = virtqueue_device_pop_batch(&pair.device, &batch);
+                EXPECT_TRUE((status == ZX_OK) == (batch.count != 0));
+                EXPECT_TRUE(batch.count <= wanted && batch.elements_count <= batch.elements_max);
+        }
+        if (status != ZX_OK)
+                EXPECT_STATUS(ZX_ERR_SHOULD_WAIT, status);
+        if (below(8) == 0) { /* back, the latest first, and again */
+                uint32_t left = batch.count == 0 ? 0 : below(batch.count);
+                while (batch.count > left)
+                        virtqueue_device_unpop(&pair.device, &requests[--batch.count]);
+        }
+        for (uint32_t i = 0; i < batch.count && !test_has_failed(t); i++)
+                hold(&requests[i]);
+        return status == ZX_OK ? batch.count + 1 : 0;
+}
+
 static void device_pops(void)
 {
         struct test *t = pair.t;
-        uint32_t wanted = 1 + below(pair.options.size);
+        uint32_t wanted = 1 + below(pair.options.size), popped = 0;
         if (pair.device_sleeps)
                 return;
         if (below(3) == 0)
                 virtqueue_device_mute(&pair.device);
-        for (uint32_t i = 0; i < wanted && !test_has_failed(t); i++) {
-                struct virtqueue_element pieces[ELEMENTS_MAX];
-                struct virtqueue_request request = {.elements = pieces,
-                                                    .elements_max = ELEMENTS_MAX};
-                zx_status_t status = virtqueue_device_pop(&pair.device, &request);
-                note((uint64_t)status);
-                if (status != ZX_OK) {
-                        REQUIRE_STATUS(ZX_ERR_SHOULD_WAIT, status);
+        while (popped < wanted && !test_has_failed(t)) {
+                uint32_t more = pop_some(wanted - popped);
+                if (more == 0) {
                         EXPECT_FALSE(virtqueue_device_ask(&pair.device));
                         pair.device_sleeps = !pair.options.polling;
                         return;
                 }
-                if (below(8) == 0) { /* back, and again */
-                        virtqueue_device_unpop(&pair.device, &request);
-                        REQUIRE_OK(virtqueue_device_pop(&pair.device, &request));
-                }
-                REQUIRE_TRUE(pair.added.count != 0);
-                uint32_t cookie = take(&pair.added);
-                struct chain *chain = &pair.chains[cookie];
-                REQUIRE_TRUE(chain->state == ADDED);
-                REQUIRE_EQ(request.readable_count, chain->readable_count);
-                REQUIRE_EQ(request.writable_count, chain->writable_count);
-                REQUIRE_EQ(request.readable_bytes, chain->readable_bytes);
-                REQUIRE_EQ(request.writable_bytes, chain->writable_bytes);
-                for (uint32_t k = 0; k < chain->readable_count + chain->writable_count; k++) {
-                        REQUIRE_EQ(pieces[k].dev, chain->elements[k].dev);
-                        REQUIRE_EQ(pieces[k].bytes, chain->elements[k].bytes);
-                }
-                memcpy(chain->pieces, pieces, sizeof(pieces));
-                chain->request = request;
-                chain->request.elements = chain->pieces;
-                chain->state = HELD;
-                put(&pair.held, cookie);
+                popped += more;
         }
 }
 
-static void device_uses(void)
+/* Gives one chain back, by itself. */
+static void finish(struct virtqueue_chain_io *io, const struct chain *chain)
 {
         struct test *t = pair.t;
-        uint32_t wanted = below(pair.held.count + 1);
+        bool complete = chain->written == chain->writable_bytes;
+        EXPECT_TRUE(virtqueue_chain_finish(io) ==
+                    (complete ? VIRTQUEUE_CHAIN_COMPLETE : VIRTQUEUE_CHAIN_WRITABLE_LEFT));
+}
+
+/* Serves `wanted` of the chains that are held and gives them back, each by itself or all at
+ * once. */
+static void give_back(uint32_t wanted)
+{
+        struct test *t = pair.t;
+        struct virtqueue_used_element used[SIZE_MAX_HERE];
+        struct virtqueue_request requests[SIZE_MAX_HERE];
+        enum { ONE_BY_ONE, ALL, ALL_READ } how = below(3);
         for (uint32_t i = 0; i < wanted && !test_has_failed(t); i++) {
                 if (!pair.options.in_order)
                         for (uint32_t turns = below(pair.held.count); turns != 0; turns--)
@@ -432,13 +480,26 @@ static void device_uses(void)
                 struct virtqueue_chain_io io;
                 virtqueue_chain_io_init(&io, &pair.device, &chain->request);
                 check_readable(&io, chain);
-                write_some(&io, chain);
-                bool complete = chain->written == chain->writable_bytes;
-                EXPECT_TRUE(virtqueue_chain_finish(&io) ==
-                            (complete ? VIRTQUEUE_CHAIN_COMPLETE : VIRTQUEUE_CHAIN_WRITABLE_LEFT));
+                chain->written = 0;
+                if (how != ALL_READ)
+                        write_some(&io, chain);
+                if (how == ONE_BY_ONE)
+                        finish(&io, chain);
+                requests[i] = chain->request;
+                used[i] = (struct virtqueue_used_element){.id = chain->request.id,
+                                                          .bytes = chain->written};
                 chain->state = USED_;
                 put(&pair.used, cookie);
         }
+        if (how == ALL)
+                virtqueue_device_push_batch(&pair.device, used, wanted);
+        if (how == ALL_READ)
+                virtqueue_device_push_read(&pair.device, requests, wanted);
+}
+
+static void device_uses(void)
+{
+        give_back(below(pair.held.count + 1));
         virtqueue_device_publish(&pair.device);
         if (virtqueue_device_signal_needed(&pair.device)) {
                 pair.driver_sleeps = false;
