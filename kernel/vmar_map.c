@@ -343,8 +343,12 @@ zx_status_t vmar_map(struct vmar_handle region, const struct vmar_map_request *r
 
         if (status != ZX_OK)
                 return status;
-        spinlock_take(&plan.region->space->lock);
+        struct vmar_space *space = plan.region->space;
+        spinlock_take(&space->lock);
+        uint64_t random_state = space->random_state;
         status = map_locked(&plan, va_out);
-        spinlock_give(&plan.region->space->lock);
+        if (status != ZX_OK)
+                space->random_state = random_state;
+        spinlock_give(&space->lock);
         return status;
 }

@@ -220,9 +220,13 @@ zx_status_t vmar_allocate(struct vmar_handle parent, const struct vmar_request *
         if ((options & (VMAR_ALIGN(1) - 1) & ~ALLOCATE_OPTIONS) != 0)
                 return ZX_ERR_INVALID_ARGS;
 
-        spinlock_take(&parent.vmar->space->lock);
+        struct vmar_space *space = parent.vmar->space;
+        spinlock_take(&space->lock);
+        uint64_t random_state = space->random_state;
         status = allocate_locked(parent.vmar, request, &child);
-        spinlock_give(&parent.vmar->space->lock);
+        if (status != ZX_OK)
+                space->random_state = random_state; /* it never happened */
+        spinlock_give(&space->lock);
         if (status != ZX_OK)
                 return status;
         *child_out = (struct vmar_handle){

@@ -41,6 +41,47 @@ static inline uint32_t world_random_below(struct test *t, uint32_t bound)
         return (uint32_t)(((uint64_t)world_random(t) * bound) >> 32);
 }
 
+/* ---- refusals: tests/host/refusal.h ----
+ *
+ * On the host a call is made again when a page that it needed was refused on purpose, which happens
+ * with host-tests --refuse only; anywhere else these are the plain expressions. So an expression
+ * below may run twice: let it be the call, and do the counting elsewhere. */
+#ifdef EXPECT_REFUSALS
+#include "tests/host/refusal.h"
+#define EXPECT_ASK_(act_, as_wanted_, status_)                                  \
+        do {                                                                    \
+                struct refusal_frame frame_ = refusal_begin(__FILE__, __LINE__);\
+                do {                                                            \
+                        act_;                                                   \
+                } while (refusal_again(&frame_, (as_wanted_), (status_)));      \
+        } while (0)
+/* A status that is not looked at at once: zx_status_t status = TRIED(vmo_write(...)); */
+#define TRIED(expression)                                                               \
+        ({                                                                              \
+                zx_status_t asked_;                                                     \
+                EXPECT_ASK_(asked_ = (expression), asked_ == ZX_OK, asked_);            \
+                asked_;                                                                 \
+        })
+/* The same for a pointer, NULL where there is no memory. */
+#define TRIED_POINTER(expression)                                                               \
+        ({                                                                                      \
+                __typeof__(expression) pointer_;                                                \
+                EXPECT_ASK_(pointer_ = (expression), pointer_ != NULL,                          \
+                            pointer_ != NULL ? ZX_OK : ZX_ERR_NO_MEMORY);                       \
+                pointer_;                                                                       \
+        })
+/* Runs check(t) whenever something was refused, until the end of the test. */
+#define ON_REFUSAL(check) refusal_check(t, (check))
+/* From here on nothing is refused in this process. */
+#define NO_REFUSALS() refusal_stop()
+#else
+#define EXPECT_ASK_(act_, as_wanted_, status_) act_
+#define TRIED(expression) (expression)
+#define TRIED_POINTER(expression) (expression)
+#define ON_REFUSAL(check) ((void)(check))
+#define NO_REFUSALS() ((void)0)
+#endif
+
 /* ---- the vocabulary ---- */
 
 /* What a failed expectation calls: out of line and with everything in registers, because there are more
@@ -61,8 +102,17 @@ struct expect_bytes {
 bool expect_bytes_eq_(struct test *t, const char *file, unsigned line, const char *text,
                       const struct expect_bytes *bytes);
 
+#ifdef EXPECT_REFUSALS
+#define EXPECT_TRUE(condition)                                                           \
+        ({                                                                               \
+                bool held_;                                                              \
+                EXPECT_ASK_(held_ = (condition), held_, held_ ? ZX_OK : ZX_ERR_NO_MEMORY);\
+                held_ ? true : expect_failed_(t, __FILE__, __LINE__, #condition);        \
+        })
+#else
 #define EXPECT_TRUE(condition) \
         ((condition) ? true : expect_failed_(t, __FILE__, __LINE__, #condition))
+#endif
 #define EXPECT_FALSE(condition) \
         ((condition) ? expect_failed_(t, __FILE__, __LINE__, "not " #condition) : true)
 
@@ -95,8 +145,8 @@ bool expect_bytes_eq_(struct test *t, const char *file, unsigned line, const cha
 /* A zx_status_t, shown by name. */
 #define EXPECT_STATUS(expected, expression)                                                       \
         ({                                                                                        \
-                zx_status_t want_ = (expected);                                                   \
-                zx_status_t got_ = (expression);                                                  \
+                zx_status_t want_ = (expected), got_;                                             \
+                EXPECT_ASK_(got_ = (expression), got_ == want_, got_);                            \
                 want_ == got_ ? true                                                              \
                               : expect_status_failed_(t, __FILE__, __LINE__, #expression, want_,  \
                                                       got_);                                      \

@@ -21,7 +21,10 @@ MACHINE_TEST_SOURCES := $(wildcard tests/host/machine/*.c) tests/boot/all/virtio
 HOST_BENCH_SOURCES := $(wildcard tests/bench/*.c)
 
 HOST_FLAGS := $(COMMON_FLAGS) -O1 -DPARAVANE_DEBUG=1 -fno-omit-frame-pointer
-HOST_asan_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+# With it come the page allocations that tests/host/refusal.c stands in front of.
+REFUSABLE := pmm_alloc_page pmm_alloc_pages pmm_alloc_range pmm_alloc_contiguous pmm_alloc_between \
+             pmm_free_page pmm_free
+HOST_asan_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -DEXPECT_REFUSALS=1
 # Fences are not understood by it; where one is needed, the words around it are atomic as well.
 HOST_tsan_FLAGS := -fsanitize=thread $(if $(filter gcc,$(COMPILER)),-Wno-tsan)
 BENCH_FLAGS := $(COMMON_FLAGS) -O2 -DPARAVANE_DEBUG=0
@@ -64,7 +67,8 @@ HOSTED_TEST_SOURCES := $(filter %_hosted_test.c,$(HOST_TEST_SOURCES))
 $(eval $(call host_program,build/host-asan,$(HOST_FLAGS) $(HOST_asan_FLAGS),\
   $(HOST_PART_SOURCES) arch/x86_64/boot_efi_memory.c \
   $(filter-out %_hosted_test.c,$(HOST_TEST_SOURCES)) $(MACHINE_SOURCES) $(MACHINE_TEST_SOURCES),\
-  tests/host/runner.c tests/host/world_threads.c $(HOSTED_TEST_SOURCES),host-tests,-lcmocka -lpthread))
+  tests/host/runner.c tests/host/world_threads.c tests/host/refusal.c $(HOSTED_TEST_SOURCES),host-tests,\
+  $(REFUSABLE:%=-Wl,--wrap=%) -lcmocka -lpthread))
 
 # Where threads meet: the *_threads_hosted_test.c of the parts, under ThreadSanitizer.
 THREAD_TEST_SOURCES := $(filter %_threads_hosted_test.c,$(HOSTED_TEST_SOURCES))

@@ -48,7 +48,7 @@ static struct vmo_bed bed;
 
 #define TRY(expression)                                                 \
         do {                                                            \
-                zx_status_t tried_ = (expression);                      \
+                zx_status_t tried_ = TRIED(expression);                    \
                 if (tried_ == ZX_ERR_NO_MEMORY && bed.sweeping)         \
                         return tried_;                                  \
                 if (!EXPECT_OK(tried_))                                 \
@@ -110,6 +110,15 @@ static inline void bed_expect_valid(struct test *t)
         EXPECT_TRUE(pmm_valid(&bed.pmm));
 }
 
+/* What holds in the middle of a body, too. */
+static inline void bed_expect_each_valid(struct test *t)
+{
+        for (unsigned i = 0; i < bed.vmo_count; i++)
+                EXPECT_TRUE(vmo_valid(bed.vmos[i]));
+        EXPECT_TRUE(slab_valid(&bed.pool.vmos));
+        EXPECT_TRUE(slab_valid(&bed.pool.nodes));
+}
+
 static inline void bed_run_once(struct test *t, zx_status_t (*body)(struct test *t),
                                 zx_status_t *status)
 {
@@ -123,6 +132,7 @@ static inline void bed_run_once(struct test *t, zx_status_t (*body)(struct test 
                 vmo_unpin(bed.pins[i].vmo, bed.pins[i].offset, bed.pins[i].bytes);
         for (unsigned i = 0; i < bed.vmo_count; i++)
                 vmo_put(bed.vmos[i]);
+        bed.vmo_count = bed.pin_count = 0;
         pmm_free(&bed.pmm, &bed.taken);
         EXPECT_EQ(bed_free(), bed.free_pages);
         EXPECT_TRUE(pmm_check_all(&bed.pmm));
@@ -133,11 +143,13 @@ static inline void bed_run(struct test *t, zx_status_t (*body)(struct test *t))
         zx_status_t status;
         char *memory = world_pages(t, BED_PAGES, NULL);
         list_init(&bed.taken);
+        bed.vmo_count = 0;
         REQUIRE_OK(pmm_init(&bed.pmm, (uint64_t)(uintptr_t)memory - BED_BASE_PA));
         REQUIRE_OK(pmm_add_arena(&bed.pmm, "bed", BED_BASE_PA, BED_PAGES * PAGE_BYTES));
         REQUIRE_OK(vmo_pool_init(&bed.pool, &bed.pmm));
         bed.free_pages = bed_free();
         bed.sweeping = false;
+        ON_REFUSAL(bed_expect_each_valid);
         bed_run_once(t, body, &status);
         if (!EXPECT_OK(status))
                 return;

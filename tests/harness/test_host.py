@@ -3,6 +3,7 @@
 """Every host test as a test of its own, in a process of its own: all of them under AddressSanitizer and UBSan,
 those with threads under ThreadSanitizer as well."""
 
+import re
 import subprocess
 
 import pytest
@@ -42,6 +43,34 @@ def test_host(kind, name):
     for line in output.splitlines():
         if line.startswith("# SKIP "):
             pytest.skip(line.removeprefix("# SKIP "))
+
+
+# The suites of the memory objects: one more run of each test for each page allocation in it.
+OF_MEMORY = re.compile(r"buffer_chain|channel|memory_death|message_packet|page_|pmm|slab|threads$|vmar|vmo")
+
+
+def suites_of_memory():
+    names = listing("asan").stdout.split() if PROGRAM.exists() else []
+    return sorted({name.partition(".")[0] for name in names if OF_MEMORY.match(name.partition(".")[0])})
+
+
+def refuse(glob, every):
+    return subprocess.run([PROGRAM, "--refuse-all" if every else "--refuse", glob], check=False,
+                          capture_output=True, text=True, errors="replace", timeout=LIMIT_S)
+
+
+@pytest.mark.parametrize("suite", suites_of_memory())
+def test_every_page_allocation_refused_once(suite, request):
+    result = refuse(f"{suite}.*", request.config.getoption("--full-matrix"))
+    assert result.returncode == 0, result.stdout + result.stderr
+    last = result.stdout.splitlines()[-1]
+    assert re.fullmatch(r"\d+ tests, \d+ of \d+ allocations refused, \d+ calls made again, 0 failed", last), last
+
+
+def test_the_memory_suites_are_found():
+    found = suites_of_memory()
+    for suite in ["buffer_chain", "channel", "message_packet", "page_cache", "pmm", "slab", "vmar", "vmo", "vmo_store"]:
+        assert suite in found
 
 
 def test_a_name_that_no_test_has():

@@ -18,6 +18,11 @@ static struct page_cache cache;
 static unsigned char *pattern, *out; /* MESSAGE_BYTES_MAX each */
 static struct buffer_chain *chain;
 
+static void expect_cache_valid(struct test *t)
+{
+        EXPECT_TRUE(page_cache_valid(&cache));
+}
+
 static void make_bed(struct test *t, uint32_t reserve_pages)
 {
         static struct page_cache_entry entry;
@@ -31,6 +36,7 @@ static void make_bed(struct test *t, uint32_t reserve_pages)
         REQUIRE_OK(pmm_add_arena(&pmm, "bed", MIB, (FREE_PAGES + 1) * PAGE_BYTES));
         REQUIRE_EQ(pmm_count_free_pages(&pmm), FREE_PAGES);
         buffer_chain_initialize_page_cache(&cache, &config);
+        ON_REFUSAL(expect_cache_valid);
 }
 
 static uint64_t in_state(enum vm_page_state state)
@@ -375,7 +381,8 @@ TEST(buffer_chain, no_page_is_lost_when_memory_runs_out)
                         REQUIRE_OK(pmm_alloc_pages(&pmm, FREE_PAGES - n, PMM_ALLOC_ANY, &taken));
                         for (uint64_t pages = 1; pages <= PAGES_MAX; pages++) {
                                 uint64_t bytes = FIRST + (pages - 1) * NEXT;
-                                zx_status_t status = buffer_chain_alloc(&cache, bytes, &chain);
+                                zx_status_t status = TRIED(buffer_chain_alloc(&cache, bytes,
+                                                                              &chain));
                                 EXPECT_STATUS(pages <= n ? ZX_OK : ZX_ERR_NO_MEMORY, status);
                                 if (status == ZX_OK) {
                                         append_ok(t, 0, bytes);

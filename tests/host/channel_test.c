@@ -64,6 +64,12 @@ static zx_status_t over_limit(struct channel_end *end, uint32_t pending)
 static const struct channel_ops plain_ops = {waiter, wait, wake, NULL, NULL};
 static const struct channel_ops policy_ops = {waiter, wait, wake, warning, over_limit};
 
+static void expect_valid(struct test *t)
+{
+        EXPECT_TRUE(page_cache_valid(&cache));
+        EXPECT_TRUE(slab_valid(&slab));
+}
+
 static void make_bed_of(struct test *t, size_t page_count, const struct channel_ops *ops)
 {
         static struct page_cache_entry entry;
@@ -77,6 +83,7 @@ static void make_bed_of(struct test *t, size_t page_count, const struct channel_
         REQUIRE_OK(channel_create(&slab, ops, &left, &right));
         channel_set_owner(left, OWNER);
         channel_set_owner(right, OWNER);
+        ON_REFUSAL(expect_valid);
         waiting_test = t;
         wait_count = wake_count = warning_count = woken = 0;
 }

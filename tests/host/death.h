@@ -24,6 +24,7 @@ static inline void expect_death(struct test *t, void (*act)(void), const char *w
         REQUIRE_TRUE(child >= 0);
         if (child == 0) {
                 dup2(ends[1], STDERR_FILENO);
+                NO_REFUSALS();
                 act();
                 _exit(0);
         }

@@ -38,6 +38,11 @@ static void make_pmm(struct test *t)
         reset_pmm(t);
 }
 
+static void expect_cache_valid(struct test *t)
+{
+        EXPECT_TRUE(page_cache_valid(&cache));
+}
+
 static void reset_bed(struct test *t, uint32_t reserve_pages)
 {
         struct page_cache_config config = {.pmm = &pmm,
@@ -47,6 +52,7 @@ static void reset_bed(struct test *t, uint32_t reserve_pages)
                                            .current_cpu = current_cpu};
         reset_pmm(t);
         REQUIRE_OK(page_cache_init(&cache, &config));
+        ON_REFUSAL(expect_cache_valid);
 }
 
 static void make_bed(struct test *t, uint32_t reserve_pages)
@@ -288,7 +294,8 @@ TEST(page_cache, random_work_keeps_the_books)
                 if (world_random_below(t, 2) == 0 && held + count <= HELD_MAX) {
                         uint64_t mine = page_cache_available(&cache, cpu_now);
                         bool enough = count <= mine + pmm_count_free_pages(&pmm);
-                        bool had = page_cache_alloc(&cache, count, PMM_ALLOC_ANY, &list) == ZX_OK;
+                        bool had = TRIED(page_cache_alloc(&cache, count, PMM_ALLOC_ANY, &list)) ==
+                                   ZX_OK;
                         EXPECT_EQ(had, enough);
                         held += had ? count : 0;
                         handed_out += had ? count : 0;

@@ -143,7 +143,7 @@ TEST(page_tree, no_node_changes_nothing)
                                 list_init(&taken);
                                 uint64_t held = slab_counts(&nodes).objects;
                                 while ((held + filled + n) % nodes.objects_per_page != 0)
-                                        filler[filled++] = slab_alloc(&nodes);
+                                        filler[filled++] = TRIED_POINTER(slab_alloc(&nodes));
                                 uint64_t spare_pages =
                                         (held + filled + n) / nodes.objects_per_page -
                                                        slab_counts(&nodes).pages;
@@ -152,7 +152,8 @@ TEST(page_tree, no_node_changes_nothing)
                                                            PMM_ALLOC_ANY, &taken));
                                 uint32_t height = tree.height;
                                 void *root = tree.root;
-                                status = page_tree_insert(&tree, &nodes, second[b], &pages[1]);
+                                status = TRIED(page_tree_insert(&tree, &nodes, second[b],
+                                                                &pages[1]));
                                 if (status != ZX_OK) {
                                         refused++;
                                         EXPECT_STATUS(ZX_ERR_NO_MEMORY, status);

@@ -134,8 +134,8 @@ static void do_alloc(struct test *t)
         list_init(&list);
         if (held_count + count > HELD_MAX)
                 return;
-        zx_status_t status =
-                pmm_alloc_pages(&pmm, count, low_only ? PMM_ALLOC_LO_MEM : PMM_ALLOC_ANY, &list);
+        zx_status_t status = TRIED(
+                pmm_alloc_pages(&pmm, count, low_only ? PMM_ALLOC_LO_MEM : PMM_ALLOC_ANY, &list));
         EXPECT_STATUS(model_count(MODEL_FREE, low_only) >= count ? ZX_OK : ZX_ERR_NO_MEMORY,
                       status);
         hold_list(t, &list, status == ZX_OK ? count : 0, low_only);
@@ -171,8 +171,8 @@ static void do_contiguous(struct test *t)
         list_init(&list);
         if (held_count + count > HELD_MAX)
                 return;
-        zx_status_t status = pmm_alloc_contiguous(
-                &pmm, count, low_only ? PMM_ALLOC_LO_MEM : PMM_ALLOC_ANY, align_log2, &pa, &list);
+        zx_status_t status = TRIED(pmm_alloc_contiguous(
+                &pmm, count, low_only ? PMM_ALLOC_LO_MEM : PMM_ALLOC_ANY, align_log2, &pa, &list));
         if (count == 1 && align_log2 <= PAGE_BYTES_LOG2) {
                 EXPECT_EQ(status == ZX_OK, model_count(MODEL_FREE, low_only) != 0);
         } else {
@@ -207,7 +207,7 @@ static void do_range(struct test *t)
         }
         if (held_count + count > HELD_MAX)
                 return;
-        zx_status_t status = pmm_alloc_range(&pmm, pa_of(first), count, &list);
+        zx_status_t status = TRIED(pmm_alloc_range(&pmm, pa_of(first), count, &list));
         EXPECT_STATUS(model_range_free(first, count) ? ZX_OK : ZX_ERR_NOT_FOUND, status);
         hold_list(t, &list, status == ZX_OK ? count : 0, false);
 }

@@ -102,7 +102,7 @@ TEST(pmm, structures_can_lie_in_the_middle)
         struct vm_page *page;
         REQUIRE_OK(pmm_init(&pmm, (uint64_t)(uintptr_t)memory - BED_PA));
         REQUIRE_OK(pmm_add_arena_at(&pmm, &config));
-        while (pmm_alloc_page(&pmm, PMM_ALLOC_ANY, &page) == ZX_OK) {
+        while (TRIED(pmm_alloc_page(&pmm, PMM_ALLOC_ANY, &page)) == ZX_OK) {
                 EXPECT_FALSE(page->pa == BED_PA + 63 * PAGE_BYTES ||
                              page->pa == BED_PA + 64 * PAGE_BYTES);
                 __builtin_memset(pmm_page_va(&pmm, page), 0xff, PAGE_BYTES);

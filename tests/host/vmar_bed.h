@@ -163,9 +163,17 @@ static inline uint64_t bed_shown_count(void)
 
 /* ---- making and ending ---- */
 
+static inline void bed_expect_valid(struct test *t)
+{
+        if (bed.space.root != NULL && bed_share == NULL) /* else VMOs change under the look */
+                EXPECT_TRUE(vmar_valid(&bed.space));
+}
+
 static inline void bed_make_pmm(struct test *t, uint64_t pages)
 {
         char *memory = world_pages(t, pages, NULL);
+        bed.space.root = NULL;
+        ON_REFUSAL(bed_expect_valid);
         REQUIRE_OK(pmm_init(&bed.pmm, (uint64_t)(uintptr_t)memory - BED_BASE_PA));
         if (bed_share != NULL)
                 bed_share(&bed.pmm);
@@ -228,7 +236,7 @@ static inline void bed_end(struct test *t)
 /* Ends the body of a sweep when memory is short, as it must; fails the test on anything else. */
 #define TRY(expression)                                                 \
         do {                                                            \
-                zx_status_t tried_ = (expression);                      \
+                zx_status_t tried_ = TRIED(expression);                    \
                 if (tried_ == ZX_ERR_NO_MEMORY && bed.sweeping)         \
                         return tried_;                                  \
                 if (!EXPECT_OK(tried_))                                 \
@@ -248,7 +256,7 @@ static inline void bed_sweep(struct test *t, zx_status_t (*body)(struct test *t)
                         REQUIRE_OK(pmm_alloc_pages(&bed.pmm, bed.free_pages - (n - 1),
                                                    PMM_ALLOC_ANY,
                                                    &bed.taken));
-                status = bed_make_space(BED_BASE, BED_WINDOW_PAGES * PAGE_BYTES, 0, 1);
+                status = TRIED(bed_make_space(BED_BASE, BED_WINDOW_PAGES * PAGE_BYTES, 0, 1));
                 if (status != ZX_OK)
                         bed.space.root = NULL;
                 else

@@ -417,7 +417,7 @@ static void sweep_clean(void)
         do {                                                                    \
                 char before_[400];                                              \
                 __builtin_strcpy(before_, bed_tree());                          \
-                zx_status_t done_ = (expression);                               \
+                zx_status_t done_ = TRIED(expression);                          \
                 if (done_ != ZX_OK)                                             \
                         EXPECT_STR_EQ(bed_tree(), before_);                     \
                 TRY(done_);                                                     \

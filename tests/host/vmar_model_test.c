@@ -334,8 +334,8 @@ static void do_fault(struct test *t)
                                needs[flags] & ~page->permissions ? ZX_ERR_ACCESS_DENIED :
                                page->vmo_page >= vmo_pages[page->vmo] ? ZX_ERR_OUT_OF_RANGE : ZX_OK;
 
-        EXPECT_STATUS(expected, vmar_fault(&bed.space, va_of((uint64_t)(page - model)) + pick(t,
-                        4096), flags));
+        uint64_t va = va_of((uint64_t)(page - model)) + pick(t, 4096);
+        EXPECT_STATUS(expected, vmar_fault(&bed.space, va, flags));
         if (expected == ZX_OK)
                 EXPECT_TRUE(bed_shown(va_of((uint64_t)(page - model))));
 }

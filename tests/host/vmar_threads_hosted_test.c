@@ -44,27 +44,30 @@ static void note(zx_status_t status, zx_status_t other)
 static void change_tree(uint64_t *state)
 {
         uint64_t va, page = pick(state, SPACE_PAGES - 8), pages = 1 + pick(state, 8);
+        uint32_t options;
         struct vmar_map_request map = {RW | VMAR_SPECIFIC_OVERWRITE, PAGES(page), PAGES(pages),
                                        {vmos[pick(state, 2)], RIGHTS_ALL},
                                        PAGES(pick(state, VMO_PAGES))};
 
         switch (pick(state, 4)) {
         case 0: case 1:
-                note(vmar_map(bed.root, &map, &va), ZX_OK);
+                note(TRIED(vmar_map(bed.root, &map, &va)), ZX_OK);
                 break;
         case 2:
-                note(vmar_unmap(bed.root, BED_BASE + PAGES(page), PAGES(pages)), ZX_OK);
+                note(TRIED(vmar_unmap(bed.root, BED_BASE + PAGES(page), PAGES(pages))), ZX_OK);
                 break;
         default:
-                note(vmar_protect(bed.root, pick(state, 2) ? RW : VMAR_PERM_READ,
-                                  BED_BASE + PAGES(page), PAGES(pages)), ZX_ERR_NOT_FOUND);
+                options = pick(state, 2) ? RW : VMAR_PERM_READ;
+                note(TRIED(vmar_protect(bed.root, options, BED_BASE + PAGES(page), PAGES(pages))),
+                     ZX_ERR_NOT_FOUND);
         }
 }
 
 static void touch(uint64_t *state)
 {
-        zx_status_t status = vmar_fault(&bed.space, BED_BASE + PAGES(pick(state, SPACE_PAGES)),
-                                        pick(state, 2));
+        uint64_t va = BED_BASE + PAGES(pick(state, SPACE_PAGES));
+        uint32_t flags = pick(state, 2);
+        zx_status_t status = TRIED(vmar_fault(&bed.space, va, flags));
         if (status != ZX_ERR_ACCESS_DENIED && status != ZX_ERR_OUT_OF_RANGE)
                 note(status, ZX_ERR_NOT_FOUND);
 }

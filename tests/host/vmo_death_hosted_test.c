@@ -35,8 +35,8 @@ static void make_bed(struct test *t)
         REQUIRE_OK(vmo_op_range(vmo, VMO_OP_COMMIT, 0, 4 * PAGE_BYTES));
         vmo_store_init(&store, "store");
         mapping = (struct vmo_mapping_link){.ops = &ops, .bytes = PAGE_BYTES};
-        object = slab_alloc(&slab);
-        REQUIRE_TRUE(object != NULL && slab_alloc(&slab) != NULL);
+        REQUIRE_TRUE((object = slab_alloc(&slab)) != NULL);
+        REQUIRE_TRUE(slab_alloc(&slab) != NULL);
 }
 
 #define DEATH(name_, words_, ...)                                       \

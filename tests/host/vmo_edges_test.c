@@ -173,7 +173,7 @@ SWEPT_TEST(vmo_edges, references_keep_the_pages)
         struct vmo *vmo;
         TRY(vmo_create(&bed.pool, P, 0, &vmo));
         vmo_get(vmo);
-        zx_status_t status = vmo_write(vmo, "stay", 0, 4);
+        zx_status_t status = TRIED(vmo_write(vmo, "stay", 0, 4));
         uint64_t with_page = bed_free();
         vmo_put(vmo);
         EXPECT_EQ(bed_free(), with_page);
@@ -269,7 +269,7 @@ SWEPT_TEST(vmo_edges, no_memory_has_written_nothing)
         EXPECT_BYTES_EQ(back + P, bytes, P);
         expect_all(t, back + 2 * P, 0, 4 * P);
         /* what there is suffices for this */
-        zx_status_t status = vmo_write(vmo, bytes + 7, 0, 4 * P);
+        zx_status_t status = TRIED(vmo_write(vmo, bytes + 7, 0, 4 * P));
         pmm_free(&bed.pmm, &taken);
         TRY(status);
         EXPECT_EQ(vmo_committed_pages(vmo), 4);
@@ -329,7 +329,7 @@ SWEPT_TEST(vmo_edges, sinks_and_sources_that_fail)
                 size_t good = whole == 0 ? 0 : whole * P - 10;
                 TRY(vmo_op_range(vmo, VMO_OP_DECOMMIT, 0, 4 * P));
                 struct test_stream in = {.source = {give_bytes}, .fail_at = good + 5};
-                zx_status_t status = vmo_write_from(vmo, &in.source, 10, 4 * P - 10);
+                zx_status_t status = TRIED(vmo_write_from(vmo, &in.source, 10, 4 * P - 10));
                 if (status == ZX_ERR_NO_MEMORY)
                         TRY(status);
                 EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, status);
@@ -362,7 +362,7 @@ SWEPT_TEST(vmo_edges, pages_that_leave_while_they_are_copied)
         EXPECT_EQ(pmm_count_state(&bed.pmm, VM_PAGE_OBJECT), 0);
 
         struct test_stream in = {.source = {give_bytes}, .fail_at = SIZE_MAX / 2, .vmo = vmo};
-        TRY(vmo_write_from(vmo, &in.source, 0, 3 * P));
+        TRY((in.calls = 0, in.done = 0, vmo_write_from(vmo, &in.source, 0, 3 * P)));
         EXPECT_EQ(in.calls, 3);
         EXPECT_EQ(vmo_committed_pages(vmo), 0);
         EXPECT_EQ(pmm_count_state(&bed.pmm, VM_PAGE_OBJECT), 0);

@@ -144,7 +144,7 @@ static void do_write(struct test *t, struct model *m)
         uint64_t offset = some_offset(t, m), bytes = some_length(t);
         for (uint64_t i = 0; i < bytes; i++)
                 scratch[i] = (uint8_t)(world_random(t) >> 7);
-        zx_status_t status = vmo_write(m->vmo, scratch, offset, bytes);
+        zx_status_t status = TRIED(vmo_write(m->vmo, scratch, offset, bytes));
         if (!in_range(m, offset, bytes)) {
                 EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, status);
         } else if (status == ZX_OK) {
@@ -159,7 +159,7 @@ static void do_write(struct test *t, struct model *m)
 static void do_read(struct test *t, struct model *m)
 {
         uint64_t offset = some_offset(t, m), bytes = some_length(t);
-        zx_status_t status = vmo_read(m->vmo, scratch, offset, bytes);
+        zx_status_t status = TRIED(vmo_read(m->vmo, scratch, offset, bytes));
         EXPECT_STATUS(in_range(m, offset, bytes) ? ZX_OK : ZX_ERR_OUT_OF_RANGE, status);
         if (status == ZX_OK)
                 EXPECT_BYTES_EQ(scratch, m->bytes + offset, bytes);
@@ -170,8 +170,8 @@ static void do_copy(struct test *t, struct model *m)
         struct model *from = &models[world_random_below(t, VMOS)];
         uint64_t offset = some_offset(t, m), bytes = some_length(t);
         uint64_t from_offset = some_offset(t, from);
-        zx_status_t status = vmo_copy((struct vmo_place){m->vmo, offset},
-                                      (struct vmo_place){from->vmo, from_offset}, bytes);
+        zx_status_t status = TRIED(vmo_copy((struct vmo_place){m->vmo, offset},
+                                      (struct vmo_place){from->vmo, from_offset}, bytes));
         if (!in_range(from, from_offset, bytes) || !in_range(m, offset, bytes)) {
                 EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, status);
         } else if (status == ZX_OK) {
@@ -186,7 +186,7 @@ static void do_copy(struct test *t, struct model *m)
 static void do_commit(struct test *t, struct model *m)
 {
         uint64_t offset = some_offset(t, m), bytes = some_length(t);
-        zx_status_t status = vmo_op_range(m->vmo, VMO_OP_COMMIT, offset, bytes);
+        zx_status_t status = TRIED(vmo_op_range(m->vmo, VMO_OP_COMMIT, offset, bytes));
         if (!in_range(m, offset, bytes)) {
                 EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, status);
         } else if (status == ZX_OK) {
@@ -216,7 +216,7 @@ static void do_decommit(struct test *t, struct model *m)
 static void do_zero(struct test *t, struct model *m)
 {
         uint64_t offset = some_offset(t, m), bytes = some_length(t);
-        zx_status_t status = vmo_op_range(m->vmo, VMO_OP_ZERO, offset, bytes);
+        zx_status_t status = TRIED(vmo_op_range(m->vmo, VMO_OP_ZERO, offset, bytes));
         EXPECT_STATUS(in_range(m, offset, bytes) ? ZX_OK : ZX_ERR_OUT_OF_RANGE, status);
         if (status != ZX_OK)
                 return;
@@ -249,7 +249,7 @@ static void do_pin(struct test *t, struct model *m)
         uint64_t offset = round_down(some_offset(t, m), PAGE_BYTES);
         uint64_t bytes = (1 + world_random_below(t, 5)) * PAGE_BYTES;
         uint64_t first = offset / PAGE_BYTES, end = first + bytes / PAGE_BYTES;
-        zx_status_t status = vmo_pin(m->vmo, offset, bytes);
+        zx_status_t status = TRIED(vmo_pin(m->vmo, offset, bytes));
         bool full = false;
         for (uint64_t page = first; in_range(m, offset, bytes) && page < end; page++)
                 full = full || m->pins[page] == VM_PAGE_PIN_COUNT_MAX;
@@ -307,7 +307,7 @@ static void do_show(struct test *t, struct model *m)
 {
         uint64_t offset = some_offset(t, m), page = offset / PAGE_BYTES, pa;
         uint32_t flags = world_random_below(t, 4);
-        zx_status_t status = vmo_get_page(m->vmo, offset, flags, &pa);
+        zx_status_t status = TRIED(vmo_get_page(m->vmo, offset, flags, &pa));
         if (page >= m->size / PAGE_BYTES) {
                 EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, status);
                 return;

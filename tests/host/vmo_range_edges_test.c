@@ -128,7 +128,7 @@ SWEPT_TEST(vmo_range_edges, cache_policy)
         cleaned = 0;
         EXPECT_OK(vmo_set_cache_policy(empty, VMO_CACHE_UNCACHED_DEVICE));
         EXPECT_EQ(cleaned, 0);
-        TRY(vmo_op_range(empty, VMO_OP_COMMIT, 0, 3 * P)); /* zeros reach memory */
+        TRY((cleaned = 0, vmo_op_range(empty, VMO_OP_COMMIT, 0, 3 * P))); /* zeros reach memory */
         EXPECT_EQ(cleaned, 3);
         return ZX_OK;
 }

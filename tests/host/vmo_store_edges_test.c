@@ -96,7 +96,7 @@ SWEPT_TEST(vmo_store_edges, unregister_and_references)
         EXPECT_OK(vmo_store_register(&store, 31, vmo));
         vmo_put(vmo); /* the store keeps it */
         EXPECT_EQ(slab_counts(&bed.pool.vmos).objects, 1);
-        zx_status_t written = vmo_store_write(&store, region(0, 0, 4), bytes);
+        zx_status_t written = TRIED(vmo_store_write(&store, region(0, 0, 4), bytes));
         EXPECT_OK(vmo_store_unregister(&store, 0));
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmo_store_read(&store, region(0, 0, 4), back));
         if (written == ZX_OK) {

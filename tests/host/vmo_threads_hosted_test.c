@@ -93,7 +93,7 @@ static void *alloc_and_free(void *number)
         for (unsigned i = 0; i < 4 * ROUNDS; i++) {
                 unsigned at = next_random(&random) % HELD;
                 if (held[at] == NULL) {
-                        held[at] = slab_alloc(&pool.nodes);
+                        held[at] = TRIED_POINTER(slab_alloc(&pool.nodes));
                         note(held[at] != NULL && held[at][0] == 0);
                         if (held[at] != NULL)
                                 *held[at] = (uint64_t)this_cpu << 32 | at;
@@ -128,7 +128,7 @@ static void *write_and_read(void *number)
         for (unsigned i = 0; i < ROUNDS; i++) {
                 offset = next_random(&random) % VMO_PAGES * PAGE_BYTES + this_cpu * sizeof(out);
                 memset(out, (int)next_random(&random) | 1, sizeof(out));
-                note(vmo_write(vmo, out, offset, sizeof(out)) == ZX_OK);
+                note(TRIED(vmo_write(vmo, out, offset, sizeof(out))) == ZX_OK);
                 note(vmo_read(vmo, in, offset, sizeof(in)) == ZX_OK);
                 note(memcmp(in, out, sizeof(in)) == 0);
         }
@@ -252,7 +252,8 @@ static void *fault_and_drop(void *number)
                 uint64_t bytes = min_u64((1 + next_random(&random) % 5) * PAGE_BYTES,
                                          VMO_PAGES * PAGE_BYTES - offset);
                 if (next_random(&random) % 2 == 0)
-                        note(vmo_with_page(vmo, offset, VMO_PAGE_WRITE, &table.visitor) == ZX_OK);
+                        note(TRIED(vmo_with_page(vmo, offset, VMO_PAGE_WRITE,
+                                                 &table.visitor)) == ZX_OK);
                 else
                         note(vmo_op_range(vmo, VMO_OP_DECOMMIT, offset, bytes) == ZX_OK);
                 if (i % 8 == 0) {
