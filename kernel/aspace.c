@@ -166,18 +166,9 @@ static struct vmar_table table = {
 
 /* ---- faults ---- */
 
-static bool handle_fault(uint64_t va, uint32_t access)
+static zx_status_t handle_fault(uint64_t va, uint32_t access)
 {
-        uint32_t flags = access & ARCH_PAGE_FAULT_WRITE ? VMAR_FAULT_WRITE : 0;
-        zx_status_t status = vmar_fault(&space, va, flags);
-
-        if (status == ZX_OK)
-                return true;
-        /* Something is mapped and forbids it. With the page entered the CPU says the same, and the
-         * copy can tell that from nothing being there. */
-        if (status == ZX_ERR_ACCESS_DENIED && !(access & ARCH_PAGE_FAULT_PRESENT))
-                return vmar_fault(&space, va, 0) == ZX_OK;
-        return false;
+        return vmar_fault(&space, va, access & ARCH_PAGE_FAULT_WRITE ? VMAR_FAULT_WRITE : 0);
 }
 
 /* ---- the space ---- */

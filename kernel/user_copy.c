@@ -13,14 +13,12 @@ bool user_copy_range_valid(uint64_t user_va, size_t bytes)
 
 static zx_status_t copy(void *destination, const void *source, size_t bytes, size_t *copied_out)
 {
-        uint32_t access = 0;
-        size_t copied = arch_user_copy(destination, source, bytes, &access);
+        zx_status_t status;
+        size_t copied = arch_user_copy(destination, source, bytes, &status);
 
         if (copied_out != NULL)
                 *copied_out = copied;
-        if (copied == bytes)
-                return ZX_OK;
-        return (access & ARCH_PAGE_FAULT_PRESENT) != 0 ? ZX_ERR_ACCESS_DENIED : ZX_ERR_NOT_FOUND;
+        return status;
 }
 
 /* What both functions say without copying; false: there is something to copy. */

@@ -17,10 +17,11 @@
  * Errors      in this order:
  *             ZX_ERR_INVALID_ARGS   the range is not in the user half (kernel address, hole, or it
  *                                   wraps)
- *             ZX_ERR_NOT_FOUND      nothing is mapped at the byte at which it ended, and the
- *                                   demand-fault handler could not change that
+ *             ZX_ERR_NOT_FOUND      nothing is mapped at the byte at which it ended
  *             ZX_ERR_ACCESS_DENIED  something is, and forbids this access (a write to a read-only
  *                                   page)
+ *             ZX_ERR_OUT_OF_RANGE   a mapping, beyond the end of its VMO
+ *             ZX_ERR_NO_MEMORY      there is no page for it, or no table; later there may be
  *             Bytes before that one are copied; nothing behind it is touched
  * Not errors  a fault on the kernel's side of the copy is our bug and a panic, as everywhere
  * Peer        user memory may change while it is read: read it once, into memory of the kernel,

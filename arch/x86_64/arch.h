@@ -370,21 +370,24 @@ void arch_panic_begin(void);
 
 /* Copies between the kernel and the user half, with user pages open (SMAP) only meanwhile. One of the two
  * ranges lies in the user half, all of it: the caller has checked that.
- *   access_out  out: 0, or the ARCH_PAGE_FAULT_* of the fault on a user address that ended the copy
+ *   status_out  out: ZX_OK, or why the copy ended early: what the user fault handler said; where it did not
+ *               know the address, or there is none, what the CPU knows: ZX_ERR_ACCESS_DENIED for a translation
+ *               that forbids the access, else ZX_ERR_NOT_FOUND
  *   returns     how many bytes were copied, from the front
  *   context     as arch_set_user_fault_handler's function; a fault on a kernel address is a panic */
-uint64_t arch_user_copy(void *destination, const void *source, uint64_t bytes, uint32_t *access_out);
+uint64_t arch_user_copy(void *destination, const void *source, uint64_t bytes, zx_status_t *status_out);
 
 /* ---- faults on user addresses ---- */
 
 /* A user copy touched an address of the user half, and the page table said no.
  *   va       any address of the lower half
  *   access   ARCH_PAGE_FAULT_* as the CPU reported them
- *   returns  true: it is mapped now, the instruction is tried again; false: the copy ends there
+ *   returns  ZX_OK: it is mapped now, the instruction is tried again; any other: the copy ends there with that
+ *            status; ZX_ERR_NOT_FOUND: this handler knows nothing of the address
  *   context  thread, interrupts as they were where it happened; a fault in here is a panic
  * Called for the instructions of arch_user_copy only: any other touch of a user address is a bug, which no
  * mapping may hide. Nor for what mapping cannot cure: broken tables, copies in interrupt handlers. */
-typedef bool (*arch_user_fault_fn)(uint64_t va, uint32_t access);
+typedef zx_status_t (*arch_user_fault_fn)(uint64_t va, uint32_t access);
 /* Returns the one before, NULL at first. */
 arch_user_fault_fn arch_set_user_fault_handler(arch_user_fault_fn function);
 

@@ -196,21 +196,21 @@ arch_user_fault_fn arch_set_user_fault_handler(arch_user_fault_fn function)
         return __atomic_exchange_n(&user_fault_handler, function, __ATOMIC_ACQ_REL);
 }
 
-/* Asks whether the page can be mapped, with interrupts as they were. */
-static bool is_mapped_now(struct arch_cpu *cpu, const struct arch_trap_frame *frame)
+/* Asks for the page to be mapped, with interrupts as they were. */
+static zx_status_t ask_for_page(struct arch_cpu *cpu, const struct arch_trap_frame *frame)
 {
         arch_user_fault_fn function = __atomic_load_n(&user_fault_handler, __ATOMIC_ACQUIRE);
         uint64_t outer_stack = cpu->probe_stack;
-        bool mapped;
+        zx_status_t status;
 
         if (function == NULL || cpu->handler_depth != 0)
-                return false;
+                return ZX_ERR_NOT_FOUND;
         cpu->probe_stack = 0; /* a fault in there is a panic */
         arch_interrupts_restore((frame->rflags & BIT_MASK(CPU_RFLAGS_IF_BIT)) != 0);
-        mapped = function(frame->cr2, (uint32_t)frame->error);
+        status = function(frame->cr2, (uint32_t)frame->error);
         arch_interrupts_disable();
         cpu->probe_stack = outer_stack;
-        return mapped;
+        return status;
 }
 
 /* Tries the instruction again, or goes on where its entry says.
@@ -221,10 +221,13 @@ static bool continue_after_fault(struct arch_cpu *cpu, struct arch_trap_frame *f
 
         if (entry == NULL)
                 return false;
-        if (is_mapped_now(cpu, frame))
+        zx_status_t status = ask_for_page(cpu, frame);
+        if (status == ZX_OK)
                 return true;
+        if (status == ZX_ERR_NOT_FOUND && (frame->error & ARCH_PAGE_FAULT_PRESENT) != 0)
+                status = ZX_ERR_ACCESS_DENIED; /* mapped by somebody else */
         frame->rip = (uint64_t)&entry->fixup_offset + (uint64_t)(int64_t)entry->fixup_offset;
-        frame->rax = frame->error;
+        frame->rax = (uint32_t)status;
         return true;
 }
 

@@ -3,7 +3,8 @@
 /* user_copy — the only instructions of this kernel that may touch user pages. See arch_user_copy.
  *
  * Facts: Intel SDM 3, 4.6.1 (SMAP, RFLAGS.AC); volume 1, 7.3.9.3 (a REP MOVS that faults leaves its
- * registers at the element that did). */
+ * registers at the element that did).
+ * trap.c goes on at the fixup of an entry with the status in eax. */
         .macro on_fault at, fixup
         .pushsection exception_table, "a"
         .balign 8
@@ -13,7 +14,7 @@
         .endm
 
 /* uint64_t user_copy_bytes(void *destination, const void *source, uint64_t bytes,
- *                          uint32_t *access_out, bool has_smap)
+ *                          zx_status_t *status_out, bool has_smap)
  *
  * Words, then the bytes that are left. A word that faults may lie on both sides of a page's edge:
  * what is left is then tried again byte by byte, so that the count is exact. */
@@ -25,12 +26,12 @@
 user_copy_bytes:
         push %rbp                       /* for backtraces */
         mov %rsp, %rbp
-        mov %rcx, %r9                   /* access_out */
+        mov %rcx, %r9                   /* status_out */
         mov %rdi, %r10
         mov %rdx, %rcx
         shr $3, %rcx
         and $7, %edx
-        xor %eax, %eax                  /* access */
+        xor %eax, %eax                  /* ZX_OK */
         test %r8b, %r8b
         jz 1f
         stac

@@ -6,9 +6,10 @@
 
 /* user_copy.S */
 uint64_t user_copy_bytes(void *destination, const void *source, uint64_t bytes,
-                         uint32_t *access_out, bool has_smap);
+                         zx_status_t *status_out, bool has_smap);
 
-uint64_t arch_user_copy(void *destination, const void *source, uint64_t bytes, uint32_t *access_out)
+uint64_t arch_user_copy(void *destination, const void *source, uint64_t bytes,
+                        zx_status_t *status_out)
 {
-        return user_copy_bytes(destination, source, bytes, access_out, cpu_features()->smap);
+        return user_copy_bytes(destination, source, bytes, status_out, cpu_features()->smap);
 }

@@ -222,7 +222,7 @@ static uint32_t fault_count, fault_access;
 static bool fault_interrupts, fault_saw_user_page;
 
 /* Maps the missing page, after a look at what was just copied from. */
-static bool fill_in(uint64_t va, uint32_t access)
+static zx_status_t fill_in(uint64_t va, uint32_t access)
 {
         fault_count++;
         fault_va = va;
@@ -230,13 +230,13 @@ static bool fill_in(uint64_t va, uint32_t access)
         fault_interrupts = arch_interrupts_enabled();
         fault_saw_user_page = !arch_trap_probe(read_user, NULL, NULL);
         return arch_map(round_down(va, PAGE_BYTES), fault_page_pa, PAGE_BYTES,
-                        ARCH_MAP_WRITE | ARCH_MAP_USER, &memory_table_source) == ZX_OK;
+                        ARCH_MAP_WRITE | ARCH_MAP_USER, &memory_table_source);
 }
 
-static bool refuse(UNUSED uint64_t va, UNUSED uint32_t access)
+static zx_status_t refuse(UNUSED uint64_t va, UNUSED uint32_t access)
 {
         fault_count++;
-        return false;
+        return ZX_ERR_NO_MEMORY;
 }
 
 TEST(user_copy, missing_page_is_filled_in_under_the_copy)
@@ -269,7 +269,7 @@ TEST(user_copy, missing_page_is_filled_in_under_the_copy)
 
         /* Nobody can: once for the words, once for the bytes that are left. */
         (void)arch_set_user_fault_handler(refuse);
-        EXPECT_STATUS(ZX_ERR_NOT_FOUND, user_copy_from(buffer, HOLE_VA - 13, 100, &copied));
+        EXPECT_STATUS(ZX_ERR_NO_MEMORY, user_copy_from(buffer, HOLE_VA - 13, 100, &copied));
         EXPECT_EQ(copied, 13);
         EXPECT_EQ(fault_count, 4);
         EXPECT_TRUE(arch_set_user_fault_handler(before) == refuse);

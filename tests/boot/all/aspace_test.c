@@ -110,7 +110,7 @@ TEST(aspace, permissions_are_the_cpus)
         EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, write_byte(base, 3));
         EXPECT_OK(write_byte(base + PAGES(1), 4));
         EXPECT_OK(vmar_protect(region, 0, base, PAGES(1)));
-        EXPECT_STATUS(ZX_ERR_NOT_FOUND, read_byte(base, &byte));
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, read_byte(base, &byte));
         EXPECT_OK(vmar_protect(region, RW, base, PAGES(1)));
         EXPECT_OK(read_byte(base, &byte));
         EXPECT_EQ(byte, 2);
@@ -135,7 +135,7 @@ TEST(aspace, what_the_vmo_takes_back_is_gone)
         EXPECT_OK(read_byte(base + PAGES(1), &byte));
         EXPECT_EQ(byte, 0);
         EXPECT_OK(vmo_set_size(vmo, PAGES(1)));
-        EXPECT_STATUS(ZX_ERR_NOT_FOUND, read_byte(base + PAGES(1), &byte));
+        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, read_byte(base + PAGES(1), &byte));
         EXPECT_OK(read_byte(base, &byte));
         EXPECT_EQ(byte, 9);
         finish(t);
@@ -194,7 +194,7 @@ TEST(aspace, large_leaves_are_split_or_dropped)
         EXPECT_OK(vmar_unmap(region, base, PAGES(2)));
         EXPECT_EQ(page_bytes_at(base + PAGES(2)), 0);
         /* no table for it */
-        EXPECT_STATUS(ZX_ERR_NOT_FOUND, read_byte(base + LARGE_BYTES - 1, &byte));
+        EXPECT_STATUS(ZX_ERR_NO_MEMORY, read_byte(base + LARGE_BYTES - 1, &byte));
         pmm_free(&kernel_pmm, &pages);
         EXPECT_OK(read_byte(base + LARGE_BYTES - 1, &byte));
         EXPECT_EQ(byte, 5);
@@ -210,7 +210,7 @@ TEST(aspace, large_leaves_are_split_or_dropped)
 TEST(aspace, faults_without_memory)
 {
         struct list_node pages;
-        zx_status_t status = ZX_ERR_NOT_FOUND;
+        zx_status_t status = ZX_ERR_NO_MEMORY;
 
         begin(t, 1);
         REQUIRE_OK(map_at(0, PAGES(1), RW));
@@ -220,7 +220,7 @@ TEST(aspace, faults_without_memory)
                         pmm_free_page(&kernel_pmm, vm_page_from_node(list_remove_head(&pages)));
                 status = write_byte(base, 1);
                 pmm_free(&kernel_pmm, &pages);
-                EXPECT_TRUE(status == ZX_OK || status == ZX_ERR_NOT_FOUND);
+                EXPECT_TRUE(status == ZX_OK || status == ZX_ERR_NO_MEMORY);
                 EXPECT_EQ(aspace_table_page_count() != tables_before, status == ZX_OK);
                 EXPECT_TRUE(n != 0 || status != ZX_OK);
                 if (status != ZX_OK)
