@@ -15,7 +15,7 @@ FUZZ_NAMES   := $(FUZZ_SOURCES:tests/fuzz/%_fuzz.c=%)
 FUZZ_FLAGS   := $(filter-out -ffreestanding,$(COMMON_FLAGS)) -O1 -DPARAVANE_DEBUG=1 \
   -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
   -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-gnu-statement-expression
-FUZZ_LIB_OBJECTS := $(LIB_SOURCES:%=build/fuzz/obj/%.o)
+FUZZ_LIB_OBJECTS := $(patsubst %,build/fuzz/obj/%.o,$(LIB_SOURCES) $(PURE_SOURCES) $(PURE_DRIVER_SOURCES))
 
 .PHONY: fuzz fuzz-build $(FUZZ_NAMES:%=fuzz-run-%)
 .SECONDARY: $(FUZZ_LIB_OBJECTS) $(FUZZ_SOURCES:%=build/fuzz/obj/%.o)
@@ -24,7 +24,10 @@ build/fuzz/obj/%.c.o: %.c $(INC)/.stamp tests/fuzz/fuzz.mk
 	$(call say,FUZZCC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -I$(INC)/host-test -c $< -o $@
-$(FUZZ_NAMES:%=build/fuzz/%): build/fuzz/%: build/fuzz/obj/tests/fuzz/%_fuzz.c.o $(FUZZ_LIB_OBJECTS)
+# An archive, so that each program gets only the parts that it uses.
+build/fuzz/parts.a: $(FUZZ_LIB_OBJECTS)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$(FUZZ_NAMES:%=build/fuzz/%): build/fuzz/%: build/fuzz/obj/tests/fuzz/%_fuzz.c.o build/fuzz/parts.a
 	$(call say,LD,$@)
 	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^
 
