@@ -68,11 +68,13 @@ PURE_NAMES  := memory_map pmm pmm_page pmm_run pmm_signal pmm_checker pmm_intern
 PURE_SOURCES := $(wildcard $(PURE_NAMES:%=kernel/%.c))
 # The same of drivers/: they reach hardware through a struct of operations only, so that host tests can put
 # a scripted device behind them. They see lib/, the kernel headers above, and each other.
-PURE_DRIVER_NAMES := hyperv/vmbus hyperv/vmbus_internal hyperv/vmbus_transport hyperv/vmbus_protocol \
+PURE_DRIVER_NAMES := netdev/netdev netdev/netdev_card netdev/netdev_memory
+PURE_DRIVER_NAMES += hyperv/vmbus hyperv/vmbus_internal hyperv/vmbus_transport hyperv/vmbus_protocol \
                      hyperv/vmbus_call hyperv/vmbus_message hyperv/vmbus_gpadl hyperv/vmbus_channel \
                      hyperv/vmbus_packet hyperv/vmbus_mailbox_transport hyperv/hyperv_transport \
                      hyperv/hyperv_registers
-PURE_DRIVER_NAMES += hyperv/rndis
+PURE_DRIVER_NAMES += hyperv/netvsc hyperv/netvsc_control hyperv/netvsc_receive hyperv/netvsc_transmit \
+                     hyperv/nvsp hyperv/rndis
 PURE_DRIVER_SOURCES := $(wildcard $(PURE_DRIVER_NAMES:%=drivers/%.c))
 # What is on a data path is built for speed, with all of lib/; the rest for size.
 FAST_NAMES   := pmm pmm_page pmm_run page_cache buffer_chain message_packet channel slab

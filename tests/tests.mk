@@ -15,7 +15,7 @@ HOST_TEST_SOURCES := $(wildcard $(SHARED_TEST_NAMES:%=tests/boot/%_test.c)) \
 # and the tests of theirs that touch no real device.
 MACHINE_SOURCES := kernel/irq_line.c kernel/cmdline.c drivers/pci/pci_probe.c drivers/pci/pci_msix.c \
   $(patsubst %,drivers/virtio/virtio_%.c,device features mmio mmio_places pci pci_access pci_ops queue net net_features \
-  net_receive net_transmit net_control net_poll) drivers/netdev/netdev.c drivers/netdev/netdev_memory.c
+  net_receive net_transmit net_control net_poll)
 MACHINE_TEST_SOURCES := $(wildcard tests/host/machine/*.c) tests/boot/all/virtio_device_test.c \
   tests/boot/all/virtio_pci_test.c
 HOST_BENCH_SOURCES := $(wildcard tests/bench/*.c)
