@@ -19,9 +19,8 @@
  * Invariants  [B1] pages behind the buffers are on used_pages, in the order of the buffers, state
  *             IPC
  *             [B2] pages not used yet are on unused_pages, state ALLOC
- *             [B3] length == bytes skipped and appended == capacity of all buffers but the last,
- *             plus
- *                  write_offset, unless the chain is closed
+ *             [B3] length == bytes skipped and appended == capacity of all buffers but the last
+ *                  plus write_offset, also when the chain is closed
  *             [B4] a closed chain (after a failed append) has tail == BUFFER_CHAIN_END
  * Contents    pages are not zeroed: what was skipped but not written holds old bytes
  * Facts       spec/zircon-objects.md, 4. Beyond it: sizes are checked for overflow, the chain knows
@@ -72,8 +71,8 @@ _Static_assert(offsetof(struct buffer_chain_buffer, reserved_bytes) == 12, "4.2"
 _Static_assert(offsetof(struct buffer_chain_buffer, raw_data) == BUFFER_CHAIN_BUFFER_FIELDS_BYTES,
               "4.2");
 
-/* At the start of the first buffer's raw data. Its length and its page cache are noted in the page
- * structure of that buffer (vm_page.use.ipc). */
+/* At the start of the first buffer's raw data. Its page cache, and the bytes in front of the tail,
+ * are noted in the page structure of that buffer (vm_page.use.ipc). */
 struct buffer_chain {
         struct buffer_chain_buffer *first;
         struct buffer_chain_buffer *tail; /* where the next byte goes; BUFFER_CHAIN_END: closed */

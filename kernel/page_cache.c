@@ -7,18 +7,13 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
-#include "kernel/pmm_internal.h"
+#include "kernel/page_cache_internal.h"
 
-static NOINLINE struct page_cache_entry *entry_of_this_cpu(const struct page_cache *cache)
+NOINLINE struct page_cache_entry *page_cache_entry_of_cpu_(const struct page_cache *cache)
 {
         uint32_t cpu = cache->current_cpu();
         ASSERT(cpu < cache->cpu_count);
         return &cache->entries[cpu];
-}
-
-static inline struct page_cache_entry *current_entry(const struct page_cache *cache)
-{
-        return LIKELY(cache->current_cpu == NULL) ? cache->entries : entry_of_this_cpu(cache);
 }
 
 zx_status_t page_cache_init(struct page_cache *cache, const struct page_cache_config *config)
@@ -50,7 +45,7 @@ zx_status_t page_cache_init(struct page_cache *cache, const struct page_cache_co
         }
         memset(cache->entries, 0, cache->cpu_count * sizeof(cache->entries[0]));
         for (uint32_t cpu = 0; cpu < cache->cpu_count; cpu++) {
-                list_init(&cache->entries[cpu].pages);
+                cache->entries[cpu].pages.next = &cache->entries[cpu].pages;
                 cache->entries[cpu].state_counts =
                         &cache->pmm->cpu_counts[cache->pmm->current_cpu != NULL ? cpu : 0];
         }
@@ -71,27 +66,29 @@ static void set_count(struct page_cache_entry *entry, uint64_t count)
         __atomic_store_n(&entry->count, count, __ATOMIC_RELAXED); /* others may look at it */
 }
 
-/* Moves the first `count` nodes of `from`, which has that many, to the tail of `to`; every page
- * changes from state `old_state` to `new_state`. */
-static void move_pages(struct pmm_state_counts *counts, struct list_node *from,
-                       struct list_node *to, uint64_t count, enum vm_page_state old_state,
-                       enum vm_page_state new_state)
+/* Puts pages that have just come from the pmm, on `list` and in state ALLOC, into an empty stock;
+ * the first is on top. */
+static void stock_up(struct page_cache_entry *entry, struct list_node *list, uint64_t count)
 {
-        struct list_node *first = from->next, *last = from;
-        if (count == 0)
-                return;
-        for (uint64_t i = 0; i < count; i++) {
-                last = last->next;
-                pmm_relabel(vm_page_from_node(last), old_state, new_state);
+        struct list_node *last = &entry->pages;
+        LIST_FOR_EACH(node, list)
+        {
+                pmm_relabel(vm_page_from_node(node), VM_PAGE_ALLOC, VM_PAGE_CACHE);
+                node->prev = NULL; /* [C3] */
+                last->next = node;
+                last = node;
         }
-        pmm_count_add(&counts->pages[old_state], -count);
-        pmm_count_add(&counts->pages[new_state], count);
-        from->next = last->next;
-        last->next->prev = from;
-        first->prev = to->prev;
-        to->prev->next = first;
-        last->next = to;
-        to->prev = last;
+        last->next = &entry->pages;
+        pmm_count_add(&entry->state_counts->pages[VM_PAGE_ALLOC], -count);
+        pmm_count_add(&entry->state_counts->pages[VM_PAGE_CACHE], count);
+        set_count(entry, count);
+}
+
+/* Moves the first `count` nodes of `from`, which has that many, to the tail of `to`. */
+static void move_nodes(struct list_node *from, struct list_node *to, uint64_t count)
+{
+        for (uint64_t i = 0; i < count; i++)
+                list_add_tail(to, list_remove_head(from));
 }
 
 /* Hands out the whole stock and what is missing from the pmm, which also fills the stock up as far
@@ -111,26 +108,22 @@ static zx_status_t alloc_from_pmm(struct page_cache *cache, struct page_cache_en
         pmm_count_add(&entry->counters.hit, entry->count);
         pmm_count_add(&entry->counters.missed, missing);
         pmm_count_add(&entry->counters.refilled, wanted - missing);
-        move_pages(entry->state_counts, &entry->pages, list, entry->count, VM_PAGE_CACHE,
-                   VM_PAGE_ALLOC);
-        move_pages(entry->state_counts, &fresh, list, missing, VM_PAGE_ALLOC, VM_PAGE_ALLOC);
-        move_pages(entry->state_counts, &fresh, &entry->pages, wanted - missing, VM_PAGE_ALLOC,
-                   VM_PAGE_CACHE);
-        set_count(entry, wanted - missing);
+        page_cache_pop_to(entry, entry->count, list);
+        move_nodes(&fresh, list, missing);
+        stock_up(entry, &fresh, wanted - missing);
         return ZX_OK;
 }
 
 zx_status_t page_cache_alloc(struct page_cache *cache, size_t count, uint32_t flags,
                              struct list_node *list)
 {
-        struct page_cache_entry *entry = current_entry(cache);
+        struct page_cache_entry *entry = page_cache_entry_here(cache);
         ASSERT(count <= PAGE_CACHE_REQUEST_PAGES_MAX);
         ASSERT((flags & ~(uint32_t)PMM_ALLOC_CAN_WAIT) == 0);
         if (UNLIKELY(count > entry->count))
                 return alloc_from_pmm(cache, entry, count, flags, list);
-        move_pages(entry->state_counts, &entry->pages, list, count, VM_PAGE_CACHE, VM_PAGE_ALLOC);
-        pmm_count_add(&entry->count, -count);
-        pmm_count_add(&entry->counters.hit, count);
+        page_cache_pop_to(entry, count, list);
+        page_cache_count_hits(entry, count);
         return ZX_OK;
 }
 
@@ -139,8 +132,14 @@ static NOINLINE zx_status_t alloc_page_from_pmm(struct page_cache *cache,
                                                 struct vm_page **page)
 {
         struct list_node list;
+        zx_status_t status;
+        if (cache->reserve_pages == 0) { /* no stock to fill up */
+                status = pmm_alloc_page(cache->pmm, flags, page);
+                pmm_count_add(&entry->counters.missed, status == ZX_OK);
+                return status;
+        }
         list_init(&list);
-        zx_status_t status = alloc_from_pmm(cache, entry, 1, flags, &list);
+        status = alloc_from_pmm(cache, entry, 1, flags, &list);
         if (status == ZX_OK)
                 *page = vm_page_from_node(list_remove_head(&list));
         return status;
@@ -148,54 +147,57 @@ static NOINLINE zx_status_t alloc_page_from_pmm(struct page_cache *cache,
 
 zx_status_t page_cache_alloc_page(struct page_cache *cache, uint32_t flags, struct vm_page **page)
 {
-        struct page_cache_entry *entry = current_entry(cache);
+        struct page_cache_entry *entry = page_cache_entry_here(cache);
         ASSERT((flags & ~(uint32_t)PMM_ALLOC_CAN_WAIT) == 0);
         if (UNLIKELY(entry->count == 0))
                 return alloc_page_from_pmm(cache, entry, flags, page);
-        struct vm_page *hot = vm_page_from_node(entry->pages.next);
-        pmm_count_move(entry->state_counts, hot, VM_PAGE_CACHE, VM_PAGE_ALLOC);
-        list_remove(&hot->list);
-        pmm_count_add(&entry->count, -1ull);
-        pmm_count_add(&entry->counters.hit, 1);
-        *page = hot;
+        *page = page_cache_pop(entry, VM_PAGE_ALLOC);
+        page_cache_count_hits(entry, 1);
         return ZX_OK;
 }
 
 /* ---- giving back ---- */
 
-/* A page that is freed here for the second time is in state CACHE or FREE and ends in this
- * assertion. */
-static inline void park(struct page_cache_entry *entry, struct vm_page *page)
+/* Of a list that leaves a chain of `next` behind: the rest of it, from behind `last` on, as a list
+ * of its own. */
+static void cut(struct list_node *list, struct list_node *last, struct list_node *rest)
 {
-        enum vm_page_state state = vm_page_state(page);
-        ASSERT(state == VM_PAGE_ALLOC || state == VM_PAGE_IPC);
-        pmm_count_move(entry->state_counts, page, state, VM_PAGE_CACHE);
+        rest->next = last->next;
+        rest->prev = list->prev;
+        rest->next->prev = rest;
+        rest->prev->next = rest;
 }
 
 void page_cache_free(struct page_cache *cache, struct list_node *list)
 {
-        struct page_cache_entry *entry = current_entry(cache);
-        uint64_t room = cache->reserve_pages - entry->count, kept = 0;
+        struct page_cache_entry *entry = page_cache_entry_here(cache);
+        struct pmm_state_counts *counts = entry->state_counts;
+        uint64_t room = cache->reserve_pages - entry->count, kept = 0, buffers = 0;
         struct list_node *last = list, surplus;
         while (kept < room && last->next != list) {
                 last = last->next;
-                park(entry, vm_page_from_node(last));
+                struct vm_page *page = vm_page_from_node(last);
+                enum vm_page_state state = vm_page_state(page);
+                ASSERT(state == VM_PAGE_ALLOC || state == VM_PAGE_IPC); /* nor freed before */
+                pmm_write_state(page, VM_PAGE_CACHE);
+                last->prev = NULL; /* [C3] */
+                buffers += state == VM_PAGE_IPC;
                 kept++;
         }
-
-        list_init(&surplus);
-        if (UNLIKELY(last->next != list)) { /* cut behind `last` */
-                surplus.next = last->next;
-                surplus.prev = list->prev;
-                surplus.next->prev = &surplus;
-                surplus.prev->next = &surplus;
-                last->next = list;
-                list->prev = last;
-        }
-        list_splice_head(&entry->pages, list);
+        pmm_count_add(&counts->pages[VM_PAGE_IPC], -buffers);
+        pmm_count_add(&counts->pages[VM_PAGE_ALLOC], buffers - kept);
+        pmm_count_add(&counts->pages[VM_PAGE_CACHE], kept);
         pmm_count_add(&entry->count, kept);
-        pmm_count_add(&entry->counters.returned, kept);
-        if (UNLIKELY(!list_is_empty(&surplus))) {
+
+        bool full = last->next != list;
+        if (UNLIKELY(full))
+                cut(list, last, &surplus);
+        if (LIKELY(kept != 0)) {
+                last->next = entry->pages.next;
+                entry->pages.next = list->next;
+        }
+        list_init(list);
+        if (UNLIKELY(full)) {
                 pmm_count_add(&entry->counters.freed, list_count(&surplus));
                 pmm_free(cache->pmm, &surplus);
         }
@@ -203,17 +205,17 @@ void page_cache_free(struct page_cache *cache, struct list_node *list)
 
 void page_cache_free_page(struct page_cache *cache, struct vm_page *page)
 {
-        struct page_cache_entry *entry = current_entry(cache);
+        struct page_cache_entry *entry = page_cache_entry_here(cache);
+        enum vm_page_state state = vm_page_state(page);
         ASSERT(!list_in_list(&page->list));
         if (UNLIKELY(entry->count >= cache->reserve_pages)) {
                 pmm_count_add(&entry->counters.freed, 1);
                 pmm_free_page(cache->pmm, page);
                 return;
         }
-        park(entry, page);
-        list_add_head(&entry->pages, &page->list);
-        pmm_count_add(&entry->count, 1);
-        pmm_count_add(&entry->counters.returned, 1);
+        /* A page that is freed here for the second time is in state CACHE or FREE. */
+        ASSERT(state == VM_PAGE_ALLOC || state == VM_PAGE_IPC);
+        page_cache_push(entry, page, state);
 }
 
 uint64_t page_cache_drain(struct page_cache *cache, uint32_t cpu)
@@ -221,7 +223,10 @@ uint64_t page_cache_drain(struct page_cache *cache, uint32_t cpu)
         ASSERT(cpu < cache->cpu_count);
         struct page_cache_entry *entry = &cache->entries[cpu];
         uint64_t count = entry->count;
-        pmm_free(cache->pmm, &entry->pages);
+        struct list_node pages;
+        list_init(&pages);
+        page_cache_pop_to(entry, count, &pages);
+        pmm_free(cache->pmm, &pages);
         set_count(entry, 0);
         pmm_count_add(&entry->counters.drained, count);
         return count;
@@ -246,16 +251,18 @@ uint64_t page_cache_available(const struct page_cache *cache, uint32_t cpu)
 struct page_cache_counters page_cache_counters(const struct page_cache *cache)
 {
         struct page_cache_counters sum;
+        uint64_t in_stock = 0;
         memset(&sum, 0, sizeof(sum));
         for (uint32_t cpu = 0; cpu < cache->cpu_count; cpu++) {
                 const struct page_cache_counters *one = &cache->entries[cpu].counters;
                 sum.hit += __atomic_load_n(&one->hit, __ATOMIC_RELAXED);
                 sum.missed += __atomic_load_n(&one->missed, __ATOMIC_RELAXED);
                 sum.refilled += __atomic_load_n(&one->refilled, __ATOMIC_RELAXED);
-                sum.returned += __atomic_load_n(&one->returned, __ATOMIC_RELAXED);
                 sum.freed += __atomic_load_n(&one->freed, __ATOMIC_RELAXED);
                 sum.drained += __atomic_load_n(&one->drained, __ATOMIC_RELAXED);
+                in_stock += page_cache_available(cache, cpu);
         }
+        sum.returned = in_stock + sum.hit + sum.drained - sum.refilled; /* [C2] */
         return sum;
 }
 
@@ -263,17 +270,15 @@ bool page_cache_valid(const struct page_cache *cache)
 {
         for (uint32_t cpu = 0; cpu < cache->cpu_count; cpu++) {
                 const struct page_cache_entry *entry = &cache->entries[cpu];
-                const struct page_cache_counters *c = &entry->counters;
                 const struct list_node *node = entry->pages.next;
                 for (uint64_t i = 0; i < entry->count; i++, node = node->next) {
                         const struct vm_page *page =
                                 vm_page_from_node((struct list_node *)(uintptr_t)node);
-                        if (node == &entry->pages || node->next->prev != node ||
+                        if (node == &entry->pages || node->prev != NULL || /* [C3] */
                             vm_page_state(page) != VM_PAGE_CACHE)
                                 return false;
                 }
-                if (node != &entry->pages || entry->count > cache->reserve_pages ||
-                    c->refilled + c->returned - c->hit - c->drained != entry->count)
+                if (node != &entry->pages || entry->count > cache->reserve_pages)
                         return false;
         }
         return true;

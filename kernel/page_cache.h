@@ -18,6 +18,8 @@
  * Invariants  [C1] entry->count is the length of its list and at most the reserve
  *             [C2] hit + missed is the number of pages handed out;
  *                  refilled + returned - hit - drained is the number of pages in the stock
+ *             [C3] the pages of a stock are chained by list.next alone, the last one leads to the
+ *                  entry; list.prev is NULL
  * Facts       spec/zircon-objects.md, 3. Unlike there: last in first out, stock and pmm are
  *             combined, and the stock is used before new pages */
 #ifndef KERNEL_PAGE_CACHE_H
@@ -41,13 +43,13 @@ struct page_cache_counters {
         uint64_t hit;      /* handed out from the stock */
         uint64_t missed;   /* handed out from the pmm */
         uint64_t refilled; /* from the pmm into the stock */
-        uint64_t returned; /* freed into the stock */
+        uint64_t returned; /* freed into the stock; not counted, but reckoned from the others [C2] */
         uint64_t freed;    /* freed to the pmm because the stock was full */
         uint64_t drained;  /* from the stock to the pmm by page_cache_drain */
 };
 
 struct page_cache_entry {
-        struct list_node pages; /* first: the page that was freed last */
+        struct list_node pages; /* a stack through `next` [C3]; on top: the page freed last */
         uint64_t count;
         struct pmm_state_counts *state_counts; /* where the pmm counts for this CPU */
         struct page_cache_counters counters;
@@ -104,10 +106,10 @@ uint64_t page_cache_drain_all(struct page_cache *cache);
 
 /* Pages in stock, of one CPU. May be a moment old for another. */
 uint64_t page_cache_available(const struct page_cache *cache, uint32_t cpu);
-/* The sum over all CPUs. */
+/* The sum over all CPUs. Exact while none of them uses the cache. */
 struct page_cache_counters page_cache_counters(const struct page_cache *cache);
 
-/* [C1] and [C2] for every CPU; walks the lists. While none of them uses the cache. */
+/* [C1] and [C3] for every CPU; walks the lists. While none of them uses the cache. */
 bool page_cache_valid(const struct page_cache *cache);
 
 #endif

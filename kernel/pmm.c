@@ -134,6 +134,8 @@ static void fill_arena(struct pmm *pmm, const struct pmm_arena_config *config)
         char *structures = pmm_pa_to_va(pmm, config->structures_pa);
         arena->pa = config->pa;
         arena->page_count = page_count;
+        arena->group_count = div_round_up(page_count, PMM_GROUP_PAGES);
+        arena->run_order_words = div_round_up(arena->group_count, 64);
         arena->pages = (struct vm_page *)(void *)structures;
         arena->free_words = (uint64_t *)(void *)(structures + layout.free_words);
         arena->set_up_words = (uint64_t *)(void *)(structures + layout.set_up_words);

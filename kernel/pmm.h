@@ -26,8 +26,9 @@
  *             [P2] state FREE <=> on a free list <=> free bit set, for every page that is set up
  *             [P3] free_in_zone adds up to the count of FREE; it includes pages not set up
  *             [P4] the pages of an arena's own structures are WIRED for ever
- *             [P5] a group with 2^k free pages in a row has its bit in the run words of order k or
- *                  above; the bit may also be there without, until a search finds that out
+ *             [P5] a group in which 2^k free pages in a row start, k <= 6, that end in it or the next
+ *                  one has its bit in the run words of order k or above; the bit may also be there
+ *                  without, until a search finds that out
  * Errors      double free, a foreign page, a wrong state: our bugs, ASSERT in every build
  * Facts       spec/zircon-objects.md, 2 */
 #ifndef KERNEL_PMM_H
@@ -95,8 +96,9 @@ struct vm_page {
                         uint64_t mapping_count;
                 } mmu;
                 struct PACKED {
-                        void *owner;     /* buffer_chain: where the pages go back to */
-                        uint64_t length; /* buffer_chain: bytes in the chain, in its first page */
+                        /* Both: buffer_chain, in the page of its first buffer. */
+                        void *owner;         /* where the pages go back to */
+                        uint64_t full_bytes; /* payload in the buffers before the tail */
                 } ipc;
                 uint8_t bytes[22];
         } PACKED use;
@@ -138,10 +140,12 @@ enum pmm_zone { PMM_ZONE_LOW = 0, PMM_ZONE_HIGH = 1, PMM_ZONE_COUNT = 2 };
 struct pmm_arena {
         uint64_t pa;
         uint64_t page_count;
+        uint64_t group_count; /* of PMM_GROUP_PAGES pages, the last may have fewer */
         struct vm_page *pages;
         uint64_t *free_words;   /* bit i of word g: page 64 g + i is FREE; if set up */
         uint64_t *set_up_words; /* bit g: group g is set up */
         uint64_t *run_words;    /* those of order 1 first; bit g of an order: group g [P5] */
+        uint64_t run_order_words; /* so many for each order */
         uint64_t own_first;     /* page numbers of its structures: [own_first, own_end) */
         uint64_t own_end;
         uint64_t set_up_cursor; /* every group below it is set up */

@@ -41,12 +41,18 @@ static inline struct pmm_state_counts *pmm_counts_here(const struct pmm *pmm)
                                                 : pmm->cpu_counts + pmm->current_cpu();
 }
 
-/* Writes the state of a page that is in `from`; to count it is the caller's business. */
+/* Writes the state of a page; that it was right to, and to count it, is the caller's business. */
+static inline void pmm_write_state(struct vm_page *page, enum vm_page_state state)
+{
+        __atomic_store_n(&page->state, (uint8_t)state, __ATOMIC_RELAXED);
+}
+
+/* The same for a page that must be in `from`. */
 static inline void pmm_relabel(struct vm_page *page, enum vm_page_state from,
                                enum vm_page_state to)
 {
         ASSERT(vm_page_state(page) == from);
-        __atomic_store_n(&page->state, (uint8_t)to, __ATOMIC_RELAXED);
+        pmm_write_state(page, to);
 }
 
 /* Moves a page of the caller's from one state to another that are both known to be right, neither
@@ -76,7 +82,7 @@ static inline void pmm_move_state_locked(struct pmm *pmm, struct vm_page *page,
 
 static inline uint64_t pmm_arena_groups(const struct pmm_arena *arena)
 {
-        return div_round_up(arena->page_count, PMM_GROUP_PAGES);
+        return arena->group_count;
 }
 
 /* The bits of [first, end), page numbers, that lie in `group`. */
@@ -106,21 +112,28 @@ static inline uint64_t pmm_group_free_bits(const struct pmm_arena *arena, uint64
                ~pmm_group_bits(group, arena->own_first, arena->own_end);
 }
 
+/* Whether a page belongs to an arena, and its number there; a pointer into the array that is no page
+ * structure is our bug. */
+static inline bool pmm_arena_has_page(const struct pmm_arena *arena, const struct vm_page *page,
+                                      uint64_t *number)
+{
+        uint64_t offset = (uint64_t)(uintptr_t)page - (uint64_t)(uintptr_t)arena->pages;
+        if (offset >= arena->page_count * sizeof(*page))
+                return false;
+        *number = offset / sizeof(*page);
+        ASSERT(page->pa == arena->pa + *number * PAGE_BYTES);
+        ASSERT(page == &arena->pages[*number]);
+        return true;
+}
+
 /* The arena of a page and its number there; a pointer that is no page structure of ours is our
  * bug. */
 static inline struct pmm_arena *pmm_arena_of_page(const struct pmm *pmm, const struct vm_page *page,
                                                   uint64_t *number)
 {
-        for (uint32_t i = 0; i < pmm->arena_count; i++) {
-                const struct pmm_arena *arena = &pmm->arenas[i];
-                uint64_t offset = (uint64_t)(uintptr_t)page - (uint64_t)(uintptr_t)arena->pages;
-                if (offset >= arena->page_count * sizeof(*page))
-                        continue;
-                *number = offset / sizeof(*page);
-                ASSERT(page->pa == arena->pa + *number * PAGE_BYTES);
-                ASSERT(page == &arena->pages[*number]);
-                return (struct pmm_arena *)(uintptr_t)arena;
-        }
+        for (uint32_t i = 0; i < pmm->arena_count; i++)
+                if (pmm_arena_has_page(&pmm->arenas[i], page, number))
+                        return (struct pmm_arena *)(uintptr_t)&pmm->arenas[i];
         assert_failed(__FILE__, __LINE__, "a page of this pmm");
 }
 
@@ -158,18 +171,52 @@ void pmm_set_up_next_group(struct pmm *pmm, enum pmm_zone zone);
 static inline uint64_t *pmm_run_word(const struct pmm_arena *arena, uint32_t order,
                                      uint64_t groups_word)
 {
-        uint64_t words_per_order = div_round_up(pmm_arena_groups(arena), 64);
-        return &arena->run_words[(order - 1) * words_per_order + groups_word];
+        return &arena->run_words[(order - 1) * arena->run_order_words + groups_word];
 }
 
-/* floor(log2) of the length of the run of ones in `word` that contains `bit`, which is one. */
-static inline uint32_t pmm_run_order_at(uint64_t word, unsigned bit)
+/* How many ones stand in a row at the bottom and at the top of a word. */
+static inline unsigned pmm_ones_at_bottom(uint64_t word)
 {
-        if (word == UINT64_MAX)
-                return PMM_GROUP_PAGES_LOG2;
-        unsigned above = (unsigned)__builtin_ctzll(~(word >> bit));
-        unsigned below = (unsigned)__builtin_clzll(~(word << (63 - bit)));
-        return 63 - (uint32_t)__builtin_clzll((uint64_t)above + below - 1);
+        return word == UINT64_MAX ? 64 : (unsigned)__builtin_ctzll(~word);
+}
+
+static inline unsigned pmm_ones_at_top(uint64_t word)
+{
+        return word == UINT64_MAX ? 64 : (unsigned)__builtin_clzll(~word);
+}
+
+/* Whether a group is noted to have the longest run that is told apart: then there is no more to
+ * note. */
+static inline bool pmm_longest_run_noted(const struct pmm_arena *arena, uint64_t group)
+{
+        return (*pmm_run_word(arena, PMM_GROUP_PAGES_LOG2, group / 64) >> group % 64 & 1) != 0;
+}
+
+/* Notes that `length` free pages in a row start in a group, 1 .. */
+static inline void pmm_note_run(struct pmm_arena *arena, uint64_t group, unsigned length)
+{
+        uint32_t order = 63 - (uint32_t)__builtin_clzll(length);
+        if (order > PMM_GROUP_PAGES_LOG2)
+                order = PMM_GROUP_PAGES_LOG2;
+        if (order > 0)
+                *pmm_run_word(arena, order, group / 64) |= BIT_MASK(group % 64);
+}
+
+/* Notes the run that reaches from the group before this one, whose free pages are in `word`, over
+ * the edge. */
+static inline void pmm_note_run_from_before(struct pmm_arena *arena, uint64_t group, uint64_t word)
+{
+        unsigned before = group > 0 ? pmm_ones_at_top(pmm_group_free_bits(arena, group - 1)) : 0;
+        if (before > 0)
+                pmm_note_run(arena, group - 1, before + pmm_ones_at_bottom(word));
+}
+
+/* The free pages at the start of the group behind this one. */
+static inline unsigned pmm_free_behind(const struct pmm_arena *arena, uint64_t group)
+{
+        if (group + 1 >= pmm_arena_groups(arena))
+                return 0;
+        return pmm_ones_at_bottom(pmm_group_free_bits(arena, group + 1));
 }
 
 /* Makes page `number` free in the bitmap, and keeps [P5]. */
@@ -178,11 +225,46 @@ static inline void pmm_mark_free(struct pmm_arena *arena, uint64_t number)
         uint64_t group = number / PMM_GROUP_PAGES;
         unsigned bit = (unsigned)(number % PMM_GROUP_PAGES);
         uint64_t word = arena->free_words[group] | BIT_MASK(bit);
-        uint32_t order = pmm_run_order_at(word, bit);
+        unsigned above = pmm_ones_at_bottom(word >> bit); /* with the page itself */
+        unsigned below = pmm_ones_at_top(word << (63 - bit)) - 1;
 
         arena->free_words[group] = word;
-        if (order > 0)
-                *pmm_run_word(arena, order, group / 64) |= BIT_MASK(group % 64);
+        if (!pmm_longest_run_noted(arena, group)) {
+                unsigned behind = 0;
+                if (UNLIKELY(bit + above == PMM_GROUP_PAGES))
+                        behind = pmm_free_behind(arena, group);
+                pmm_note_run(arena, group, below + above + behind);
+        }
+        if (UNLIKELY(below == bit))
+                pmm_note_run_from_before(arena, group, word);
+}
+
+/* floor(log2) of the most free pages in a row that start in a group and end in it or the next; also
+ * 0 when it has no free page. The words are folded onto themselves: after folding by 1, a bit says
+ * "two in a row"; by 2, "four in a row"; by 4, "eight" ... */
+static inline uint32_t pmm_run_order(const struct pmm_arena *arena, uint64_t group)
+{
+        uint64_t low = pmm_group_free_bits(arena, group), high = 0;
+        if (group + 1 < pmm_arena_groups(arena))
+                high = pmm_group_free_bits(arena, group + 1);
+        for (uint32_t order = 0; order < PMM_GROUP_PAGES_LOG2; order++) {
+                unsigned fold = 1u << order;
+                low &= low >> fold | high << (PMM_GROUP_PAGES - fold);
+                high &= high >> fold;
+                if (low == 0)
+                        return order;
+        }
+        return PMM_GROUP_PAGES_LOG2;
+}
+
+/* The same as pmm_mark_free for all pages of a group whose bits are in `bits`. */
+static inline void pmm_mark_free_bits(struct pmm_arena *arena, uint64_t group, uint64_t bits)
+{
+        uint64_t word = arena->free_words[group] | bits;
+        arena->free_words[group] = word;
+        pmm_note_run(arena, group, 1u << pmm_run_order(arena, group));
+        if ((word & 1) != 0)
+                pmm_note_run_from_before(arena, group, word);
 }
 
 /* Whether [P5] holds for a group. */

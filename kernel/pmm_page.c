@@ -144,13 +144,27 @@ zx_status_t pmm_alloc_between(struct pmm *pmm, uint64_t least, uint64_t most, ui
 
 /* ---- free ---- */
 
-/* Under the lock. The page must be on no list. */
-static void give_back(struct pmm *pmm, struct vm_page *page)
+/* A group with the pages that have just become FREE in it, before its bits say so. */
+struct freed {
+        struct pmm_arena *arena; /* NULL: none yet */
+        uint64_t group;
+        uint64_t bits;
+        uint64_t count; /* of them */
+};
+
+/* Everything up to pmm_free is under the lock.
+ *
+ * Makes a page FREE and the head of its free list, in all but its bit. It must be on no list.
+ *   last     where the page freed before this one lies: most pages that come together lie together
+ *   returns  the arena, *number out */
+static ALWAYS_INLINE struct pmm_arena *give_back(struct pmm *pmm, struct vm_page *page,
+                                                 struct pmm_arena *last, uint64_t *number)
 {
-        uint64_t number;
-        struct pmm_arena *arena = pmm_arena_of_page(pmm, page, &number);
+        struct pmm_arena *arena = last;
         enum vm_page_state state = vm_page_state(page);
 
+        if (last == NULL || !pmm_arena_has_page(last, page, number))
+                arena = pmm_arena_of_page(pmm, page, number);
         ASSERT(state < VM_PAGE_STATE_COUNT);
         ASSERT(state_in(state, FREEABLE_STATES)); /* a second free ends here */
         ASSERT(!list_in_list(&page->list));
@@ -161,27 +175,56 @@ static void give_back(struct pmm *pmm, struct vm_page *page)
         }
         if (UNLIKELY(pmm->checker.enabled))
                 pmm_checker_fill(pmm, page);
-        pmm_move_state_locked(pmm, page, state, VM_PAGE_FREE);
-        pmm_count_add(&pmm->free_in_zone[arena->zone], 1);
-        pmm_mark_free(arena, number);
+        pmm_write_state(page, VM_PAGE_FREE);
+        pmm_count_add(&pmm->state_count[state], -1ull);
         list_add_head(&pmm->free_list[arena->zone], &page->list);
+        return arena;
+}
+
+/* Sets the bits of a group, and counts its pages. */
+static void settle(struct pmm *pmm, const struct freed *freed)
+{
+        if (freed->arena == NULL)
+                return;
+        pmm_mark_free_bits(freed->arena, freed->group, freed->bits);
+        pmm_count_add(&pmm->free_in_zone[freed->arena->zone], freed->count);
+        pmm_count_add(&pmm->state_count[VM_PAGE_FREE], freed->count);
 }
 
 void pmm_free_page(struct pmm *pmm, struct vm_page *page)
 {
+        uint64_t number;
         pmm_lock(pmm);
-        give_back(pmm, page);
+        struct pmm_arena *arena = give_back(pmm, page, NULL, &number);
+        pmm_count_add(&pmm->free_in_zone[arena->zone], 1);
+        pmm_count_add(&pmm->state_count[VM_PAGE_FREE], 1);
+        pmm_mark_free(arena, number);
         pmm_signal_after_free(pmm);
         pmm_unlock(pmm);
 }
 
 void pmm_free(struct pmm *pmm, struct list_node *list)
 {
-        struct list_node *node;
+        struct freed freed = {NULL, 0, 0, 0};
         pmm_lock(pmm);
         /* From the tail, so that the list keeps its order at the head of the free list. */
-        while ((node = list_remove_tail(list)) != NULL)
-                give_back(pmm, vm_page_from_node(node));
+        for (struct list_node *node = list->prev, *before; node != list; node = before) {
+                uint64_t number;
+                before = node->prev;
+                node->prev = NULL;
+                node->next = NULL;
+                struct pmm_arena *arena =
+                        give_back(pmm, vm_page_from_node(node), freed.arena, &number);
+                uint64_t group = number / PMM_GROUP_PAGES;
+                if (UNLIKELY(group != freed.group || arena != freed.arena)) {
+                        settle(pmm, &freed);
+                        freed = (struct freed){arena, group, 0, 0};
+                }
+                freed.bits |= BIT_MASK(number % PMM_GROUP_PAGES);
+                freed.count++;
+        }
+        settle(pmm, &freed);
+        list_init(list);
         pmm_signal_after_free(pmm);
         pmm_unlock(pmm);
 }

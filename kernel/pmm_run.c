@@ -2,15 +2,14 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* pmm_run — pages in a row: a given range, or any run of a length and alignment.
  *
- * Runs are searched in the free bitmap, 64 pages a word, and only in groups whose run words say
- * that one may start there: a run of `count` pages lies in one group, or has at least half of it in
- * one of the first two that it touches, or all of the second.
+ * Runs are searched in the free bitmap, 64 pages a word, and only from groups whose run words say
+ * that one may start there. What starts in a group and has 64 pages or more goes on in the next: the
+ * words tell 2^k pages in a row that lie in the two, up to 64. A search for n pages asks for k =
+ * floor(log2(n)), 6 at most; so for powers of two up to 64 it looks at nothing in vain.
  *
- *   count     1..2   3..4   5..8   9..16   17..32   33..126   127..
- *   order        0      1      2       3        4         5       6     0: every group is searched
- *
- * A free sets a group's bit, in one step. An allocation leaves the bits as they are; the search
- * that comes by corrects them. So a search pays for what was allocated since the last one, once.
+ * A free sets a group's bit, and that of the group before when the run reaches over the edge. An
+ * allocation leaves the bits as they are; the search that comes by corrects them. So a search pays
+ * for what was allocated since the last one, once.
  * Facts: spec/zircon-objects.md, 2.5, 2.6. */
 #include "kernel/pmm.h"
 #include "kernel/pmm_internal.h"
@@ -32,28 +31,37 @@ uint64_t pmm_run_last_not_free(const struct pmm_arena *arena, uint64_t first, ui
 
 /* Under the lock, as everything that has no comment about it.
  *
- * Takes the pages [first, first + count), all FREE: ALLOC and appended to `list`, or, if that is
+ * Takes the pages [first, end) of one group, all FREE; for what they become see take_run. */
+static void take_in_group(struct pmm *pmm, struct pmm_arena *arena, uint64_t first, uint64_t end,
+                          struct list_node *list)
+{
+        uint64_t group = first / PMM_GROUP_PAGES;
+        if (!pmm_group_is_set_up(arena, group))
+                pmm_set_up_group(pmm, arena, group);
+        arena->free_words[group] &= ~pmm_group_bits(group, first, end);
+        for (struct vm_page *page = &arena->pages[first]; page < &arena->pages[end]; page++) {
+                list_remove(&page->list);
+                if (UNLIKELY(pmm->checker.armed))
+                        (void)pmm_checker_verify(pmm, page);
+                pmm_relabel(page, VM_PAGE_FREE, list != NULL ? VM_PAGE_ALLOC : VM_PAGE_WIRED);
+                if (list != NULL)
+                        list_add_tail(list, &page->list);
+        }
+}
+
+/* Takes the pages [first, first + count), all FREE: ALLOC and appended to `list`, or, if that is
  * NULL, WIRED and on no list. */
 static void take_run(struct pmm *pmm, struct pmm_arena *arena, uint64_t first, uint64_t count,
                      struct list_node *list)
 {
-        for (uint64_t number = first; number < first + count; number++) {
-                uint64_t group = number / PMM_GROUP_PAGES;
-                if (!pmm_group_is_set_up(arena, group))
-                        pmm_set_up_group(pmm, arena, group);
-                struct vm_page *page = &arena->pages[number];
-                list_remove(&page->list);
-                arena->free_words[group] &= ~BIT_MASK(number % PMM_GROUP_PAGES);
-                pmm_count_add(&pmm->free_in_zone[arena->zone], -1ull);
-                if (UNLIKELY(pmm->checker.armed))
-                        (void)pmm_checker_verify(pmm, page);
-                if (list != NULL) {
-                        pmm_move_state_locked(pmm, page, VM_PAGE_FREE, VM_PAGE_ALLOC);
-                        list_add_tail(list, &page->list);
-                } else {
-                        pmm_move_state_locked(pmm, page, VM_PAGE_FREE, VM_PAGE_WIRED);
-                }
-        }
+        uint64_t end = first + count;
+        for (uint64_t at = first; at < end; at = round_down(at, PMM_GROUP_PAGES) + PMM_GROUP_PAGES)
+                take_in_group(pmm, arena, at,
+                              min_u64(end, round_down(at, PMM_GROUP_PAGES) + PMM_GROUP_PAGES),
+                              list);
+        pmm_count_add(&pmm->free_in_zone[arena->zone], -count);
+        pmm_count_add(&pmm->state_count[VM_PAGE_FREE], -count);
+        pmm_count_add(&pmm->state_count[list != NULL ? VM_PAGE_ALLOC : VM_PAGE_WIRED], count);
 }
 
 /* ---- a given range ---- */
@@ -113,50 +121,32 @@ zx_status_t pmm_wire_range(struct pmm *pmm, uint64_t pa, size_t count)
 
 /* ---- any run ---- */
 
-#define RUN_WITH_WHOLE_GROUP (2 * PMM_GROUP_PAGES - 1) /* pages: wherever it starts */
-
 static uint32_t order_of_count(uint64_t count)
 {
-        if (count >= RUN_WITH_WHOLE_GROUP)
-                return PMM_GROUP_PAGES_LOG2;
-        uint64_t half = min_u64(div_round_up(count, 2), PMM_GROUP_PAGES / 2);
-        return 63 - (uint32_t)__builtin_clzll(half);
-}
-
-/* Whether 2^order ones are in a row in `word`. */
-static bool has_run(uint64_t word, uint32_t order)
-{
-        for (uint32_t i = 0; i < order; i++)
-                word &= word >> (1u << i);
-        return word != 0;
+        return 63 - (uint32_t)__builtin_clzll(min_u64(count, PMM_GROUP_PAGES));
 }
 
 /* Makes a group's run words say what is true of it. */
 static void correct_run_words(const struct pmm_arena *arena, uint64_t group)
 {
-        uint64_t free_bits = pmm_group_free_bits(arena, group), bit = BIT_MASK(group % 64);
-        bool above = false;
+        uint32_t longest = pmm_run_order(arena, group);
         for (uint32_t order = PMM_GROUP_PAGES_LOG2; order > 0; order--) {
                 uint64_t *word = pmm_run_word(arena, order, group / 64);
-                bool here = !above && has_run(free_bits, order);
-                *word = here ? *word | bit : *word & ~bit;
-                above |= here;
+                uint64_t bit = BIT_MASK(group % 64);
+                *word = order == longest ? *word | bit : *word & ~bit;
         }
 }
 
 bool pmm_run_words_valid(const struct pmm_arena *arena, uint64_t group)
 {
-        uint64_t free_bits = pmm_group_free_bits(arena, group);
-        bool said = false;
-        for (uint32_t order = PMM_GROUP_PAGES_LOG2; order > 0; order--) {
+        uint32_t longest = pmm_run_order(arena, group);
+        bool said = longest == 0;
+        for (uint32_t order = PMM_GROUP_PAGES_LOG2; order >= longest && order > 0; order--)
                 said |= (*pmm_run_word(arena, order, group / 64) & BIT_MASK(group % 64)) != 0;
-                if (!said && has_run(free_bits, order))
-                        return false;
-        }
-        return true;
+        return said;
 }
 
-/* Bit i: group 64 * groups_word + i may have 2^order pages in a row. */
+/* Bit i: 2^order pages in a row may start in group 64 * groups_word + i. */
 static uint64_t may_have_run(const struct pmm_arena *arena, uint32_t order, uint64_t groups_word)
 {
         uint64_t bits = 0;
@@ -166,24 +156,19 @@ static uint64_t may_have_run(const struct pmm_arena *arena, uint32_t order, uint
 }
 
 /* The lowest group >= `group` in which a run of that order's length may start; the number of groups
- * when there is none. */
+ * or more when there is none. */
 static uint64_t next_group(const struct pmm_arena *arena, uint64_t group, uint32_t order)
 {
-        uint64_t groups = pmm_arena_groups(arena), mask = UINT64_MAX << (group % 64);
+        uint64_t words = div_round_up(pmm_arena_groups(arena), 64);
+        uint64_t mask = UINT64_MAX << (group % 64);
         if (order == 0)
                 return group;
-        for (uint64_t at = group / 64; at < div_round_up(groups, 64); at++, mask = UINT64_MAX) {
+        for (uint64_t at = group / 64; at < words; at++, mask = UINT64_MAX) {
                 uint64_t bits = may_have_run(arena, order, at) & mask;
-                for (; bits != 0; bits &= bits - 1) {
-                        uint64_t found = at * 64 + (uint64_t)__builtin_ctzll(bits);
-                        if (found >= groups)
-                                return groups; /* the last word has bits for nobody */
-                        if (has_run(pmm_group_free_bits(arena, found), order))
-                                return found > group ? found - 1 : group;
-                        correct_run_words(arena, found);
-                }
+                if (bits != 0)
+                        return at * 64 + (uint64_t)__builtin_ctzll(bits);
         }
-        return groups;
+        return words * 64;
 }
 
 struct run_request {
@@ -209,8 +194,7 @@ static uint64_t aligned_bits(const struct pmm_arena *arena, uint64_t group,
 }
 
 /* Bit i: a run of `count` free pages, or of 64 if it is more, starts at page i of the group. Such a
- * run lies in this group and the next, so two words say it. The words are folded onto themselves:
- *     after folding by 1, a bit says "two in a row"; by 2, "four in a row"; by 4, "eight" ... */
+ * run lies in this group and the next, so two words say it; folded as in pmm_run_order. */
 static uint64_t run_start_bits(const struct pmm_arena *arena, uint64_t group, uint64_t count)
 {
         uint64_t low = pmm_group_free_bits(arena, group), high = 0;
@@ -233,15 +217,16 @@ static bool find_run_between(const struct pmm_arena *arena, uint64_t from, uint6
         limit = min_u64(limit, arena->page_count - request->count + 1);
         while (from < limit) {
                 uint64_t group = next_group(arena, from / PMM_GROUP_PAGES, request->order);
-                if (group > from / PMM_GROUP_PAGES) {
-                        from = group * PMM_GROUP_PAGES;
-                        continue;
-                }
+                from = max_u64(from, group * PMM_GROUP_PAGES);
+                if (from >= limit)
+                        return false;
                 uint64_t starts = run_start_bits(arena, group, request->count);
-                if (starts != 0)
+                ++*request->examined;
+                if (starts == 0)
+                        correct_run_words(arena, group);
+                else
                         starts &= aligned_bits(arena, group, request) &
                                   pmm_group_bits(group, from, limit);
-                ++*request->examined;
                 if (starts == 0) {
                         from = (group + 1) * PMM_GROUP_PAGES;
                         continue;

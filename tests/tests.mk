@@ -28,6 +28,9 @@ HOST_asan_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 # Fences are not understood by it; where one is needed, the words around it are atomic as well.
 HOST_tsan_FLAGS := -fsanitize=thread $(if $(filter gcc,$(COMPILER)),-Wno-tsan)
 BENCH_FLAGS := $(COMMON_FLAGS) -O2 -DPARAVANE_DEBUG=0
+# What is measured of kernel/ uses the registers that it uses in the kernel. (With others the compiler pairs
+# neighbouring words into one load, which waits for the two stores that wrote them.)
+bench_part_flags = $(if $(filter build/bench,$(1)),$(if $(filter kernel/%,$(2)),-mgeneral-regs-only))
 HOST_WARNINGS := $(WARNINGS) $(if $(filter gcc,$(COMPILER)),-Wno-stack-usage)
 # How the UEFI loader leaves the firmware is tried on firmware that the test makes up, with gnu-efi's headers.
 HOST_EFI_SOURCES := arch/x86_64/boot_efi_memory.c tests/host/boot_efi_memory_test.c
@@ -53,6 +56,7 @@ $(patsubst %,$(1)/obj/%.o,$(3)): $(1)/obj/%.o: % $$(INC)/.stamp $(1)/flags Makef
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$$(CC) $(2) $$(HOST_WARNINGS) -I$$(INC)/$$(strip $$(call host_row,$$<)) \
 	  $$(call host_libc_of,$$<) -Wno-sign-compare $$(call host_efi_flags_of,$$<) \
+	  $$(call bench_part_flags,$(1),$$<) \
 	  $$(if $$(filter lib-% pure,$$(call row,$$<)),$$(STRICT_WARNINGS)) -c $$< -o $$@
 $(patsubst %,$(1)/obj/%.o,$(4)): $(1)/obj/%.o: % $$(INC)/.stamp $(1)/flags Makefile tests/tests.mk
 	$$(call say,HOSTCC,$$<)

@@ -7,12 +7,14 @@
  * Time is the CPU time of this thread, so that other programs on the machine disturb it little. For
  * each benchmark a run length is found that takes about RUN_NS; then operation and yardstick take
  * turns, RUNS times each, so that a slow spell of the machine meets both. Of the runs, the fastest
- * and the median count; the ratio is that of the fastest ones.
+ * and the median count; the ratio is that of the fastest ones. Runs are short and many because a
+ * processor that shares its core with another one is undisturbed for moments only.
  *
  * results.json: an array of {"name", "unit", "min", "median", "yardstick", "ratio"}; times in
  * nanoseconds for one unit, yardstick and ratio null where there is none. */
 #define _GNU_SOURCE
 #include <fnmatch.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +27,8 @@
 
 #define BENCHES_MAX 128
 #define MIRRORS_MAX 4
-#define RUNS 41
-#define RUN_NS 2000000.0
+#define RUNS 401
+#define RUN_NS 200000.0
 #define ITERATIONS_MAX (UINT64_C(1) << 40)
 #define OUTPUT_DEFAULT "build/bench/results.json"
 
@@ -107,10 +109,15 @@ static double thread_ns(void)
 static double measure(const struct bench *bench, void (*run)(void *, uint64_t),
                       uint64_t iterations)
 {
-        uint64_t (*other_ns)(void) = run == bench->run ? bench->other_ns : NULL;
+        bool is_run = run == bench->run;
+        uint64_t (*other_ns)(void) = is_run ? bench->other_ns : NULL;
+        if (is_run && bench->before != NULL)
+                bench->before();
         double start = thread_ns() + (other_ns != NULL ? (double)other_ns() : 0);
         run(bench->context, iterations);
         double end = thread_ns() + (other_ns != NULL ? (double)other_ns() : 0);
+        if (is_run && bench->after != NULL)
+                bench->after();
         return (end - start) / (double)iterations;
 }
 
@@ -118,7 +125,7 @@ static double measure(const struct bench *bench, void (*run)(void *, uint64_t),
 static uint64_t calibrate(const struct bench *bench, void (*run)(void *, uint64_t))
 {
         uint64_t iterations = 1;
-        run(bench->context, 1); /* what is only done once is no part of a run's length */
+        (void)measure(bench, run, 1); /* what is only done once is no part of a run's length */
         while (iterations < ITERATIONS_MAX) {
                 double ns = measure(bench, run, iterations) * (double)iterations;
                 if (ns >= RUN_NS / 2)

@@ -22,6 +22,9 @@ struct bench {
         void (*yardstick)(void *context, uint64_t iterations);
         const char *yardstick_name;
         void *context;
+        /* Called before and after each `run`, but not measured; NULL: there is nothing to do. */
+        void (*before)(void);
+        void (*after)(void);
         /* CPU time of another process that works for `run`, in ns; NULL: there is none. */
         uint64_t (*other_ns)(void);
 };

@@ -4,7 +4,9 @@
  *
  * The yardstick copies the same bytes in and out of one flat buffer, which is what any store of
  * messages has to do at least. ".empty_cache" has no reserve, so that every page comes from the pmm
- * and goes back to it. */
+ * and goes back to it. "floor.4KiB" is no chain at all: the copies that 4 KiB take when they lie in
+ * two pages as in a chain, 72 bytes behind the start of the first and 16 behind that of the second,
+ * each copy at one go; in "floor.4KiB.pieces" those of more than 2 KiB are cut as a chain does. */
 #include "kernel/buffer_chain.h"
 #include "tests/bench/bench.h"
 
@@ -51,6 +53,41 @@ static void run_flat(void *context, uint64_t iterations)
         }
 }
 
+/* As much of a message as lies in the first page of a chain, and where it lies in the two. */
+#define FIRST_BYTES BUFFER_CHAIN_CONTIG_BYTES
+#define FIRST_OFFSET (BUFFER_CHAIN_BUFFER_BYTES - BUFFER_CHAIN_CONTIG_BYTES)
+#define SECOND_OFFSET (2 * BUFFER_CHAIN_BUFFER_BYTES - BUFFER_CHAIN_RAW_DATA_BYTES)
+
+static volatile uint64_t piece_bytes[] = {MESSAGE_BYTES_MAX, 2048}; /* unknown to the compiler */
+
+static void copy_pieces(char *to, const char *from, uint64_t bytes, uint64_t piece)
+{
+        for (; bytes > piece; bytes -= piece, to += piece, from += piece)
+                memcpy(to, from, piece);
+        memcpy(to, from, bytes);
+}
+
+static void run_floor(void *context, uint64_t iterations)
+{
+        uint64_t piece = *(const volatile uint64_t *)context;
+        uint64_t second_bytes = 4096 - FIRST_BYTES;
+        for (uint64_t i = 0; i < iterations; i++) {
+                copy_pieces(flat + FIRST_OFFSET, bytes_in, FIRST_BYTES, piece);
+                copy_pieces(flat + SECOND_OFFSET, bytes_in + FIRST_BYTES, second_bytes, piece);
+                bench_keep(flat);
+                copy_pieces(bytes_out, flat + FIRST_OFFSET, FIRST_BYTES, piece);
+                copy_pieces(bytes_out + FIRST_BYTES, flat + SECOND_OFFSET, second_bytes, piece);
+                bench_keep(bytes_out);
+        }
+}
+
+static void run_flat_4096(void *context, uint64_t iterations)
+{
+        static struct cycle_bench bench = {NULL, 4096};
+        (void)context;
+        run_flat(&bench, iterations);
+}
+
 static struct cycle_bench cycles[] = {
         {&cache, 64}, {&cache, 4096}, {&cache, 65536}, {&empty_cache, 64}};
 
@@ -58,8 +95,14 @@ static struct cycle_bench cycles[] = {
         {.name = "buffer_chain.cycle." name_, .unit = "message", .run = run_cycle,        \
          .yardstick = run_flat, .yardstick_name = "two copies", .context = &cycles[index_]}
 
-static const struct bench benches[] = {CYCLE("64B", 0), CYCLE("4KiB", 1), CYCLE("64KiB", 2),
-                                       CYCLE("64B.empty_cache", 3)};
+#define FLOOR(name_, index_)                                                              \
+        {.name = "buffer_chain.floor." name_, .unit = "message", .run = run_floor,        \
+         .yardstick = run_flat_4096, .yardstick_name = "two copies",                      \
+         .context = (void *)(uintptr_t)&piece_bytes[index_]}
+
+static const struct bench benches[] = {
+        CYCLE("64B", 0),   CYCLE("4KiB", 1),         CYCLE("64KiB", 2), CYCLE("64B.empty_cache", 3),
+        FLOOR("4KiB", 0),  FLOOR("4KiB.pieces", 1)};
 
 void buffer_chain_bench_register(void)
 {

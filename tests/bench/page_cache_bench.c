@@ -1,26 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* page_cache_bench — whether the hit path of the page cache slows down when another CPU is on it as
- * well.
+/* page_cache_bench — whether the hit path of the page cache, and a message on top of it, slow down
+ * when another CPU is on them as well.
  *
- * Two threads stand for two CPUs. The other one does the same work all the time while the measured
- * one runs; the yardstick is the same operation while it sleeps. A ratio near 1 says that nothing
- * is shared on the path. */
+ * Two threads stand for two CPUs, each bound to a processor if there are two. The other one does the
+ * same work all the time while the measured one runs; the yardstick is the same operation while it
+ * sleeps. A ratio near 1 says that nothing is shared on the path. */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "kernel/page_cache.h"
+#include "kernel/buffer_chain.h"
 #include "tests/bench/bench.h"
 
 #define CPUS 2
-#define ARENA_PAGES 4096
+#define ARENA_PAGES 256
 #define ARENA_PA (1 * GIB)
 #define RESERVE_PAGES 32
 #define WAIT_US 20 /* asleep: the measure is the CPU time of this thread */
 
-static ALIGNED(4096) char memory[ARENA_PAGES * sizeof(struct vm_page) + 64 * KIB];
+#define MESSAGE_BYTES 64
+#define OTHER_PROCESSOR 1
+
+static ALIGNED(4096) char memory[ARENA_PAGES * PAGE_BYTES];
 static struct pmm pmm;
 static struct pmm_state_counts counts[CPUS];
 static struct page_cache cache;
@@ -49,10 +53,39 @@ static void hits(uint64_t iterations)
         }
 }
 
+static void messages(uint64_t iterations)
+{
+        static ALIGNED(4096) char bytes[CPUS][PAGE_BYTES];
+        char *in = bytes[this_cpu], *out = in + PAGE_BYTES / 2;
+        struct buffer_chain *chain;
+        for (uint64_t i = 0; i < iterations; i++) {
+                bench_require(buffer_chain_alloc(&cache, MESSAGE_BYTES, &chain) == ZX_OK, "alloc");
+                bench_require(buffer_chain_append_kernel(chain, in, MESSAGE_BYTES, NULL) == ZX_OK,
+                              "append");
+                bench_require(buffer_chain_copy_out_kernel(chain, out, 0, MESSAGE_BYTES) == ZX_OK,
+                              "copy out");
+                buffer_chain_free(chain);
+                bench_keep(out);
+        }
+}
+
+/* Binds the calling thread to one processor, or to any but that one; not where there is no other. */
+static void bind_thread(bool to_other)
+{
+        cpu_set_t processors;
+        long count = sysconf(_SC_NPROCESSORS_ONLN);
+        CPU_ZERO(&processors);
+        for (int processor = 0; processor < count; processor++)
+                if ((processor == OTHER_PROCESSOR) == to_other)
+                        CPU_SET(processor, &processors);
+        (void)sched_setaffinity(0, sizeof(processors), &processors);
+}
+
 static void *other_thread(void *unused)
 {
         (void)unused;
         this_cpu = 1;
+        bind_thread(true);
         for (;;) {
                 void (*work)(uint64_t) = other_work;
                 if (work != NULL) {
@@ -71,6 +104,7 @@ static void *other_thread(void *unused)
 static void set_other(void (*work)(uint64_t))
 {
         uint64_t before = other_rounds;
+        bind_thread(false);
         pthread_mutex_lock(&mutex);
         other_work = work;
         pthread_cond_signal(&changed);
@@ -79,25 +113,58 @@ static void set_other(void (*work)(uint64_t))
                 usleep(WAIT_US);
 }
 
-static void hit_alone(void *context, uint64_t iterations)
+static void run_hits(void *context, uint64_t iterations)
 {
         (void)context;
         hits(iterations);
 }
 
-static void hit_of_two(void *context, uint64_t iterations)
+static void other_hits(void)
+{
+        set_other(hits);
+}
+
+static void run_messages(void *context, uint64_t iterations)
 {
         (void)context;
-        set_other(hits);
-        hits(iterations);
+        messages(iterations);
+}
+
+static void other_messages(void)
+{
+        set_other(messages);
+}
+
+static void other_rests(void)
+{
         set_other(NULL);
+}
+
+/* As run_..., so that bench.c can tell them apart. */
+static void alone_hits(void *context, uint64_t iterations)
+{
+        run_hits(context, iterations);
+}
+
+static void alone_messages(void *context, uint64_t iterations)
+{
+        run_messages(context, iterations);
 }
 
 static const struct bench benches[] = {
         {.name = "page_cache.hit.2cpus",
          .unit = "page",
-         .run = hit_of_two,
-         .yardstick = hit_alone,
+         .run = run_hits,
+         .before = other_hits,
+         .after = other_rests,
+         .yardstick = alone_hits,
+         .yardstick_name = "the same with the other CPU at rest"},
+        {.name = "buffer_chain.cycle.64B.2cpus",
+         .unit = "message",
+         .run = run_messages,
+         .before = other_messages,
+         .after = other_rests,
+         .yardstick = alone_messages,
          .yardstick_name = "the same with the other CPU at rest"},
 };
 

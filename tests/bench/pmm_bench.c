@@ -3,9 +3,13 @@
 /* pmm_bench — what a page costs, and what a run of pages costs when memory is in pieces.
  *
  * The machine has 1 GiB of which only the page structures exist: the pmm never looks into a page.
- * In pmm.contiguous64.fragmented every other page is taken, but for one run of 64 pages that is
- * found, freed and searched again: each search starts behind the run and has to go once round the
- * whole arena. */
+ * In pmm.contiguous64.fragmented nine tenths of it are taken: it was filled with objects of 1, 2, 4,
+ * .. 32 pages, and some of them, drawn at random, were freed again; wherever 64 pages in a row came
+ * free a page was taken back, but for one run that is allocated, freed and searched again. Each
+ * search starts behind the run and has to go once round the whole arena. In .every_other the free
+ * pages are every other one, and half of the arena. */
+#include <stdbool.h>
+
 #include "kernel/page_cache.h"
 #include "tests/bench/bench.h"
 
@@ -13,11 +17,14 @@
 #define ARENA_PA (1 * GIB)
 #define STRUCTURE_BYTES (13 * MIB) /* at least pmm_structure_bytes(ARENA_PAGES) */
 #define RUN_PAGES 64
+#define OBJECT_SIZES 6 /* 1 .. 32 pages */
+#define FREE_PERCENT 10
+#define LONGEST_HOLE (RUN_PAGES - 1)
 #define RESERVE_PAGES 32
 #define COPY_BYTES 64
 
-static ALIGNED(4096) char structures[2][STRUCTURE_BYTES];
-static struct pmm whole, fragmented;
+static ALIGNED(4096) char structures[3][STRUCTURE_BYTES];
+static struct pmm whole, fragmented, every_other;
 static struct page_cache cache;
 static struct page_cache_entry entry;
 
@@ -30,16 +37,57 @@ static void make_machine(struct pmm *pmm, char *memory)
         bench_require(pmm_add_arena_at(pmm, &config) == ZX_OK, "pmm_add_arena_at");
 }
 
-static void make_fragmented(void)
+static bool in_middle(uint64_t page)
 {
         uint64_t middle = ARENA_PAGES / 2;
+        return page >= middle && page < middle + RUN_PAGES;
+}
+
+static void wire(struct pmm *pmm, uint64_t page)
+{
+        bench_require(pmm_wire_range(pmm, ARENA_PA + page * PAGE_BYTES, 1) == ZX_OK, "wire");
+}
+
+static void make_every_other(void)
+{
+        make_machine(&every_other, structures[2]);
+        for (uint64_t i = pmm_structure_bytes(ARENA_PAGES) / PAGE_BYTES; i < ARENA_PAGES; i += 2)
+                if (!in_middle(i))
+                        wire(&every_other, i);
+}
+
+/* xorshift64: any sequence without a pattern will do. */
+static uint64_t next_random(void)
+{
+        static uint64_t state = 88172645463325252u;
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        return state;
+}
+
+/* Draws which pages are free: objects one after the other, each free with the chance that leaves
+ * FREE_PERCENT of the arena free, and no more than LONGEST_HOLE pages in a row but in the middle. */
+static void make_fragmented(void)
+{
+        uint64_t page = pmm_structure_bytes(ARENA_PAGES) / PAGE_BYTES, in_a_row = 0;
         make_machine(&fragmented, structures[1]);
-        for (uint64_t i = pmm_structure_bytes(ARENA_PAGES) / PAGE_BYTES; i < ARENA_PAGES; i += 2) {
-                if (i >= middle && i < middle + RUN_PAGES)
-                        continue;
-                bench_require(pmm_wire_range(&fragmented, ARENA_PA + i * PAGE_BYTES, 1) == ZX_OK,
-                              "wire");
+        while (page < ARENA_PAGES) {
+                uint64_t object_pages = 1ull << next_random() % OBJECT_SIZES;
+                bool is_free = next_random() % 100 < FREE_PERCENT;
+                for (uint64_t i = 0; i < object_pages && page < ARENA_PAGES; i++, page++) {
+                        bool beside = in_middle(page + 1) || in_middle(page - 1);
+                        if (in_middle(page))
+                                continue;
+                        in_a_row = is_free ? in_a_row + 1 : 0;
+                        if (!is_free || beside || in_a_row > LONGEST_HOLE) {
+                                wire(&fragmented, page);
+                                in_a_row = 0;
+                        }
+                }
         }
+        uint64_t percent = pmm_count_free_pages(&fragmented) * 100 / ARENA_PAGES;
+        bench_require(percent + 1 >= FREE_PERCENT && percent <= FREE_PERCENT + 1, "a tenth free");
 }
 
 static void run_page(void *context, uint64_t iterations)
@@ -131,6 +179,12 @@ static const struct bench benches[] = {
          .yardstick = scan_bitmap,
          .yardstick_name = "one look at each bitmap word",
          .context = &fragmented},
+        {.name = "pmm.contiguous64.every_other",
+         .unit = "run",
+         .run = run_contiguous,
+         .yardstick = scan_bitmap,
+         .yardstick_name = "one look at each bitmap word",
+         .context = &every_other},
         {.name = "page_cache.hit",
          .unit = "page",
          .run = run_cache_hit,
@@ -141,10 +195,11 @@ static const struct bench benches[] = {
 
 void pmm_bench_register(void)
 {
-        const struct page_cache_config config = {&fragmented, RESERVE_PAGES, 1, &entry, NULL};
+        const struct page_cache_config config = {&every_other, RESERVE_PAGES, 1, &entry, NULL};
         struct vm_page *page;
         make_machine(&whole, structures[0]);
         make_fragmented();
+        make_every_other();
         bench_require(page_cache_init(&cache, &config) == ZX_OK, "page_cache_init");
         /* Two out and one back, so that there is always room in the stock. */
         bench_require(page_cache_alloc_page(&cache, PMM_ALLOC_ANY, &page) == ZX_OK, "fill");

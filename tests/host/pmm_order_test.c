@@ -61,13 +61,46 @@ TEST(pmm_order, every_run_at_every_place_is_found)
         EXPECT_TRUE(pmm_check_all(&pmm));
 }
 
-/* The groups that a search reads are those that may hold the run, and two at most for each. */
+/* The groups that a search reads are those in which the run may start. */
 TEST(pmm_order, a_search_leaves_out_what_cannot_hold_the_run)
 {
         make_full_bed(t);
-        pmm_free_wired_range(&pmm, BED_PA + (3 * PMM_GROUP_PAGES + 5) * PAGE_BYTES, 40);
-        pmm.arenas[0].contiguous_hint = 0;
-        pmm.statistics.groups_examined_max = 0;
-        REQUIRE_OK(pmm_alloc_contiguous(&pmm, 40, PMM_ALLOC_ANY, 0, NULL, &list));
-        EXPECT_LE(pmm.statistics.groups_examined_max, 2); /* not the three before it */
+        for (uint64_t first = 5; first <= 40; first += 35) { /* within a group, and over its edge */
+                uint64_t page = 3 * PMM_GROUP_PAGES + first;
+                pmm_free_wired_range(&pmm, BED_PA + page * PAGE_BYTES, 33);
+                pmm_free_wired_range(&pmm, BED_PA + PAGE_BYTES, 31);
+                /* Pays for what was allocated before. */
+                REQUIRE_STATUS(ZX_ERR_NOT_FOUND,
+                               pmm_alloc_contiguous(&pmm, 34, PMM_ALLOC_ANY, 0, NULL, &list));
+                pmm.arenas[0].contiguous_hint = 0;
+                pmm.statistics.groups_examined_max = 0;
+                REQUIRE_OK(pmm_alloc_contiguous(&pmm, 33, PMM_ALLOC_ANY, 0, NULL, &list));
+                EXPECT_EQ(pmm.statistics.groups_examined_max, 1); /* none before it */
+                pmm_free(&pmm, &list);
+                REQUIRE_OK(pmm_wire_range(&pmm, BED_PA + page * PAGE_BYTES, 33));
+                REQUIRE_OK(pmm_wire_range(&pmm, BED_PA + PAGE_BYTES, 31));
+        }
+}
+
+/* The pages of a run come back one by one, from its start or from its end on. */
+TEST(pmm_order, a_run_that_is_freed_page_by_page_is_found)
+{
+        make_full_bed(t);
+        for (uint64_t i = 0; i < 2 * PMM_GROUP_PAGES; i++) {
+                uint64_t first = i % PMM_GROUP_PAGES, count = 2 + first / 2, pa = 0;
+                REQUIRE_STATUS(ZX_ERR_NOT_FOUND, /* corrects the run words */
+                               pmm_alloc_contiguous(&pmm, 2, PMM_ALLOC_ANY, 0, NULL, &list));
+                for (uint64_t page = 0; page < count; page++) {
+                        uint64_t place = i < PMM_GROUP_PAGES ? page : count - 1 - page;
+                        uint64_t page_pa = BED_PA + (first + place) * PAGE_BYTES;
+                        pmm_unwire_page(&pmm, pmm_page_from_pa(&pmm, page_pa));
+                        pmm_free_page(&pmm, pmm_page_from_pa(&pmm, page_pa));
+                }
+                EXPECT_TRUE(pmm_check_all(&pmm));
+                REQUIRE_OK(pmm_alloc_contiguous(&pmm, count, PMM_ALLOC_ANY, 0, &pa, &list));
+                REQUIRE_EQ(pa, BED_PA + first * PAGE_BYTES);
+                for (struct list_node *node; (node = list_remove_head(&list)) != NULL;)
+                        pmm_free_page(&pmm, vm_page_from_node(node));
+                REQUIRE_OK(pmm_wire_range(&pmm, BED_PA + first * PAGE_BYTES, count));
+        }
 }
