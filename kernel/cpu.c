@@ -208,16 +208,35 @@ zx_status_t cpu_run_on(uint32_t cpu, cpu_work_fn function, void *context, uint64
         return wait_or_cancel(&work, deadline_ns);
 }
 
+/* When the calling CPU is in the middle of a call for all: the waiting for the others cannot be
+ * ended here, and their work structures are in use. */
+static zx_status_t run_on_each(cpu_work_fn function, void *context, uint64_t deadline_ns)
+{
+        zx_status_t status = ZX_OK;
+
+        for (uint32_t cpu = 0; cpu < cpu_count(); cpu++) {
+                zx_status_t one = cpu_run_on(cpu, function, context, deadline_ns);
+                if (one != ZX_OK)
+                        status = one;
+        }
+        return status;
+}
+
 zx_status_t cpu_run_on_all(cpu_work_fn function, void *context, uint64_t deadline_ns)
 {
         static struct spinlock one_at_a_time = SPINLOCK_INIT("cpu_run_on_all");
+        static uint32_t holder; /* number of the CPU plus 1; each looks for its own only */
+        uint32_t self = cpu_current() + 1;
         zx_status_t status = ZX_OK;
 
+        if (__atomic_load_n(&holder, __ATOMIC_RELAXED) == self)
+                return run_on_each(function, context, deadline_ns);
         /* Who has it may be waiting for us to run his work. */
         while (!spinlock_try(&one_at_a_time)) {
                 if (!run_one())
                         spinlock_wait();
         }
+        __atomic_store_n(&holder, self, __ATOMIC_RELAXED);
         for (uint32_t cpu = 0; cpu < cpu_count(); cpu++) {
                 if (cpu == cpu_current())
                         continue;
@@ -232,6 +251,7 @@ zx_status_t cpu_run_on_all(cpu_work_fn function, void *context, uint64_t deadlin
                 if (one != ZX_OK)
                         status = one;
         }
+        __atomic_store_n(&holder, 0, __ATOMIC_RELAXED);
         spinlock_give(&one_at_a_time);
         return status;
 }

@@ -19,8 +19,10 @@
  *
  * Lock order. A lock may be taken while one to its left is held, never the other way round:
  *
- *   vmar tree > vmo > channel > page_cache > pmm > page tables > TLB shoot-down > work queue > log
+ *   vmar tree > vmo > page tables > slab > pmm > TLB shoot-down > work queue > log
+ *   channels > channel > slab         vmo stores > vmo         windows > pmm
  *
+ *   - page_cache has no lock: each CPU touches its own stock only.
  *   - cpu_run_on, cpu_run_on_all, cpu_work_wait: with no lock held (work runs while they wait).
  *   - user memory is touched with no lock held to the right of "vmar tree": the access may fault,
  *     and the fault takes the locks from there on.
@@ -125,7 +127,8 @@ zx_status_t MUST_CHECK cpu_run_on(uint32_t cpu, cpu_work_fn function, void *cont
 /* Runs it on every CPU at the same time, the calling one included.
  *   returns  ZX_OK: it has run everywhere; ZX_ERR_TIMED_OUT: on some CPU it had not begun (and will
  *            not)
- *   context  as above; one of these calls at a time, others wait for it and take work meanwhile */
+ *   context  as above; one of these calls at a time, others wait for it and take work meanwhile.
+ *            From work that its CPU took while it was in here itself: on one CPU after the other */
 zx_status_t MUST_CHECK cpu_run_on_all(cpu_work_fn function, void *context, uint64_t deadline_ns);
 
 /* Runs what is queued for this CPU and returns how many functions that were. For the boot CPU,

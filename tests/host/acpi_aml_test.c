@@ -41,7 +41,7 @@ static uint32_t scan(const uint8_t *aml, uint32_t bytes)
 TEST(acpi_aml, lengths)
 {
         static const uint8_t one[] = {0x03, 0, 0}, two[] = {0x42, 0x01}, cut[] = {0xc0, 0, 0};
-        uint8_t four[0x10004] = {0xc4, 0x00, 0x10, 0x00};
+        static uint8_t four[0x10004] = {0xc4, 0x00, 0x10, 0x00};
         uint32_t at = 0, end = 0;
         EXPECT_TRUE(acpi_aml_length(one, 3, &at, &end));
         EXPECT_EQ(at, 1);
