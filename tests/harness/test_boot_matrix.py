@@ -83,7 +83,7 @@ def test_other_builds_boot(run_name, image, path):
 
 def test_tests_of_portable_parts_pass_in_the_guest_too(run_name):
     """The image with TESTS=all: what usually runs on the host only, built for the kernel."""
-    _, stream, passed = boot.boot_and_pass(run_name, "--boot", "pvh", "--mem", "1G", "--image",
+    _, stream, passed = boot.boot_and_pass(run_name, "--boot", "pvh", "--mem", "1G", "--smp", 4, "--image",
                                            images.folder(images.ALL_TESTS) / "paravane.elf")
     assert passed > 0
     assert any("Subtest: memory_map" in line for line in stream.all_diagnostics())
