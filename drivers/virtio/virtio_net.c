@@ -90,6 +90,7 @@ static zx_status_t open_pair(struct virtio_net *net, uint32_t queue)
         if (status != ZX_OK)
                 return status;
         options.indirect_entries = 1 + NETDEV_SPANS_MAX;
+        options.read_only = true;
         status = virtio_queue_open(&pair->transmit, &net->device,
                                    first + VIRTIO_NET_TRANSMIT_QUEUE, &options);
         if (status != ZX_OK)

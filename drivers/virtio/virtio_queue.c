@@ -29,16 +29,17 @@ static struct virtqueue_area area_at(const struct virtqueue_area *base, uint64_t
 }
 
 /* The areas of a packed ring are smaller than those of a split one; both are cut from one piece. */
-static zx_status_t make_ring(struct virtio_queue *queue, uint32_t size, uint32_t indirect_entries)
+static zx_status_t make_ring(struct virtio_queue *queue, uint32_t size,
+                             const struct virtio_queue_options *options)
 {
         const struct virtio_device *device = queue->device;
         uint64_t avail_offset = virtqueue_descriptors_bytes(size);
         uint64_t used_offset =
                 round_up(avail_offset + virtqueue_avail_bytes(size), VIRTQUEUE_USED_ALIGN);
         struct virtqueue_area ring, slots, tables = {0};
-        if (!virtio_device_has(device, VIRTIO_F_INDIRECT_DESC))
-                indirect_entries = 0;
-        indirect_entries = (uint32_t)min_u64(indirect_entries, size);
+        uint32_t indirect_entries = 0;
+        if (virtio_device_has(device, VIRTIO_F_INDIRECT_DESC))
+                indirect_entries = (uint32_t)min_u64(options->indirect_entries, size);
         zx_status_t status =
                 virtio_queue_alloc(queue, used_offset + virtqueue_used_bytes(size), &ring);
         if (status == ZX_OK)
@@ -53,6 +54,7 @@ static zx_status_t make_ring(struct virtio_queue *queue, uint32_t size, uint32_t
                 .event_index = virtio_device_has(device, VIRTIO_F_EVENT_IDX),
                 .packed = virtio_device_has(device, VIRTIO_F_RING_PACKED),
                 .in_order = virtio_device_has(device, VIRTIO_F_IN_ORDER),
+                .lengths_ignored = options->read_only,
                 .indirect_entries = indirect_entries,
                 .descriptors = ring,
                 .avail = area_at(&ring, round_up(avail_offset, VIRTQUEUE_USED_ALIGN)),
@@ -88,7 +90,7 @@ zx_status_t virtio_queue_open(struct virtio_queue *queue, struct virtio_device *
         zx_status_t status = virtio_device_queue_size(device, index, options->size_limit, &size);
         if (status != ZX_OK)
                 return status;
-        status = make_ring(queue, size, options->indirect_entries);
+        status = make_ring(queue, size, options);
         if (status != ZX_OK)
                 goto undo_pages;
         status = enable(queue);

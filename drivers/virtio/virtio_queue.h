@@ -28,6 +28,7 @@ struct virtio_queue_options {
         uint32_t indirect_entries; /* as in virtqueue_driver_config, cut to the size; used if
                                       INDIRECT_DESC was negotiated */
         bool no_interrupt; /* it is only ever polled */
+        bool read_only;    /* the device has nothing to write: lengths that it names are ignored */
 };
 
 struct virtio_queue {

@@ -114,6 +114,10 @@ struct virtqueue_driver_config {
         bool event_index; /* EVENT_IDX was negotiated */
         bool packed;      /* RING_PACKED was negotiated */
         bool in_order;    /* IN_ORDER was negotiated */
+        /* Every chain will be for reading only. Some devices name a length all the same when they
+         * give one back; it is not looked at, and completions say 0. Without this, such a length is
+         * VIRTQUEUE_FAULT_LENGTH. */
+        bool lengths_ignored;
         /* INDIRECT_DESC was negotiated, and chains of 2..indirect_entries elements are to go into
          * tables, where they take one descriptor of the ring; 0: none. At most `size`. */
         uint32_t indirect_entries;
@@ -135,6 +139,7 @@ struct virtqueue_driver {
         struct virtqueue_slot *slots;
         uint32_t size;
         uint32_t free_count;
+        uint32_t length_mask; /* over lengths that the device names; 0: ignored */
         uint32_t plain_max; /* descriptors of a chain that can take the short way; 0: broken */
         uint64_t added;     /* chains, since init */
         uint64_t published; /* of those, shown to the device: avail.idx */

@@ -313,10 +313,11 @@ static ALWAYS_INLINE uint64_t look_at(const struct virtqueue_driver *queue,
 /* The length that a used descriptor gives. Where the device could not write anything, a length
  * without WRITE is reserved (2.8.21) and is not looked at; where it could, some devices leave WRITE
  * out. */
-static uint32_t used_bytes(uint32_t writable_bytes, uint64_t rest)
+static uint32_t used_bytes(const struct virtqueue_driver *queue, uint32_t id, uint64_t rest)
 {
-        bool reserved = writable_bytes == 0 && !(rest & BIT_MASK(REST_WRITE_SHIFT));
-        return reserved ? 0 : (uint32_t)rest;
+        bool reserved = queue->slots[id].writable_bytes == 0 &&
+                        !(rest & BIT_MASK(REST_WRITE_SHIFT));
+        return reserved ? 0 : (uint32_t)rest & queue->length_mask;
 }
 
 /* The used descriptor `rest` breaks a rule, or has a reserved length and does not.
@@ -326,7 +327,7 @@ static COLD NOINLINE bool judge(struct virtqueue_driver *queue, uint64_t rest)
         uint32_t id = (uint16_t)(rest >> VIRTQUEUE_PACKED_ID_SHIFT), bytes = 0;
         if (id < queue->size) {
                 const struct virtqueue_slot *slot = &queue->slots[id];
-                bytes = used_bytes(slot->writable_bytes, rest);
+                bytes = used_bytes(queue, id, rest);
                 if (virtqueue_driver_entry_good(slot, slot->word, queue->published, bytes))
                         return true;
         }
@@ -399,7 +400,7 @@ static NOINLINE uint32_t take_in_order(struct virtqueue_driver *queue,
                                 break;
                         uint32_t bytes = 0;
                         if (id < queue->size)
-                                bytes = used_bytes(queue->slots[id].writable_bytes, rest);
+                                bytes = used_bytes(queue, id, rest);
                         if (!virtqueue_driver_begin_batch(queue, id, bytes, in_flight))
                                 break;
                 }

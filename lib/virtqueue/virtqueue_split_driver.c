@@ -290,10 +290,12 @@ static uint32_t take_entries(struct virtqueue_driver *queue,
         struct virtqueue_slot *slots = queue->slots;
         uint32_t size = queue->size, free_count = queue->free_count, done;
         uint32_t index = (uint32_t)queue->taken, head = queue->free_head;
+        uint32_t length_mask = queue->length_mask;
         uint64_t published = queue->published;
         for (done = 0; done < ready; done++, index++) {
                 const struct virtqueue_used_element *used = &ring[index & (size - 1)];
-                uint32_t id = shared_load_u32(&used->id), bytes = shared_load_u32(&used->bytes);
+                uint32_t id = shared_load_u32(&used->id);
+                uint32_t bytes = shared_load_u32(&used->bytes) & length_mask;
                 struct virtqueue_slot *slot = &slots[id];
                 if (UNLIKELY(id >= size) ||
                     UNLIKELY(!virtqueue_driver_entry_good(slot, slot->word, published, bytes))) {
@@ -328,7 +330,7 @@ static NOINLINE uint32_t take_in_order(struct virtqueue_driver *queue,
                         &queue->used->ring[ring_slot(queue, queue->taken)];
                 if (queue->batch_left == 0 &&
                     !virtqueue_driver_begin_batch(queue, shared_load_u32(&used->id),
-                                                  shared_load_u32(&used->bytes),
+                                                  shared_load_u32(&used->bytes) & queue->length_mask,
                                                   (uint32_t)(queue->seen - queue->taken)))
                         return i;
                 (void)virtqueue_driver_take_oldest(queue, &completions[i]);

@@ -16,20 +16,28 @@ FUZZ_FLAGS   := $(filter-out -ffreestanding,$(COMMON_FLAGS)) -O1 -DPARAVANE_DEBU
   -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
   -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-gnu-statement-expression
 FUZZ_LIB_OBJECTS := $(patsubst %,build/fuzz/obj/%.o,$(LIB_SOURCES) $(PURE_SOURCES) $(PURE_DRIVER_SOURCES))
+# A driver, on the machine that its tests run on: with all that they stand on.
+FUZZ_DRIVER_NAMES   := virtio_net_device
+FUZZ_DRIVER_OBJECTS := $(patsubst %,build/fuzz/obj/%.o,\
+  $(filter drivers/netdev/% drivers/virtio/virtio_net% drivers/virtio/virtio_queue.c \
+  drivers/virtio/virtio_device.c drivers/virtio/virtio_features.c,$(MACHINE_SOURCES)) \
+  tests/host/machine/virtio_net_rig.c)
+fuzz_row = $(if $(filter drivers/% tests/host/machine/% $(FUZZ_DRIVER_NAMES:%=tests/fuzz/%_fuzz.c),$(1)),machine,host-test)
 
 .PHONY: fuzz fuzz-build $(FUZZ_NAMES:%=fuzz-run-%)
-.SECONDARY: $(FUZZ_LIB_OBJECTS) $(FUZZ_SOURCES:%=build/fuzz/obj/%.o)
+.SECONDARY: $(FUZZ_LIB_OBJECTS) $(FUZZ_DRIVER_OBJECTS) $(FUZZ_SOURCES:%=build/fuzz/obj/%.o)
 
 build/fuzz/obj/%.c.o: %.c $(INC)/.stamp tests/fuzz/fuzz.mk
 	$(call say,FUZZCC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -I$(INC)/host-test -c $< -o $@
+	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -I$(INC)/$(call fuzz_row,$<) -c $< -o $@
 # An archive, so that each program gets only the parts that it uses.
 build/fuzz/parts.a: $(FUZZ_LIB_OBJECTS)
 	$(Q)rm -f $@ && ar rcs $@ $^
+$(FUZZ_DRIVER_NAMES:%=build/fuzz/%): $(FUZZ_DRIVER_OBJECTS)
 $(FUZZ_NAMES:%=build/fuzz/%): build/fuzz/%: build/fuzz/obj/tests/fuzz/%_fuzz.c.o build/fuzz/parts.a
 	$(call say,LD,$@)
-	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^
+	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 fuzz-build: $(FUZZ_NAMES:%=build/fuzz/%)
 fuzz: $(FUZZ_NAMES:%=fuzz-run-%)
@@ -44,4 +52,4 @@ $(FUZZ_NAMES:%=fuzz-run-%): fuzz-run-%: build/fuzz/%
 	$(Q)build/fuzz/$* -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=10 \
 	  -artifact_prefix=build/fuzz/ -print_final_stats=1 build/fuzz/corpus/$* build/fuzz/seeds/$*
 
--include $(FUZZ_LIB_OBJECTS:.o=.d) $(FUZZ_SOURCES:%=build/fuzz/obj/%.d)
+-include $(FUZZ_LIB_OBJECTS:.o=.d) $(FUZZ_DRIVER_OBJECTS:.o=.d) $(FUZZ_SOURCES:%=build/fuzz/obj/%.d)

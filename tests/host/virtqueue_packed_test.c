@@ -493,6 +493,19 @@ TEST(virtqueue_packed, hostile_length_of_nothing)
         packed_push(&ring, request.head, 1);
         EXPECT_STATUS(ZX_ERR_IO_DATA_INTEGRITY, virtqueue_driver_get(&ring.queue, done, 1, &count));
         EXPECT_EQ(ring.queue.fault.reason, VIRTQUEUE_FAULT_LENGTH);
+        /* In a queue whose chains are all for reading nobody listens. */
+        for (uint32_t in_order = 0; in_order < 2; in_order++) {
+                REQUIRE_TRUE(packed_init(t, &ring, SIZED(4)));
+                ring.config.lengths_ignored = true;
+                ring.config.in_order = in_order;
+                REQUIRE_OK(virtqueue_driver_init(&ring.queue, &ring.config));
+                REQUIRE_OK(packed_add(&ring, 1, 0, 0));
+                virtqueue_driver_publish(&ring.queue);
+                REQUIRE_TRUE(packed_pop(t, &ring, &request));
+                packed_push(&ring, request.head, UINT32_MAX);
+                EXPECT_OK(virtqueue_driver_get(&ring.queue, done, 1, &count));
+                EXPECT_EQ(done[0].written_bytes, 0);
+        }
 }
 
 TEST(virtqueue_packed, hostile_id_twice)

@@ -504,6 +504,29 @@ TEST(virtqueue, hostile_length)
         expect_used_breaks(t, &hostile, hostile.second.head, UINT32_MAX, VIRTQUEUE_FAULT_LENGTH);
 }
 
+/* A queue whose chains are all for reading takes no notice of a length, whatever it is; a length
+ * that is only wrong is still a fault everywhere else. */
+TEST(virtqueue, lengths_ignored)
+{
+        struct hostile hostile;
+        struct virtqueue_completion done[4];
+        uint32_t count;
+        REQUIRE_TRUE(hostile_init(t, &hostile));
+        hostile.ring.config.lengths_ignored = true;
+        REQUIRE_OK(virtqueue_driver_init(&hostile.ring.queue, &hostile.ring.config));
+        test_ring_reset_device(&hostile.ring);
+        EXPECT_OK(test_ring_add(&hostile.ring, 2, 0, 7));
+        virtqueue_driver_publish(&hostile.ring.queue);
+        uint16_t head = test_device_u16(hostile.ring.config.avail.dev + 4);
+        test_device_push(&hostile.ring.device, head, UINT32_MAX);
+        test_device_publish(&hostile.ring.device);
+        EXPECT_OK(virtqueue_driver_get(&hostile.ring.queue, done, 4, &count));
+        EXPECT_EQ(count, 1);
+        EXPECT_EQ(done[0].written_bytes, 0);
+        EXPECT_EQ((uintptr_t)done[0].cookie, 7);
+        EXPECT_EQ(hostile.ring.queue.fault.reason, VIRTQUEUE_FAULT_NONE);
+}
+
 /* Nothing in the ring's memory is believed: a device that overwrites all of it but what it may
  * write changes nothing for us. */
 TEST(virtqueue, hostile_scribble)

@@ -72,6 +72,8 @@ TEST(virtio_net_life, queue_sizes)
                 rig.queue_size = size;
                 REQUIRE_OK(rig_start(t));
                 EXPECT_EQ(rig_net.pairs[0].transmit.ring.size, size);
+                EXPECT_TRUE(rig_net.pairs[0].transmit.ring.config.lengths_ignored);
+                EXPECT_FALSE(rig_net.pairs[0].receive.ring.config.lengths_ignored);
                 if (size >= 4) /* two parts take three descriptors */
                         expect_traffic(t, 0);
                 rig_finish(t);
@@ -367,6 +369,8 @@ TEST(virtio_net_life, interrupts_of_queue_pairs)
         EXPECT_TRUE(rig_deliver(1, plain, 1, 60));
         EXPECT_FALSE(ops->pending(rig_card(), 0));
         EXPECT_TRUE(ops->pending(rig_card(), 1));
+        rig_poll(0);
+        EXPECT_TRUE(ops->pending(rig_card(), 1));
         EXPECT_EQ(rig_poll(1), 1);
         EXPECT_FALSE(ops->pending(rig_card(), 1));
         /* Under load it stays masked, and says that it must be polled again. */
@@ -577,6 +581,8 @@ TEST(virtio_net_life, reset_that_never_ends)
         rig_release_all();
         rig.never_resets = false; /* it comes to its senses */
         EXPECT_OK(netdev_restart(rig_card()));
+        EXPECT_EQ(virtqueue_driver_in_flight(&rig_net.pairs[0].receive.ring),
+                  rig_net.pairs[0].part_count);
         expect_traffic(t, 0);
         EXPECT_EQ(netdev_counters(rig_card())->leaked_pages, leaked);
         rig_release_all();
@@ -584,6 +590,29 @@ TEST(virtio_net_life, reset_that_never_ends)
         EXPECT_OK(netdev_detach(rig_card()));
         EXPECT_OK(virtio_net_free_memory(&rig_net));
         EXPECT_EQ(rig.bad_addresses, 0);
+}
+
+/* The device comes back with a larger MTU while the client still reads in the old memory. */
+TEST(virtio_net_life, memory_that_no_longer_fits)
+{
+        uint16_t mtu = 4000;
+        rig_init(t, PAGES);
+        rig.offered |= RIG_NET(MTU);
+        REQUIRE_OK(rig_start(t));
+        rig.holds = true;
+        EXPECT_TRUE(rig_deliver(0, plain, 1, 300));
+        rig_poll(0);
+        memcpy(rig.config + VIRTIO_NET_CONFIG_MTU, &mtu, 2);
+        EXPECT_STATUS(ZX_ERR_SHOULD_WAIT, netdev_restart(rig_card()));
+        EXPECT_FALSE(rig_card()->running);
+        EXPECT_EQ(rig.got[0].sum, rig_sum(1, 300));
+        rig_release_all();
+        EXPECT_OK(netdev_restart(rig_card()));
+        EXPECT_EQ(rig_card()->mtu, 4000);
+        EXPECT_TRUE(rig_deliver(0, plain, 2, 4014));
+        rig_poll(0);
+        EXPECT_EQ(rig.got[1].sum, rig_sum(2, 4014));
+        rig_finish(t);
 }
 
 TEST(virtio_net_life, link_and_announcement)

@@ -14,7 +14,8 @@
 #define RIG_EXPECT(condition)                                                                      \
         do {                                                                                       \
                 struct test *t = rig.t;                                                            \
-                EXPECT_TRUE(condition);                                                            \
+                bool held = (condition);                                                           \
+                EXPECT_TRUE(held || rig.hostile);                                                  \
         } while (0)
 
 struct rig rig;
@@ -146,6 +147,7 @@ static zx_status_t queue_enable(struct virtio_transport *transport, uint16_t ind
         if (virtqueue_device_init(&queue->device, &config) != ZX_OK)
                 return ZX_ERR_IO;
         queue->setup = *setup;
+        queue->wild = false;
         queue->live = true;
         return ZX_OK;
 }
@@ -240,7 +242,7 @@ static void serve_control(struct rig_queue *queue)
         struct virtqueue_element pieces[RIG_QUEUE_SIZE_MAX];
         struct virtqueue_request request = {.elements = pieces, .elements_max = RIG_QUEUE_SIZE_MAX};
         struct virtqueue_chain_io io;
-        while (!rig.control_silent && virtqueue_device_pop(&queue->device, &request) == ZX_OK) {
+        while (!rig.control_silent && !queue->wild && virtqueue_device_pop(&queue->device, &request) == ZX_OK) {
                 struct rig_command *command = &rig.commands[rig.command_count++ % RIG_COMMANDS_MAX];
                 uint8_t head[2] = {0};
                 uint32_t done;
@@ -309,7 +311,7 @@ static bool spread(uint32_t pair, uint32_t bytes)
         struct virtqueue_element pieces[RIG_QUEUE_SIZE_MAX];
         uint32_t count = 0, room = 0, done;
         bool merges = rig.accepted & RIG_NET(MRG_RXBUF);
-        if (!queue->live)
+        if (!queue->live || queue->wild)
                 return false;
         while (room < bytes && count < RIG_QUEUE_SIZE_MAX && (count == 0 || merges)) {
                 requests[count].elements = &pieces[count];
@@ -355,7 +357,7 @@ bool rig_deliver_raw(uint32_t pair, const void *bytes, uint32_t count)
         struct virtqueue_request request = {.elements = &piece, .elements_max = 1};
         struct virtqueue_chain_io io;
         uint32_t done;
-        if (!queue->live || virtqueue_device_pop(&queue->device, &request) != ZX_OK)
+        if (!queue->live || queue->wild || virtqueue_device_pop(&queue->device, &request) != ZX_OK)
                 return false;
         virtqueue_chain_io_init(&io, &queue->device, &request);
         if (virtqueue_chain_write(&io, bytes, count, &done) != ZX_OK)
@@ -389,7 +391,7 @@ uint32_t rig_serve(uint32_t pair)
         struct virtqueue_element pieces[RIG_QUEUE_SIZE_MAX];
         struct virtqueue_request request = {.elements = pieces, .elements_max = RIG_QUEUE_SIZE_MAX};
         uint32_t count = 0;
-        if (!queue->live)
+        if (!queue->live || queue->wild)
                 return 0;
         for (; virtqueue_device_pop(&queue->device, &request) == ZX_OK; count++)
                 keep_sent(&queue->device, &request);
@@ -397,6 +399,26 @@ uint32_t rig_serve(uint32_t pair)
         publish(queue, 2 * pair + 1);
         (void)!virtqueue_device_ask(&queue->device);
         return count;
+}
+
+void rig_use(uint16_t index, uint16_t id, uint32_t bytes)
+{
+        struct virtqueue_device *device = &rig.queues[index].device;
+        if (!rig.queues[index].live)
+                return;
+        rig.queues[index].wild = true;
+        if (device->packed) {
+                struct virtqueue_packed_place place = device->next_pushed;
+                device->packed_ring[place.offset].id = id;
+                device->packed_ring[place.offset].bytes = bytes;
+                device->packed_ring[place.offset].flags = virtqueue_packed_used(place.wrap);
+                virtqueue_packed_advance(&device->next_pushed, 1, device->ring.size);
+                return;
+        }
+        virtqueue_device_ring_insert_used(
+                &device->ring, (uint16_t)device->pushed++,
+                (struct virtqueue_used_element){.id = id, .bytes = bytes});
+        virtqueue_device_ring_publish_used(&device->ring, (uint16_t)device->pushed);
 }
 
 void rig_break_queue(uint16_t index)

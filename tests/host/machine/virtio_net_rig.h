@@ -42,6 +42,7 @@
 
 struct rig_queue {
         bool live;
+        bool wild; /* rig_use() was here: the device side knows no longer what is going on */
         uint32_t resets; /* RING_RESET */
         struct virtio_queue_setup setup;
         struct virtqueue_device device;
@@ -87,7 +88,7 @@ struct rig {
         uint32_t config_bytes;
         uint16_t queue_count;
         uint32_t queue_size;
-        bool in_order;        /* sent frames go back in one entry per batch */
+        bool hostile; /* what the rings say may be anything: no expectations about that */
         bool never_resets;
         bool breaks_at_start; /* NEEDS_RESET as soon as DRIVER_OK is set */
         bool queue_never_resets;
@@ -154,6 +155,8 @@ bool rig_deliver_raw(uint32_t pair, const void *bytes, uint32_t count);
  * many frames. */
 uint32_t rig_serve(uint32_t pair);
 void rig_interrupt(uint32_t sources);
+/* Puts an entry into a used ring (packed: writes a descriptor) as if a chain were given back. */
+void rig_use(uint16_t queue, uint16_t id, uint32_t bytes);
 /* The used index of a queue's ring runs ahead. Split rings only. */
 void rig_break_queue(uint16_t queue);
 
