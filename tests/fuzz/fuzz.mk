@@ -15,7 +15,8 @@ FUZZ_NAMES   := $(FUZZ_SOURCES:tests/fuzz/%_fuzz.c=%)
 FUZZ_FLAGS   := $(filter-out -ffreestanding,$(COMMON_FLAGS)) -O1 -DPARAVANE_DEBUG=1 \
   -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
   -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-gnu-statement-expression
-FUZZ_LIB_OBJECTS := $(patsubst %,build/fuzz/obj/%.o,$(LIB_SOURCES) $(PURE_SOURCES) $(PURE_DRIVER_SOURCES))
+FUZZ_LIB_OBJECTS := $(patsubst %,build/fuzz/obj/%.o,$(LIB_SOURCES) $(PURE_SOURCES) $(PURE_DRIVER_SOURCES) \
+  $(PEER_SOURCES))
 # A driver, on the machine that its tests run on: with all that they stand on.
 FUZZ_DRIVER_NAMES   := virtio_net_device
 FUZZ_DRIVER_OBJECTS := $(patsubst %,build/fuzz/obj/%.o,\

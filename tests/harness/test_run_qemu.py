@@ -79,6 +79,12 @@ LINES = [
     ("flavour", ["--boot", "pvh", "--flavour", "debug"], [("-kernel", "build/debug/paravane.elf")]),
     ("pvh_words", ["--boot", "pvh", "--test", "a,b.*", "--append", "x=1 y", "--append", "z"],
      [("-append", "test=a,b.* x=1 y z"), ("-kernel", "build/release/paravane.elf")]),
+    ("vmbus", ["--vmbus", "--boot", "pvh", "--mem", "64M"],
+     [("-M", "q35,memory-backend=ram"), ("-device", "ivshmem-doorbell,chardev=vmbus,vectors=2"),
+      ("--mem", "64M"), ("--net", "responder")]),
+    ("vmbus_none", ["--vmbus", "--net", "none", "--vmbus-args", "--stats --lie 7"],
+     [("--lie", "7"), ("--stats", "--lie")]),
+    ("vmbus_tap", ["--vmbus", "--net", "tap=tap3"], [("--net", "tap=tap3")]),
     ("uefi_words", ["--test", "a,b.*", "--append", "x=1"],
      [("-fw_cfg", "name=opt/paravane/cmdline,string=test=a,,b.* x=1")]),
     ("tap", ["--net", "tap=vm0"], [("-netdev", "tap,id=net0,ifname=vm0,script=no,downscript=no")]),
@@ -175,6 +181,13 @@ REFUSED = [
     (["--image", "x", "--flavour", "debug"], "--image with --flavour"),
     (["--test", "a.*", "--append", "b test=c"], "say it once"),
     (["--image", "/nonexistent"], "cannot read it"),
+    (["--vmbus", "--boot", "microvm"], "--vmbus with --boot microvm"),
+    (["--vmbus", "--net", "user"], "--vmbus with --net user"),
+    (["--vmbus", "--pcap", "x"], "--vmbus with --pcap"),
+    (["--vmbus", "--mem", "2816M"], "take less than 2816M"),
+    (["--vmbus", "--mem", "3G"], "take less than 2816M"),
+    (["--vmbus-args", "--stats"], "--vmbus-args without --vmbus"),
+    (["--vmbus-args"], "--vmbus-args needs a value"),
 ]
 
 

@@ -172,6 +172,21 @@ TEST(vmbus_host_echo, a_host_may_ask_as_well)
         EXPECT_EQ(echo.completions, echo.requests);
 }
 
+/* A host whose ring is full asks for room; it is woken by the guest's signal and by nothing else. */
+TEST(vmbus_host_echo, a_full_ring_is_no_end)
+{
+        struct vmbus_incoming packet;
+        uint64_t payload, id = 0;
+        start(t, 2, 2, 2);
+        echo.requests = 1000;
+        REQUIRE_TRUE(bed_open(&the_bed, &channel, 1, 2, 2));
+        EXPECT_NE(channel.receiver.memory.control->pending_send_size, 0);
+        while (bed_receive(&the_bed, &channel, &packet, &payload, 8) == VMBUS_OK)
+                REQUIRE_EQ(packet.transaction_id, ++id);
+        EXPECT_EQ(id, 1000);
+        EXPECT_EQ(channel.receiver.memory.control->pending_send_size, 0);
+}
+
 /* Many packets of all sizes through rings of all sizes, the guest writing and reading in its own
  * rhythm; nothing is lost, doubled or out of order, and nobody waits for ever. */
 TEST(vmbus_host_echo, a_long_talk_loses_nothing)

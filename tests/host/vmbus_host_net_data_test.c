@@ -149,16 +149,19 @@ TEST(vmbus_host_net_data, a_broken_packet_is_no_frame)
 
 TEST(vmbus_host_net_data, per_packet_info_is_walked_with_care)
 {
-        static const uint32_t bad[][6] = {{0}, {8}, {11, 0, 12, 0}, {16, 0, 8, 0}, {16, 0, 17, 0},
-                                          {12, 0, 12}, {16, 0, 16, 0}, {18, 0, 12, 0, 0},
-                                          {28, 0, 12, 0}, {0xfffffff0, 0, 12, 0}};
+        /* The bytes of all info, then its words. */
+        static const uint32_t bad[][7] = {
+                {24, 0},         {24, 8},         {12, 11, 9, 12},    {16, 16, 0, 8},
+                {16, 16, 9, 17}, {16, 16, 0, 17}, {12, 12, 0, 12},    {16, 16, 0, 16},
+                {20, 18, 9, 12}, {24, 28, 9, 12}, {8, 8, 9},          {16, 0xfffffff0, 9, 12},
+                {20, 12, 9, 12}, {24, 12, 9, 12, 8, 9, 12}};
         static const uint32_t unknown[4] = {16, 9, 12, 0x101};
         uint8_t frame[60];
         uint32_t bytes;
         REQUIRE_TRUE(net_up(t, 0x60001, 1));
         fill_frame(frame, 60);
         for (uint32_t i = 0; i < ARRAY_COUNT(bad); i++) {
-                bytes = make_packet(net_section(1), frame, 60, bad[i], 24);
+                bytes = make_packet(net_section(1), frame, 60, bad[i] + 1, bad[i][0]);
                 EXPECT_RULE(&the_bed, RNDIS_PPI, EXPECT_EQ(send_section(bytes), 5));
         }
         bytes = make_packet(net_section(1), frame, 60, unknown, 16);
@@ -248,6 +251,19 @@ TEST(vmbus_host_net_data, checksums_are_filled_in)
                         checksums_hold(t, the_net.gave[0], ipv6, tcp, payload);
                         EXPECT_BYTES_EQ(the_net.gave[0] + bytes - payload, frame + bytes - payload,
                                         payload);
+                }
+                if (!tcp) { /* a sum that makes the checksum 0, which would mean that there is none */
+                        uint32_t info[4] = {16, 0, 12, (ipv6 ? 2 : 0x11) | 8}, head = ipv6 ? 54 : 34;
+                        uint32_t bytes = make_ip(frame, ipv6, false, 4);
+                        frame[head + 8] = frame[head + 9] = 0;
+                        uint32_t rest = 0xffff - plain_sum(frame + head, 12,
+                                plain_sum(frame + (ipv6 ? 22 : 26), ipv6 ? 32 : 8, 17 + 12));
+                        frame[head + 8] = (uint8_t)(rest >> 8);
+                        frame[head + 9] = (uint8_t)rest;
+                        bytes = make_packet(net_section(1), frame, bytes, info, 16);
+                        the_net.given = 0;
+                        EXPECT_EQ(send_section(bytes), 1);
+                        EXPECT_BYTES_EQ(the_net.gave[0] + head + 6, "\xff\xff", 2);
                 }
                 /* The wrong family, protocol or offset, and a packet that is cut off. */
                 uint32_t wrong[][4] = {{16, 0, 12, (ipv6 ? 0x11 : 2) | (tcp ? 4 : 8)},

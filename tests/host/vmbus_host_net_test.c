@@ -343,6 +343,10 @@ TEST(vmbus_host_net, subchannels_come_and_go_with_the_card)
         EXPECT_EQ(the_net.net.free_suballocations, the_net.net.suballocations);
         EXPECT_SET_REFUSED(RNDIS_OID_VALUE, 0xc0010015, 5, 60, 3, 0x10204, 32, 20, 0, 0x00200189, 0,
                            0x101, 4, 28, 0, 0, 3);
+        EXPECT_SET_REFUSED(RNDIS_OID_VALUE, 0xc0010015, 5, 60, 3, 0x10204, 32, 20, 0, 0x00200189, 0,
+                           0x101, 4, 29, 0, 0, 1);
+        EXPECT_SET_REFUSED(RNDIS_OID_VALUE, 0xc0010015, 5, 60, 3, 0x10204, 32, 20, 0, 0x00200189, 0,
+                           0x101, 4, 0xfffffffc, 0, 0, 1);
         bed_forget(&the_bed);
         bed_send(&the_bed, MESSAGE(7, 0, 1)); /* the card closes: the others are rescinded */
         EXPECT_MESSAGE(&the_bed, 2, 0, 2);

@@ -13,6 +13,7 @@ $(eval $(call host_program,build/peers,$(BENCH_FLAGS),$(VMBUS_HOST_SOURCES),$(VM
 $(eval $(call host_program,build/peers-asan,$(HOST_FLAGS) $(HOST_asan_FLAGS),$(VMBUS_HOST_SOURCES),\
   $(VMBUS_HOST_PROGRAM_SOURCES),vmbus-host,))
 
-.PHONY: vmbus-host vmbus-host-asan
+.PHONY: peers vmbus-host vmbus-host-asan
+peers: build/peers/vmbus-host build/peers-asan/vmbus-host
 vmbus-host: build/peers/vmbus-host
 vmbus-host-asan: build/peers-asan/vmbus-host

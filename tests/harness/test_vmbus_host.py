@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: MIT
+# Copyright (c) 2026 The Paravane authors
+"""vmbus-host without QEMU: its ivshmem server, its mailbox, its options; and with QEMU, by --vmbus."""
+
+import struct
+import subprocess
+
+import pytest
+
+import boot
+import vmbus_guest
+from vmbus_guest import PAGE, RAM_BYTES, Guest, Host
+
+PROGRAM = boot.BUILD / "peers-asan/vmbus-host"
+ECHO, PIPE, NET = (0x5F0A1E70, 1), (0x5F0A1E70, 2), 0xF8615163
+
+
+@pytest.fixture
+def host(tmp_path):
+    """host(*options): the program, running; it is ended whatever happens."""
+    running = []
+
+    def start(*options):
+        running.append(Host(PROGRAM, tmp_path, *options))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.kill()
+
+
+def test_server_speaks_protocol_0(host):
+    program = host()
+    guest = Guest(program)
+    numbers = [number for number, _ in guest.messages]
+    with_file = [file is not None for _, file in guest.messages]
+    assert numbers == [0, 1, -1, 0, 0, 1, 1]  # version, id, memory, the host's doorbells, ours
+    assert with_file == [False, False, True, True, True, True, True]
+    assert struct.unpack_from("<QIIIIQ", guest.memory) == (
+        vmbus_guest.MAGIC, 1, vmbus_guest.READY, 0, 0, RAM_BYTES)
+    guest.close()
+    status, stderr = program.end()
+    assert (status, stderr) == (0, "")
+    assert not program.path.exists()
+
+
+def test_a_second_emulator_is_turned_away(host):
+    program = host()
+    guest = Guest(program)
+    second = program.connect()
+    assert second.recv(8) == b""
+    guest.reset(1)
+    assert NET in {key[0] for key in guest.connect()}
+    guest.close()
+    assert "a second emulator wants in" in program.end()[1]
+
+
+def test_keep_waits_for_the_next_one(host):
+    program = host("--keep")
+    for _ in range(2):
+        guest = Guest(program)
+        guest.reset(5)  # the same number: the one before is forgotten
+        assert len(guest.connect()) == 3
+        guest.close()
+    program.process.terminate()
+    assert program.end() == (0, "")
+
+
+def test_a_packet_comes_back_through_guest_memory(host):
+    program = host("--echo", "--stats")
+    guest = Guest(program)
+    guest.reset(3)
+    offers = guest.connect()
+    assert set(offers) == {ECHO, PIPE}
+    channel, connection = offers[ECHO]
+    guest.open(channel, 100, 4)
+    data = 101 * PAGE
+    guest.ram[data:data + 32] = struct.pack("<HHHHQQQ", 6, 2, 3, 1, 0x2A, 0x0807060504030201, 0)
+    guest.ram[100 * PAGE:100 * PAGE + 4] = struct.pack("<I", 32)
+    guest.event(connection)
+    guest.wait(1)
+    assert guest.memory[vmbus_guest.EVENTS_TO_GUEST + channel // 8] == 1 << channel % 8
+    down = 103 * PAGE
+    assert guest.ram[down:down + 32] == struct.pack("<HHHHQQQ", 11, 2, 3, 0, 0x2A, 0x0807060504030201, 0)
+    guest.reset(4)  # the guest begins anew, and gets everything again
+    assert set(guest.connect()) == {ECHO, PIPE}
+    guest.close()
+    status, stderr = program.end()
+    assert status == 0
+    assert "echo: 1 packets, 8 bytes" in stderr
+    assert "resets 2" in stderr
+
+
+def test_a_broken_mailbox_is_named_and_mended_by_a_reset(host):
+    program = host()
+    guest = Guest(program)
+    slot = vmbus_guest.TO_HOST + 256
+
+    def tail(value):
+        guest.put(vmbus_guest.TO_HOST, value)
+        guest.ring(0)
+
+    def head():
+        guest.put(vmbus_guest.TO_GUEST + 128, 1)
+        guest.post(4, 14, 0, 0x50003, 0, 2, 0, 0, 0, 0, 0)
+
+    def length():
+        struct.pack_into("<IB", guest.memory, slot, 1, 241)
+        tail(1)
+
+    cases = [(lambda: tail(16), "the tail of its messages is 16"),
+             (lambda: tail(0xFFFFFFFF), "the tail of its messages is 4294967295"),
+             (head, "the head of our messages is 1"),
+             (length, "the length of a message is 241"),
+             (lambda: guest.post(4, 14), "MESSAGE_BYTES")]
+    for generation, (act, sentence) in enumerate(cases, start=1):
+        guest.reset(generation)
+        act()
+        assert sentence in program.process.stderr.readline()
+    guest.reset(99)
+    assert len(guest.connect()) == 3
+    guest.close()
+    assert program.end() == (0, "")
+
+
+def test_a_broken_rule_is_named_once(host):
+    program = host()
+    guest = Guest(program)
+    guest.reset(1)
+    guest.connect()
+    for _ in range(3):
+        guest.post(guest.connection, 3, 0)
+    guest.post(guest.connection, 16, 0)
+    assert guest.read() == [17, 0]
+    guest.close()
+    assert program.end()[1].count("OFFERS_TWICE") == 1
+
+
+def test_lies_are_told_and_listed(host):
+    program = host("--lie", "7", "--lie-rate", "1", "--lie-only", "MESSAGE_TWICE", "--stats")
+    guest = Guest(program)
+    guest.reset(1)
+    guest.post(4, 14, 0, 0x50003, 0, 2, 0, 0, 0, 0, 0)
+    assert guest.read() == guest.read()
+    guest.close()
+    assert "lie: MESSAGE_TWICE 1" in program.end()[1]
+
+
+REFUSALS = [
+    ([], "--socket, --ram and --mem are needed"),
+    (["--socket", "s", "--ram", "r", "--mem", "3G"], "take less"),
+    (["--mem", "0M"], "expected a size"),
+    (["--mem", "12"], "expected a size"),
+    (["--mac", "53:54:00:00:00:01"], "expected an address"),
+    (["--queues", "5"], "expected a number from 1 to 4"),
+    (["--vmbus-version", "2.4"], "expected a version"),
+    (["--lie", "x"], "expected a number"),
+    (["--lie-rate", "0"], "expected a number"),
+    (["--lie-only", "NOTHING"], "expected a lie"),
+    (["--socket", "s", "--ram", "r", "--mem", "1M", "--lie-only", "LINK"], "--lie-only without --lie"),
+    (["--nonsense", "1"], "unknown option --nonsense"),
+    (["--mem"], "expected a value"),
+]
+
+
+@pytest.mark.parametrize("options, sentence", REFUSALS)
+def test_refusals(options, sentence):
+    result = subprocess.run([PROGRAM, *options], check=False, capture_output=True, text=True,
+                            stdin=subprocess.DEVNULL, timeout=60)
+    assert result.returncode == 2
+    assert sentence in result.stderr
+
+
+@pytest.mark.parametrize("options, sentence", [
+    (["--net", "nothing"], "expected responder, none, tap=INTERFACE"),
+    (["--net", "socket=/nowhere/at/all"], "cannot connect to /nowhere/at/all"),
+    (["--net", "socket=localhost"], "expected HOST:PORT"),
+    (["--ram", "/nowhere/ram"], "--ram /nowhere/ram"),
+    (["--socket", "/nowhere/socket"], "cannot bind the socket /nowhere/socket"),
+    (["--socket", "/tmp/" + "x" * 200], "longer than"),
+])
+def test_what_cannot_be_opened(tmp_path, options, sentence):
+    result = subprocess.run([PROGRAM, "--socket", tmp_path / "s", "--ram", tmp_path / "r", "--mem", "1M",
+                             *options], check=False, capture_output=True, text=True,
+                            stdin=subprocess.DEVNULL, timeout=60)
+    assert result.returncode == 1
+    assert sentence in result.stderr
+
+
+def test_help_and_list():
+    for option, word in (["--help"], "usage: vmbus-host"), (["--lie-only", "list"], "RNDIS_LENGTH"):
+        result = subprocess.run([PROGRAM, *option], check=False, capture_output=True, text=True, timeout=60)
+        assert result.returncode == 0
+        assert word in result.stdout
+
+
+def test_a_frame_goes_to_a_socket_network_and_back(host, tmp_path):
+    """The card itself is tested in C; here, that the program ends cleanly with a network behind it."""
+    import socket
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(tmp_path / "net"))
+    server.listen(1)
+    program = host("--net", f"socket={tmp_path}/net")
+    network = server.accept()[0]
+    guest = Guest(program)
+    guest.reset(1)
+    guest.connect()
+    network.close()
+    guest.close()
+    assert program.end()[0] == 0
