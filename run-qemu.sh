@@ -66,7 +66,7 @@ Exit status
   130, 143       interrupted
 
 Environment: QEMU (the emulator), OVMF_CODE and OVMF_VARS (the firmware), VMBUS_HOST (the host program of
---vmbus), NO_COLOR.
+--vmbus), VMBUS_FOLDER (where the guest's memory file is with --vmbus: /dev/shm), NO_COLOR.
 HELP
 }
 
@@ -394,7 +394,7 @@ vmbus_folder='' vmbus_pid='' vmbus_line=()
 # a file system that is memory.
 prepare_vmbus() {
         local program=${VMBUS_HOST:-build/peers/vmbus-host} words
-        vmbus_folder=$(mktemp -d /dev/shm/paravane.XXXXXX 2>/dev/null) || vmbus_folder=$scratch
+        vmbus_folder=$(mktemp -d "${VMBUS_FOLDER:-/dev/shm}/paravane.XXXXXX" 2>/dev/null) || vmbus_folder=$scratch
         read -ra words <<<"$vmbus_args"
         vmbus_line=("$program" --socket "$vmbus_folder/socket" --ram "$vmbus_folder/ram" --mem "$mem")
         if [[ $net == none ]]; then vmbus_line+=(--echo); else vmbus_line+=(--net "$net"); fi

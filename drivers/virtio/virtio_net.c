@@ -224,6 +224,11 @@ static const struct netdev_ops virtio_net_ops = {
         .update_counters = virtio_net_update_counters,
 };
 
+bool virtio_net_is(const struct netdev *netdev)
+{
+        return netdev->ops == &virtio_net_ops;
+}
+
 zx_status_t virtio_net_start(struct virtio_net *net, struct virtio_transport *transport,
                              const struct virtio_net_options *options)
 {

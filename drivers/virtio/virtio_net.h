@@ -207,6 +207,9 @@ zx_status_t MUST_CHECK virtio_net_restart(struct virtio_net *net);
  * (virtio_net_options.c). */
 void virtio_net_options_of_command_line(struct virtio_net_options *options);
 
+/* Whether a card is one of this driver's, so that virtio_net_from() may be asked. */
+bool virtio_net_is(const struct netdev *netdev);
+
 static inline struct virtio_net *virtio_net_from(struct netdev *netdev)
 {
         return CONTAINER_OF(netdev, struct virtio_net, netdev);

@@ -16,6 +16,9 @@
  * sender, as after HV_STATUS_INSUFFICIENT_BUFFERS. Ring buffers and GPADLs are not here: they lie
  * in the guest's own memory, which the host program maps as well (memory-backend-file, share=on).
  *
+ * A flag's number is, guest to host, the channel's connection id (the host keeps those below 2048),
+ * and, host to guest, the channel's event flag number (its id, unless the guest chose another).
+ *
  * Only the layout is here, so that both ends can be written by different hands.
  *
  * Peer        every word may change at any time: each side reads a field once, checks the copy, and

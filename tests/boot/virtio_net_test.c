@@ -72,7 +72,7 @@ static void on_transmit_done(void *context, uint32_t queue, const uint32_t *ids,
         *(status == ZX_OK ? &net.sent : &net.taken_back) += count;
 }
 
-/* Attaches to the first card. Returns NULL, or why the test cannot run. */
+/* Attaches to the first virtio card. Returns NULL, or why the test cannot run. */
 static const char *net_open(struct test *t, void (*receive)(const struct net_frame *frame))
 {
         static const struct netdev_client client = {.receive = on_receive,
@@ -81,9 +81,11 @@ static const char *net_open(struct test *t, void (*receive)(const struct net_fra
         net.t = t;
         if (strcmp(peer, "user") != 0)
                 return "net.peer says that nobody answers";
-        if (netdev_count() == 0)
-                return "this machine has no network card";
-        net.netdev = netdev_at(0);
+        for (size_t i = netdev_count(); i > 0; i--)
+                if (virtio_net_is(netdev_at(i - 1)))
+                        net.netdev = netdev_at(i - 1);
+        if (net.netdev == NULL)
+                return "this machine has no virtio network card";
         net.receive = receive;
         for (uint32_t i = 0; i < SEND_BUFFERS; i++)
                 net.free[net.free_count++] = i;

@@ -2,8 +2,12 @@
 # Copyright (c) 2026 The Paravane authors
 """vmbus-host without QEMU: its ivshmem server, its mailbox, its options; and with QEMU, by --vmbus."""
 
+import os
+import re
 import struct
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +93,20 @@ def test_a_packet_comes_back_through_guest_memory(host):
     assert status == 0
     assert "echo: 1 packets, 8 bytes" in stderr
     assert "resets 2" in stderr
+
+
+def test_round_trips_lose_nothing(host):
+    """VMBUS_ROUND_TRIPS=1000000 makes it a million; the rate is in the output (-s)."""
+    count = int(os.environ.get("VMBUS_ROUND_TRIPS", "20000"))
+    program = host("--echo", "--stats")
+    guest = Guest(program)
+    guest.reset(1)
+    channel, connection = guest.connect()[ECHO]
+    guest.open(channel, 100, 4)
+    rate = guest.round_trips(100, connection, count)
+    print(f"{count} round trips, {rate:.0f} a second")
+    guest.close()
+    assert f"echo: {count} packets, {8 * count} bytes" in program.end()[1]
 
 
 def test_a_broken_mailbox_is_named_and_mended_by_a_reset(host):
@@ -208,3 +226,61 @@ def test_a_frame_goes_to_a_socket_network_and_back(host, tmp_path):
     network.close()
     guest.close()
     assert program.end()[0] == 0
+
+
+# ---- with a guest: ./run-qemu.sh --vmbus ----
+
+WITH_ASAN = {"VMBUS_HOST": str(PROGRAM)}
+MACHINES = {"pvh-q35": ["pvh", "--machine", "q35"], "pvh-pc": ["pvh", "--machine", "pc", "--smp", "1"],
+            "uefi": ["uefi", "--mem", "512M", "--smp", "4"]}
+
+
+@pytest.fixture
+def folder():
+    """Where the guest's memory is, with a short name; it must be empty afterwards."""
+    with tempfile.TemporaryDirectory(prefix="vmbus.", dir="/dev/shm") as name:
+        yield name
+        assert not list(Path(name).iterdir())
+
+
+def numbers(stderr, word):
+    """The numbers in the line of --stats that begins with `word`."""
+    line = next(line for line in stderr.splitlines() if line.startswith(f"vmbus-host: {word}:"))
+    return [int(number) for number in re.findall(r"\d+", line)]
+
+
+@pytest.mark.parametrize("options", MACHINES.values(), ids=MACHINES)
+def test_a_guest_connects(run_name, folder, options):
+    result, _, _ = boot.boot_and_pass(run_name, "--vmbus", "--vmbus-args", "--stats --verbose", "--test",
+                                      "base.*", "--boot", *options,
+                                      env=WITH_ASAN | {"VMBUS_FOLDER": folder})
+    assert "vmbus: version 6.0 over shared pages" in result.stdout
+    assert "the guest broke" not in result.stderr
+    messages_in, messages_out = numbers(result.stderr, "messages")[:2]
+    assert messages_in >= 2 and messages_out >= 5, result.stderr  # contact, request; answer, offers, end
+
+
+@pytest.mark.parametrize("version", ["3.0", "4.0", "4.1", "5.0", "5.1", "5.2", "5.3"])
+def test_a_guest_takes_an_older_host(run_name, version):
+    result, _, _ = boot.boot_and_pass(run_name, "--vmbus", "--vmbus-args", f"--vmbus-version {version} --stats",
+                                      "--test", "base.*", "--boot", "pvh", env=WITH_ASAN)
+    assert f"vmbus: version {version} over shared pages" in result.stdout
+    assert "broke" not in result.stderr.replace("CONTACT_VERSION", "")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_guest_survives_a_lying_host(run_name, seed):
+    """Whatever the host says: no crash, no hang, the other tests pass."""
+    boot.boot_and_pass(run_name, "--vmbus", "--vmbus-args", f"--lie {seed} --lie-rate {2 + seed % 4 * 4} --stats",
+                       "--test", "base.*", "--boot", "pvh", env=WITH_ASAN)
+
+
+def test_the_host_goes_first(run_name, folder, tmp_path):
+    """A host that dies is told of, and nothing is left over."""
+    program = tmp_path / "host"
+    program.write_text("#!/bin/sh\necho gone >&2\nexit 3\n")
+    program.chmod(0o755)
+    result = boot.boot(run_name, "--vmbus", "--boot", "pvh",
+                       env={"VMBUS_HOST": str(program), "VMBUS_FOLDER": folder})
+    assert result.status == boot.ERROR
+    assert "the VMBus host did not start" in result.stderr

@@ -157,5 +157,24 @@ class Guest:
         self.memory[offset] |= 1 << flag % 8
         self.ring(1)
 
+    def round_trips(self, first, connection, count):
+        """Sends `count` requests through rings of two pages each from page `first` on, one after the other,
+        each when the one before has come back; checks every answer; round trips a second."""
+        size, up, down, at, out = PAGE, first * PAGE, (first + 2) * PAGE, 0, 0
+        start = time.monotonic()
+        for number in range(count):
+            for k, word in enumerate((6 | 2 << 16 | 3 << 32 | 1 << 48, number, number * 7, at << 32)):
+                struct.pack_into("<Q", self.ram, up + PAGE + (at + 8 * k) % size, word)
+            at = (at + 32) % size
+            struct.pack_into("<I", self.ram, up, at)
+            self.event(connection)
+            while struct.unpack_from("<I", self.ram, down)[0] == out:
+                self.wait(1)
+            answer = [struct.unpack_from("<Q", self.ram, down + PAGE + (out + 8 * k) % size)[0] for k in range(3)]
+            assert answer == [11 | 2 << 16 | 3 << 32, number, number * 7], number
+            out = (out + 32) % size
+            struct.pack_into("<I", self.ram, down + 4, out)
+        return count / (time.monotonic() - start)
+
     def close(self):
         self.client.close()
