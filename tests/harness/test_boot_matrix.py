@@ -62,8 +62,9 @@ def test_boots_and_passes(run_name, shape):
     path = "UEFI" if shape[0] == "uefi" else "PVH"
     assert any(f"booted by {path}" in line for line in stream.all_diagnostics())
     assert any("virtio: net0 at " in line for line in stream.all_diagnostics())
-    net = result.stdout.partition("# Subtest: virtio_net\n")[2].partition("\nok ")[0]
-    assert "arp_of_the_router" in net and "# SKIP" not in net, result.explain()
+    for suite, test in (("net", "arp_of_the_router"), ("virtio_net", "stop_and_restart")):
+        lines = result.stdout.partition(f"# Subtest: {suite}\n")[2].partition("\nok ")[0]
+        assert test in lines and "# SKIP" not in lines, result.explain()
 
 
 def test_the_covering_set_covers():

@@ -13,7 +13,7 @@ import images
 import vhost_user as vu
 
 MEMORY_MB = 64
-GUEST_TESTS = "virtio_net.*"
+GUEST_TESTS = "*net.*"
 
 
 def card(path, device="", queues=1, number=0):
@@ -77,7 +77,7 @@ def test_capture_has_what_the_guest_said(run_name, tmp_path):
     path, capture = tmp_path / "s", tmp_path / "frames.pcap"
     with vu.back_end(tmp_path / "back", "-s", path, "-r", "10.0.2.2/24", "-p", capture) as back:
         vu.wait_for_socket(path, back)
-        boot_guest(run_name, card(path), test="virtio_net.dhcp_offer")
+        boot_guest(run_name, card(path), test="net.dhcp_offer")
     data = capture.read_bytes()
     assert data[:4] == bytes.fromhex("4d3cb2a1")
     assert data.count(bytes([99, 130, 83, 99])) == 2

@@ -275,6 +275,26 @@ def test_a_guest_survives_a_lying_host(run_name, seed):
                        "--test", "base.*", "--boot", "pvh", env=WITH_ASAN)
 
 
+@pytest.mark.parametrize("options", [[], ["--append", "netvsc.copy-break=4096"],
+                                     ["--append", "netvsc.mtu=9000", "--smp", "1"]],
+                         ids=["pages", "sections", "jumbo"])
+def test_a_guest_talks_through_its_card(run_name, options):
+    """An address by DHCP, ARP, echoes of all lengths and a burst, over netvsc."""
+    result, _, passed = boot.boot_and_pass(run_name, "--vmbus", "--vmbus-args", "--stats", "--boot", "pvh",
+                                           "--test", "net.*", *options, env=WITH_ASAN)
+    assert "netvsc: net0 on channel " in result.stdout, result.explain()
+    assert passed > 0 and "# SKIP" not in result.stdout
+    assert "the guest broke" not in result.stderr
+
+
+@pytest.mark.parametrize("seed", range(100, 106))
+def test_a_guest_talks_to_a_lying_host(run_name, seed):
+    """Frames may be lost, and then tests fail; the guest neither falls nor hangs."""
+    result = boot.boot(run_name, "--vmbus", "--vmbus-args", f"--lie {seed} --lie-rate 40", "--boot", "pvh",
+                       "--test", "net.*", env=WITH_ASAN)
+    assert result.status in (boot.PASS, boot.FAIL), result.explain()
+
+
 def test_the_host_goes_first(run_name, folder, tmp_path):
     """A host that dies is told of, and nothing is left over."""
     program = tmp_path / "host"
