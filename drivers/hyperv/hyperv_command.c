@@ -60,4 +60,5 @@ static void command(void)
                 hyperv_print(vmbus);
 }
 
-COMMAND(vmbus_command, "vmbus", "shows the VMBus connection, its channels and their rings", command);
+COMMAND(vmbus_command, "vmbus", "shows the VMBus connection, its channels and their rings",
+        command);

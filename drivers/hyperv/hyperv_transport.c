@@ -41,7 +41,8 @@ zx_status_t hyperv_detect(const struct hyperv_ops *ops, bool hypervisor,
         ops->cpuid(HYPERV_LEAF_FEATURES, r);
         features->eax = r[HYPERV_EAX];
         features->ebx = r[HYPERV_EBX];
-        if ((features->eax & eax_needed) != eax_needed || (features->ebx & ebx_needed) != ebx_needed)
+        if ((features->eax & eax_needed) != eax_needed ||
+            (features->ebx & ebx_needed) != ebx_needed)
                 return ZX_ERR_NOT_SUPPORTED;
         if ((features->ebx & BIT_MASK(HYPERV_FEATURE_ISOLATION_BIT)) != 0 &&
             highest >= HYPERV_LEAF_ISOLATION) {
@@ -72,7 +73,8 @@ static void free_page(struct hyperv_transport *hyperv, struct vm_page **page)
 }
 
 /* Lays a page over memory of ours, or takes it off (NULL); reserved bits stay as they were read. */
-static void set_page(const struct hyperv_transport *hyperv, uint32_t msr, const struct vm_page *page)
+static void set_page(const struct hyperv_transport *hyperv, uint32_t msr,
+                     const struct vm_page *page)
 {
         uint64_t kept = hyperv->ops->read_msr(msr) & HYPERV_PAGE_RESERVED_MASK;
         hyperv->ops->write_msr(msr, kept | (page != NULL ? page->pa | HYPERV_PAGE_ENABLE : 0));
@@ -190,7 +192,8 @@ static uint32_t signal_slowly(struct hyperv_transport *hyperv, uint32_t connecti
         const struct hyperv_cpu *cpu = &hyperv->cpus[hyperv->platform->cpu()];
         struct hyperv_signal_event *input = (void *)(cpu->input + SIGNAL_INPUT_OFFSET);
         *input = (struct hyperv_signal_event){.connection_id = connection_id};
-        uint32_t status = call(hyperv, HYPERV_CALL_SIGNAL_EVENT, cpu->input_pa + SIGNAL_INPUT_OFFSET);
+        uint32_t status = call(hyperv, HYPERV_CALL_SIGNAL_EVENT,
+                               cpu->input_pa + SIGNAL_INPUT_OFFSET);
         hyperv->platform->interrupts_restore(enabled);
         return status;
 }
@@ -219,7 +222,7 @@ static bool take_message(struct hyperv_transport *hyperv, struct hyperv_cpu *cpu
         struct hyperv_message *slot = &cpu->messages->slots[HYPERV_SINT_VMBUS];
         struct hyperv_message copy;
         struct vmbus_message message;
-        uint32_t type = shared_load_acquire_u32(&slot->type); /* pairs with the hypervisor's store */
+        uint32_t type = shared_load_acquire_u32(&slot->type); /* pairs with the host's store */
         if (type == 0)
                 return false;
         shared_copy_in(&copy, slot, sizeof(copy));
@@ -313,7 +316,8 @@ static void stop_cpu(void *context)
 {
         struct hyperv_transport *hyperv = context;
         hyperv->ops->write_msr(HYPERV_MSR_SINT2,
-                               sint_kept(hyperv) | hyperv->vector | BIT_MASK(HYPERV_SINT_MASKED_BIT));
+                               sint_kept(hyperv) | hyperv->vector |
+                                       BIT_MASK(HYPERV_SINT_MASKED_BIT));
         hyperv->ops->write_msr(HYPERV_MSR_SCONTROL, hyperv->ops->read_msr(HYPERV_MSR_SCONTROL) &
                                                             ~HYPERV_SCONTROL_ENABLE);
         set_page(hyperv, HYPERV_MSR_SIMP, NULL);

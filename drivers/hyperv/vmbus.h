@@ -128,7 +128,7 @@ void vmbus_guid_text(const struct vmbus_guid *guid, char text[VMBUS_GUID_TEXT_BY
         X(VMBUS_FAULT_EVENT_UNKNOWN, 13, false, "an event flag is that of an open channel")     \
         X(VMBUS_FAULT_NO_SLOT, 14, false, "there are not more offers than this client holds")   \
         X(VMBUS_FAULT_FEATURES, 15, false, "features granted are among those asked for")        \
-        X(VMBUS_FAULT_BROKEN, 16, false, "nothing comes on a broken connection but UnloadComplete") \
+        X(VMBUS_FAULT_BROKEN, 16, false, "a broken connection hears UnloadComplete only")           \
         X(VMBUS_FAULT_TRANSPORT, 17, true, "the transport's own rules hold")
 
 enum vmbus_fault_rule {
@@ -347,7 +347,7 @@ struct vmbus {
         uint8_t channel_of_id[VMBUS_CHANNEL_ID_MAX + 1]; /* slot + 1 or 0 [B1]; atomic */
 };
 
-/* Takes over the memory in `config` (copied). ZX_ERR_INVALID_ARGS: a NULL, a number out of range. */
+/* Takes over the memory in `config` (copied). ZX_ERR_INVALID_ARGS: NULL, a number out of range. */
 zx_status_t MUST_CHECK vmbus_init(struct vmbus *vmbus, const struct vmbus_config *config);
 /* IDLE only; otherwise our bug. */
 void vmbus_fini(struct vmbus *vmbus);

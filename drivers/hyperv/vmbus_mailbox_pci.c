@@ -76,7 +76,8 @@ static zx_status_t connect_vectors(struct vmbus_mailbox_pci *device)
 static zx_status_t open_one(struct vmbus_mailbox_pci *device, const struct vmbus_platform *platform)
 {
         void *registers, *pages;
-        zx_status_t status = pci_map(device->pci, BAR_PAGES, 0, sizeof(struct vmbus_mailbox), &pages);
+        zx_status_t status =
+                pci_map(device->pci, BAR_PAGES, 0, sizeof(struct vmbus_mailbox), &pages);
         if (status == ZX_OK)
                 status = pci_map(device->pci, BAR_REGISTERS, 0, REGISTERS_BYTES, &registers);
         if (status != ZX_OK)

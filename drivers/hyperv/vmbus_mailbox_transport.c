@@ -56,7 +56,7 @@ static zx_status_t put_slot(struct vmbus_mailbox_transport *mailbox,
 {
         struct vmbus_mailbox_messages *messages = &mailbox->pages->messages_to_host;
         uint32_t tail = mailbox->post_tail;
-        uint32_t head = shared_load_acquire_u32(&messages->head); /* pairs with the host's release */
+        uint32_t head = shared_load_acquire_u32(&messages->head); /* the host's release */
         if (head >= VMBUS_MAILBOX_INDEX_LIMIT ||
             distance(mailbox->post_head, head) > distance(mailbox->post_head, tail)) {
                 *fault = VMBUS_MAILBOX_FAULT_HEAD;
@@ -132,7 +132,7 @@ static enum vmbus_mailbox_fault take_slots(struct vmbus_mailbox_transport *mailb
 {
         struct vmbus_mailbox_messages *messages = &mailbox->pages->messages_to_guest;
         uint32_t head = mailbox->take_head;
-        uint32_t tail = shared_load_acquire_u32(&messages->tail); /* pairs with the host's release */
+        uint32_t tail = shared_load_acquire_u32(&messages->tail); /* the host's release */
         if (tail >= VMBUS_MAILBOX_INDEX_LIMIT || distance(head, tail) > VMBUS_MAILBOX_SLOTS)
                 return VMBUS_MAILBOX_FAULT_TAIL;
         bool was_full = distance(head, tail) == VMBUS_MAILBOX_SLOTS;

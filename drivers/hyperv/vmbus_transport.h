@@ -44,7 +44,7 @@ struct vmbus_message {
 struct vmbus_upcalls {
         void (*message)(void *context, const struct vmbus_message *message);
         void (*event)(void *context, uint32_t flag); /* flag 0 .. 2047, cleared before the call */
-        /* The other side broke a rule of the transport: nothing comes and nothing goes any more. Once. */
+        /* The other side broke a rule of the transport: nothing comes or goes any more. Once. */
         void (*broken)(void *context);
         void *context;
 };

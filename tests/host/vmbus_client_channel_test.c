@@ -416,6 +416,29 @@ TEST(vmbus_client_channel, survives_a_rescind_in_every_state)
         }
 }
 
+/* Opened, and taken back before whoever waits has looked. */
+static void open_and_rescind(uint32_t type)
+{
+        if (type != 5)
+                return;
+        host_say(20, 6, 1, get32(posted_last(5)->payload, 12), 0);
+        host_say(12, 2, 1, 0, 0);
+}
+
+TEST(vmbus_client_channel, a_rescind_right_behind_the_opening_is_not_lost)
+{
+        CONNECT(0x60000, 1);
+        struct vmbus_channel *channel = bed_channel(1);
+        bed.hook = open_and_rescind;
+        bed.silent = TYPE_BIT(5);
+        EXPECT_STATUS(ZX_ERR_PEER_CLOSED, vmbus_open(channel, &bed_open_small));
+        EXPECT_STATE(RESCINDED, channel);
+        EXPECT_EQ(posted_count(7), 1);
+        bed_settle();
+        EXPECT_STATE(FREE, channel);
+        bed_end(t);
+}
+
 TEST(vmbus_client_channel, gives_an_id_back_once_and_takes_it_again)
 {
         CONNECT(0x60000, 2);
