@@ -15,7 +15,7 @@
 #include "kernel/time.h"
 #include "tests/boot/net_frames.h"
 
-extern char net_peer[16]; /* net_test.c */
+extern char net_peer[16]; /* net_card_test.c */
 
 #define ANSWER_LIMIT_NS (3 * NS_PER_SECOND)
 #define BURST_LIMIT_NS (6 * NS_PER_SECOND)

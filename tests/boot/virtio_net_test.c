@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* What the virtio network card of this machine must do beyond carrying frames (net_test.c): rings that
+/* What the virtio network card of this machine must do beyond carrying frames (net_card_test.c): rings that
  * wrap, interrupts, ends and new beginnings. */
 #include "tests/boot/net_client.h"
 
