@@ -94,7 +94,7 @@ static zx_status_t open_one(struct vmbus_mailbox_pci *device, const struct vmbus
         status = vmbus_mailbox_transport_init(&device->mailbox, &config);
         if (status != ZX_OK)
                 return status;
-        if (own_peer < 0 || own_peer > UINT16_MAX)
+        if (own_peer < 0 || own_peer > (int32_t)UINT16_MAX)
                 return ZX_ERR_UNAVAILABLE;
         if (!host_sees_all_memory(device->mailbox.ram_bytes))
                 return ZX_ERR_OUT_OF_RANGE;
