@@ -38,10 +38,12 @@ static zx_status_t create_empty(struct page_cache *cache, uint64_t data_bytes_ma
         return ZX_OK;
 }
 
-/* Hands a packet out if it was filled, frees it if not. */
-static zx_status_t finish(struct message_packet *packet, zx_status_t status,
+/* The end of each creation: a packet that `data_bytes` were appended to is handed out, one that was
+ * not filled is freed. */
+static zx_status_t finish(struct message_packet *packet, zx_status_t status, size_t data_bytes,
                           struct message_packet **packet_out)
 {
+        packet->data_bytes = (uint32_t)data_bytes;
         if (status == ZX_OK)
                 *packet_out = packet;
         else
@@ -57,9 +59,8 @@ zx_status_t message_packet_create(struct page_cache *cache, struct buffer_chain_
         zx_status_t status = create_empty(cache, data_bytes, handle_count, &packet);
         if (status != ZX_OK)
                 return status;
-        packet->data_bytes = (uint32_t)data_bytes;
         status = buffer_chain_append(packet->chain, source, data_bytes, NULL);
-        return finish(packet, status, packet_out);
+        return finish(packet, status, data_bytes, packet_out);
 }
 
 zx_status_t message_packet_create_kernel(struct page_cache *cache, const void *data,
@@ -70,11 +71,8 @@ zx_status_t message_packet_create_kernel(struct page_cache *cache, const void *d
         zx_status_t status = create_empty(cache, data_bytes, handle_count, &packet);
         if (status != ZX_OK)
                 return status;
-        packet->data_bytes = (uint32_t)data_bytes;
         status = buffer_chain_append_kernel(packet->chain, data, data_bytes, NULL);
-        ASSERT(status == ZX_OK); /* the pages were reserved */
-        *packet_out = packet;
-        return ZX_OK;
+        return finish(packet, status, data_bytes, packet_out);
 }
 
 /* ---- creation from iovecs ---- */
@@ -163,7 +161,7 @@ zx_status_t message_packet_create_iovecs(struct page_cache *cache,
                         break;
         }
         buffer_chain_free_unused_buffers(packet->chain);
-        return finish(packet, status, packet_out);
+        return finish(packet, status, packet->data_bytes, packet_out);
 }
 
 /* ---- end ---- */
