@@ -29,6 +29,20 @@ static struct channel_end *peer_of(struct channel_end *end)
 
 /* ---- life ---- */
 
+zx_status_t channel_pool_init(struct channel_pool *pool, struct pmm *pmm)
+{
+        memset(pool, 0, sizeof(*pool));
+        spinlock_init(&pool->lock, "channels");
+        list_init(&pool->channels);
+        return slab_init(&pool->slab, "channels", pmm, sizeof(struct channel));
+}
+
+void channel_pool_fini(struct channel_pool *pool)
+{
+        ASSERT(list_is_empty(&pool->channels));
+        slab_fini(&pool->slab);
+}
+
 void channel_init(struct channel *channel, const struct channel_ops *ops)
 {
         memset(channel, 0, sizeof(*channel));
@@ -42,14 +56,17 @@ void channel_init(struct channel *channel, const struct channel_ops *ops)
         }
 }
 
-zx_status_t channel_create(struct slab *slab, const struct channel_ops *ops,
+zx_status_t channel_create(struct channel_pool *pool, const struct channel_ops *ops,
                            struct channel_end **left_out, struct channel_end **right_out)
 {
-        struct channel *channel = slab_alloc(slab);
+        struct channel *channel = slab_alloc(&pool->slab);
         if (channel == NULL)
                 return ZX_ERR_NO_MEMORY;
         channel_init(channel, ops);
-        channel->slab = slab;
+        channel->pool = pool;
+        spinlock_take(&pool->lock);
+        list_add_tail(&pool->channels, &channel->node);
+        spinlock_give(&pool->lock);
         *left_out = &channel->ends[0];
         *right_out = &channel->ends[1];
         return ZX_OK;
@@ -58,12 +75,16 @@ zx_status_t channel_create(struct slab *slab, const struct channel_ops *ops,
 /* Ends the lock hold and, if it was somebody's last, the channel. */
 static void unlock_and_release(struct channel *channel)
 {
-        struct slab *slab = channel->slab;
+        struct channel_pool *pool = channel->pool;
         ASSERT(channel->references > 0);
         bool last = --channel->references == 0;
         spinlock_give(&channel->lock);
-        if (last && slab != NULL)
-                slab_free(slab, channel);
+        if (!last || pool == NULL)
+                return;
+        spinlock_take(&pool->lock); /* a walk that sees it still, sees it closed */
+        list_remove(&channel->node);
+        spinlock_give(&pool->lock);
+        slab_free(&pool->slab, channel);
 }
 
 /* ---- waiters; with the lock held ---- */
@@ -312,6 +333,29 @@ uint32_t channel_pending(struct channel_end *end, uint32_t *most_out)
                 *most_out = end->message_count_max;
         spinlock_give(&end->channel->lock);
         return pending;
+}
+
+static struct channel_end_info info_of(const struct channel_end *end)
+{
+        return (struct channel_end_info){.closed = end->closed,
+                                         .pending = end->message_count,
+                                         .pending_most = end->message_count_max,
+                                         .callers = (uint32_t)list_count(&end->waiters)};
+}
+
+void channel_pool_walk(struct channel_pool *pool, channel_visit_fn visit, void *context)
+{
+        spinlock_take(&pool->lock);
+        LIST_FOR_EACH(node, &pool->channels)
+        {
+                struct channel *channel = CONTAINER_OF(node, struct channel, node);
+                spinlock_take(&channel->lock);
+                struct channel_info info = {
+                        channel, {info_of(&channel->ends[0]), info_of(&channel->ends[1])}};
+                spinlock_give(&channel->lock);
+                visit(context, &info);
+        }
+        spinlock_give(&pool->lock);
 }
 
 static bool end_is_valid(struct channel_end *end)

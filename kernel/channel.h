@@ -10,7 +10,8 @@
  *   is in its queue can still be read.
  *
  *   struct channel_end *left, *right;
- *   channel_create(&slab, &ops, &left, &right);
+ *   channel_pool_init(&pool, &pmm);                             // kernel_channels is one
+ *   channel_create(&pool, &ops, &left, &right);
  *   message_packet_create_kernel(cache, "hi", 2, 0, &packet);
  *   channel_write(left, owner, &packet);                        // packet == NULL: the channel has
  *                                                               it
@@ -19,7 +20,7 @@
  *   message_packet_free(packet);
  *   channel_close(left);  channel_close(right);                 // the storage goes with the second
  *
- * Owner       storage: the slab, or the caller (channel_init), who may reuse it when both ends are
+ * Owner       storage: the pool, or the caller (channel_init), who may reuse it when both ends are
  *             closed and every channel_call has returned. An end is its holder's until
  *             channel_close. Packets change hands through `struct message_packet **`: NULL
  *             afterwards means that the channel has taken it
@@ -27,7 +28,8 @@
  *             for the pair. Nobody may be inside a call on an end that is being closed, or begin
  *             one, except channel_call, which then returns ZX_ERR_CANCELED. Not in interrupt
  *             handlers. Packets are freed with no lock held
- * Lock order  "channel" in kernel/cpu.h; hooks marked "locked" run with it held
+ * Lock order  "channel" and, over a pool's list, "channels" in kernel/cpu.h; hooks marked "locked"
+ *             run with the former held
  * Invariants  [H1] message_count of an end is the length of its queue
  *             [H2] a waiter is on exactly one list, that of its own end, while it waits, and its id
  *             is unique there
@@ -100,12 +102,25 @@ struct channel_end {
 struct channel {
         struct spinlock lock;
         const struct channel_ops *ops;
-        struct slab *slab;     /* NULL: the caller's storage */
-        uint32_t references;   /* open ends and calls that have not returned */
+        struct channel_pool *pool; /* NULL: the caller's storage */
+        struct list_node node;     /* on pool->channels */
+        uint32_t references;       /* open ends and calls that have not returned */
         struct channel_end ends[2];
 };
 
+/* Where channels come from, and who knows them all. Not moved while it is used. */
+struct channel_pool {
+        struct slab slab;
+        struct spinlock lock; /* "channels" in the lock order; over the list */
+        struct list_node channels;
+};
+
 /* ---- life ---- */
+
+/* Makes an empty pool over `pmm`. ZX_ERR_INVALID_ARGS: pmm NULL. Takes no page yet. */
+zx_status_t MUST_CHECK channel_pool_init(struct channel_pool *pool, struct pmm *pmm);
+/* All its channels are gone; otherwise our bug. */
+void channel_pool_fini(struct channel_pool *pool);
 
 /* A channel in the caller's storage; both ends open and owned by CHANNEL_OWNER_NONE.
  *   ops  kept; `waiter`, `wait` and `wake` are needed by channel_call only and may be NULL without
@@ -116,9 +131,9 @@ static inline struct channel_end *channel_end(struct channel *channel, unsigned 
 {
         return &channel->ends[index & 1];
 }
-/* A channel out of `slab`, whose objects are sizeof(struct channel).
+/* A channel out of a pool.
  *   returns  ZX_OK; ZX_ERR_NO_MEMORY, the out pointers untouched */
-zx_status_t MUST_CHECK channel_create(struct slab *slab, const struct channel_ops *ops,
+zx_status_t MUST_CHECK channel_create(struct channel_pool *pool, const struct channel_ops *ops,
                                       struct channel_end **left_out,
                                       struct channel_end **right_out);
 
@@ -188,6 +203,22 @@ enum channel_signal {
 uint32_t channel_signals(struct channel_end *end);
 /* Messages that wait at this end, now and at most ever; `most_out` may be NULL. */
 uint32_t channel_pending(struct channel_end *end, uint32_t *most_out);
+
+/* What one end looked like at one moment. */
+struct channel_end_info {
+        bool closed;
+        uint32_t pending;      /* messages */
+        uint32_t pending_most; /* ever */
+        uint32_t callers;      /* channel_calls that wait */
+};
+struct channel_info {
+        const struct channel *channel; /* for comparing only */
+        struct channel_end_info ends[2];
+};
+/* Calls `visit` for each channel of a pool, the oldest first; with the pool locked, so it must not
+ * make or close one of its channels. */
+typedef void (*channel_visit_fn)(void *context, const struct channel_info *info);
+void channel_pool_walk(struct channel_pool *pool, channel_visit_fn visit, void *context);
 
 /* [H1]..[H3] of both ends and the reference count; walks the queues; takes the lock. */
 bool channel_valid(struct channel *channel);

@@ -7,6 +7,7 @@
 #include "kernel/boot_info.h"
 #include "kernel/boot_report.h"
 #include "kernel/buffer_chain_boot.h"
+#include "kernel/channel_boot.h"
 #include "kernel/cmdline.h"
 #include "kernel/command.h"
 #include "kernel/cpu.h"
@@ -63,6 +64,7 @@ NORETURN void kernel_main(const struct boot_info *boot_info)
         boot_report_step("cpus");
         watchdog_init();
         buffer_chain_boot();
+        channel_boot();
         aspace_init();
         boot_report_step("objects");
         driver_start_phase(DRIVER_PHASE_BUS);

@@ -13,7 +13,7 @@
 
 static struct pmm pmm;
 static struct page_cache cache;
-static struct slab slab;
+static struct channel_pool pool;
 static struct channel_end *left, *right;
 static uint64_t free_pages;
 
@@ -67,7 +67,7 @@ static const struct channel_ops policy_ops = {waiter, wait, wake, warning, over_
 static void expect_valid(struct test *t)
 {
         EXPECT_TRUE(page_cache_valid(&cache));
-        EXPECT_TRUE(slab_valid(&slab));
+        EXPECT_TRUE(slab_valid(&pool.slab));
 }
 
 static void make_bed_of(struct test *t, size_t page_count, const struct channel_ops *ops)
@@ -78,9 +78,9 @@ static void make_bed_of(struct test *t, size_t page_count, const struct channel_
         REQUIRE_OK(pmm_init(&pmm, (uint64_t)(uintptr_t)memory - MIB));
         REQUIRE_OK(pmm_add_arena(&pmm, "bed", MIB, page_count * PAGE_BYTES));
         buffer_chain_initialize_page_cache(&cache, &config);
-        REQUIRE_OK(slab_init(&slab, "channel", &pmm, sizeof(struct channel)));
+        REQUIRE_OK(channel_pool_init(&pool, &pmm));
         free_pages = pmm_count_free_pages(&pmm);
-        REQUIRE_OK(channel_create(&slab, ops, &left, &right));
+        REQUIRE_OK(channel_create(&pool, ops, &left, &right));
         channel_set_owner(left, OWNER);
         channel_set_owner(right, OWNER);
         ON_REFUSAL(expect_valid);
@@ -95,10 +95,10 @@ static void make_bed(struct test *t)
 
 static void expect_no_leak(struct test *t)
 {
-        EXPECT_EQ(slab_counts(&slab).objects, 0);
+        EXPECT_EQ(slab_counts(&pool.slab).objects, 0);
         EXPECT_EQ(pmm_count_free_pages(&pmm), free_pages);
         EXPECT_TRUE(pmm_check_all(&pmm));
-        slab_fini(&slab);
+        channel_pool_fini(&pool);
 }
 
 static void close_bed(struct test *t)
@@ -227,7 +227,7 @@ TEST(channel, fresh_ends_belong_to_nobody)
         EXPECT_OK(channel_read(channel_end(&storage, 0), CHANNEL_OWNER_NONE, &limits, &packet));
         message_packet_free(packet);
         channel_close(channel_end(&storage, 0));
-        channel_close(channel_end(&storage, 1)); /* the caller's storage: no slab is asked */
+        channel_close(channel_end(&storage, 1)); /* the caller's storage: no pool is asked */
         close_bed(t);
 }
 
@@ -295,7 +295,7 @@ TEST(channel, what_is_queued_can_be_read_after_the_peer_has_gone)
         EXPECT_BYTES_EQ(message_packet_handles(packet), "text", 4);
         EXPECT_EQ(wait_count, 0);
         message_packet_free(packet);
-        EXPECT_EQ(slab_counts(&slab).objects, 1);
+        EXPECT_EQ(slab_counts(&pool.slab).objects, 1);
         channel_close(right);
         expect_no_leak(t);
 }
@@ -317,7 +317,7 @@ TEST(channel, ends_in_messages_in_ends_die_without_recursion)
         for (unsigned i = 0; i < DEPTH; i++) {
                 struct channel_end *near, *far;
                 struct message_packet *packet;
-                REQUIRE_OK(channel_create(&slab, &plain_ops, &near, &far));
+                REQUIRE_OK(channel_create(&pool, &plain_ops, &near, &far));
                 REQUIRE_OK(message_packet_create_kernel(&cache, "text", 4, 1, &packet));
                 message_packet_handles(packet)[0] = end;
                 message_packet_set_owns_handles(packet, true, &end_ops);
@@ -325,10 +325,10 @@ TEST(channel, ends_in_messages_in_ends_die_without_recursion)
                 channel_close(near);
                 end = far;
         }
-        EXPECT_EQ(slab_counts(&slab).objects, DEPTH + 1);
+        EXPECT_EQ(slab_counts(&pool.slab).objects, DEPTH + 1);
         EXPECT_EQ(channel_signals(left) & CHANNEL_PEER_CLOSED, 0);
         channel_close(end);
-        EXPECT_EQ(slab_counts(&slab).objects, 1);
+        EXPECT_EQ(slab_counts(&pool.slab).objects, 1);
         EXPECT_EQ(channel_signals(left), CHANNEL_PEER_CLOSED);
         channel_close(left);
         expect_no_leak(t);
@@ -522,7 +522,7 @@ static zx_status_t close_both(void)
         struct test *t = waiting_test;
         channel_close(right);
         channel_close(left);
-        EXPECT_EQ(slab_counts(&slab).objects, 1); /* the call is still in there */
+        EXPECT_EQ(slab_counts(&pool.slab).objects, 1); /* the call is still in there */
         return ZX_OK;
 }
 
@@ -756,7 +756,7 @@ static zx_status_t whole_life(struct test *t)
 {
         struct channel_end *near, *far;
         struct message_packet *packet, *reply;
-        zx_status_t status = channel_create(&slab, &plain_ops, &near, &far);
+        zx_status_t status = channel_create(&pool, &plain_ops, &near, &far);
         if (status != ZX_OK)
                 return status;
         channel_set_owner(near, OWNER);
@@ -783,6 +783,70 @@ static zx_status_t whole_life(struct test *t)
         return status;
 }
 
+/* ---- the pool ---- */
+
+struct seen {
+        unsigned count;
+        struct channel_info infos[4];
+};
+
+static void see(void *context, const struct channel_info *info)
+{
+        struct seen *seen = context;
+        if (seen->count < ARRAY_COUNT(seen->infos))
+                seen->infos[seen->count] = *info;
+        seen->count++;
+}
+
+static zx_status_t see_the_pool(void)
+{
+        struct seen *seen = (struct seen *)(uintptr_t)waited_deadline;
+        channel_pool_walk(&pool, see, seen);
+        return ZX_ERR_TIMED_OUT;
+}
+
+TEST(channel, a_pool_knows_its_channels)
+{
+        struct seen seen = {0}, calling = {0};
+        struct channel_end *near, *far;
+        struct message_packet *packet, *reply = NULL;
+        struct channel storage;
+        struct pmm *none = NULL;
+        make_bed(t);
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, channel_pool_init(&(struct channel_pool){0}, none));
+        REQUIRE_OK(channel_create(&pool, &plain_ops, &near, &far));
+        channel_init(&storage, &plain_ops); /* nobody's */
+        write_ok(t, left, message(t, "one", 3));
+        write_ok(t, left, message(t, "two", 3));
+        expect_text(t, right, "one", 3);
+        channel_close(far);
+        channel_pool_walk(&pool, see, &seen);
+        EXPECT_EQ(seen.count, 2);
+        EXPECT_PTR_EQ(seen.infos[0].channel, left->channel);
+        EXPECT_EQ(seen.infos[0].ends[0].pending, 0);
+        EXPECT_EQ(seen.infos[0].ends[1].pending, 1);
+        EXPECT_EQ(seen.infos[0].ends[1].pending_most, 2);
+        EXPECT_FALSE(seen.infos[0].ends[0].closed || seen.infos[0].ends[1].closed);
+        EXPECT_PTR_EQ(seen.infos[1].channel, near->channel);
+        EXPECT_TRUE(!seen.infos[1].ends[0].closed && seen.infos[1].ends[1].closed);
+
+        while_waiting = see_the_pool; /* while somebody calls; the deadline says where to note it */
+        packet = message(t, "call", 4);
+        EXPECT_STATUS(ZX_ERR_TIMED_OUT, channel_call(left, OWNER, &packet,
+                                                     (uint64_t)(uintptr_t)&calling, &reply));
+        EXPECT_EQ(calling.infos[0].ends[0].callers, 1);
+        EXPECT_EQ(calling.infos[0].ends[1].callers, 0);
+        EXPECT_EQ(calling.infos[0].ends[1].pending, 2);
+
+        channel_close(near);
+        seen.count = 0;
+        channel_pool_walk(&pool, see, &seen);
+        EXPECT_EQ(seen.count, 1);
+        channel_close(channel_end(&storage, 0));
+        channel_close(channel_end(&storage, 1));
+        close_bed(t);
+}
+
 TEST(channel, each_page_refused_once)
 {
         struct list_node taken;
@@ -790,7 +854,7 @@ TEST(channel, each_page_refused_once)
         close_bed(t);
         list_init(&taken);
         for (uint64_t n = 0; n <= 6; n++) {
-                REQUIRE_OK(slab_init(&slab, "channel", &pmm, sizeof(struct channel)));
+                REQUIRE_OK(channel_pool_init(&pool, &pmm));
                 REQUIRE_OK(pmm_alloc_pages(&pmm, free_pages - n, PMM_ALLOC_ANY, &taken));
                 EXPECT_STATUS(n < 5 ? ZX_ERR_NO_MEMORY : ZX_OK, whole_life(t));
                 EXPECT_EQ(pmm_count_free_pages(&pmm), n);

@@ -24,7 +24,7 @@ static struct pmm pmm;
 static struct pmm_state_counts counts[THREADS];
 static struct page_cache cache;
 static struct page_cache_entry entries[THREADS];
-static struct slab slab;
+static struct channel_pool pool;
 static struct channel_end *ends[2];
 static uint64_t free_pages;
 static _Thread_local uint32_t this_cpu;
@@ -67,16 +67,16 @@ static void make_bed(struct test *t)
         pmm_set_cpus(&pmm, counts, THREADS, current_cpu);
         REQUIRE_OK(pmm_add_arena(&pmm, "bed", BED_PA, BED_PAGES * PAGE_BYTES));
         REQUIRE_OK(page_cache_init(&cache, &config));
-        REQUIRE_OK(slab_init(&slab, "channel", &pmm, sizeof(struct channel)));
+        REQUIRE_OK(channel_pool_init(&pool, &pmm));
         free_pages = pmm_count_free_pages(&pmm);
-        REQUIRE_OK(channel_create(&slab, &ops, &ends[0], &ends[1]));
+        REQUIRE_OK(channel_create(&pool, &ops, &ends[0], &ends[1]));
         atomic_store(&wrongs, 0);
 }
 
 static void expect_no_leak(struct test *t)
 {
         EXPECT_EQ(atomic_load(&wrongs), 0u);
-        EXPECT_EQ(slab_counts(&slab).objects, 0u);
+        EXPECT_EQ(slab_counts(&pool.slab).objects, 0u);
         EXPECT_EQ(pmm_count_state(&pmm, VM_PAGE_IPC), 0u);
         page_cache_drain_all(&cache);
         EXPECT_EQ(pmm_count_free_pages(&pmm), free_pages);
@@ -247,7 +247,7 @@ TEST(channel_threads, answer_deadline_and_the_peers_close_race)
         atomic_store(&canceled, 0);
         atomic_store(&peer_closed, 0);
         for (unsigned round = 0; round < CLOSE_ROUNDS; round++) {
-                REQUIRE_OK(channel_create(&slab, &ops, &ends[0], &ends[1]));
+                REQUIRE_OK(channel_create(&pool, &ops, &ends[0], &ends[1]));
                 answers_left = round % 14;
                 run_threads(t, THREADS, race_peer);
                 EXPECT_TRUE(channel_valid(ends[0]->channel));
@@ -291,10 +291,10 @@ TEST(channel_threads, both_ends_close_under_calls)
         atomic_store(&canceled, 0);
         atomic_store(&peer_closed, 0);
         for (unsigned round = 0; round < CLOSE_ROUNDS; round++) {
-                REQUIRE_OK(channel_create(&slab, &ops, &ends[0], &ends[1]));
+                REQUIRE_OK(channel_create(&pool, &ops, &ends[0], &ends[1]));
                 atomic_store(&both_sent, 0);
                 run_threads(t, THREADS, race_both);
-                EXPECT_EQ(slab_counts(&slab).objects, 0u);
+                EXPECT_EQ(slab_counts(&pool.slab).objects, 0u);
         }
         EXPECT_EQ(atomic_load(&canceled) + atomic_load(&peer_closed), 2 * CLOSE_ROUNDS);
         expect_no_leak(t);

@@ -5,12 +5,15 @@
 #include "tests/expect.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 #include "arch/arch.h"
 #include "base/bytes.h"
 #include "kernel/buffer_chain_boot.h"
+#include "kernel/channel_boot.h"
 #include "kernel/channel_wait.h"
 #include "kernel/cpu.h"
+#include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/time.h"
 
@@ -19,7 +22,6 @@
 #define MESSAGES 300u
 #define MESSAGE_BYTES 5000u /* two pages */
 
-static struct slab slab;
 static struct channel_end *near, *far;
 static uint64_t ipc_pages;
 static atomic_uint wrongs; /* of the other CPU: EXPECT is for the test's own */
@@ -34,14 +36,13 @@ static void make_bed(struct test *t)
 {
         ipc_pages = pmm_count_state(&kernel_pmm, VM_PAGE_IPC);
         atomic_store(&wrongs, 0);
-        REQUIRE_OK(slab_init(&slab, "channel test", &kernel_pmm, sizeof(struct channel)));
-        REQUIRE_OK(channel_create(&slab, &channel_wait_ops, &near, &far));
+        REQUIRE_OK(channel_create(&kernel_channels, &channel_wait_ops, &near, &far));
 }
 
 static void expect_no_leak(struct test *t)
 {
         EXPECT_EQ(atomic_load(&wrongs), 0);
-        EXPECT_EQ(slab_counts(&slab).objects, 0);
+        EXPECT_EQ(slab_counts(&kernel_channels.slab).objects, 0);
         EXPECT_EQ(pmm_count_state(&kernel_pmm, VM_PAGE_IPC), ipc_pages);
 }
 
@@ -122,6 +123,39 @@ TEST(channel_wait, call_times_out_at_its_deadline)
         EXPECT_TRUE(arch_interrupts_enabled());
         EXPECT_EQ(channel_pending(far, NULL), 1);
         channel_close(near);
+        channel_close(far);
+        expect_no_leak(t);
+}
+
+/* ---- the console word ---- */
+
+static char said[512];
+
+static void keep_line(struct log_sink *sink, const char *line, size_t bytes)
+{
+        strncat(said, line, bytes < sizeof(said) - strlen(said) ? bytes : 0);
+}
+
+TEST(channel_wait, what_the_console_word_says)
+{
+        struct log_sink sink = {.write = keep_line}, *console;
+        struct message_packet *packet;
+
+        make_bed(t);
+        for (uint32_t i = 0; i < 3; i++) {
+                packet = numbered(i, 8);
+                EXPECT_OK(channel_write(near, CHANNEL_OWNER_NONE, &packet));
+        }
+        EXPECT_OK(read_any(far, &packet));
+        message_packet_free(packet);
+        channel_close(near);
+        console = log_replace_sinks(&sink);
+        said[0] = '\0';
+        channel_print();
+        log_replace_sinks(console);
+        EXPECT_STR_EQ(said, "# channel: 0.0 closed, messages 0, at most 0, callers 0\n"
+                            "# channel: 0.1 open, messages 2, at most 3, callers 0\n"
+                            "# channel: 1 channels in 1 pages, 2 messages wait; 0 could not be made\n");
         channel_close(far);
         expect_no_leak(t);
 }
