@@ -141,12 +141,12 @@ static ALWAYS_INLINE bool vmbus_memory_straight(const struct vmbus_memory *memor
                (LIKELY(memory->pages == NULL) || index % PAGE_BYTES + bytes <= PAGE_BYTES);
 }
 
-/* The address of the word `offset` bytes behind `start`; `run`: the address of `start` when the two
- * lie in a row, else NULL. */
-static ALWAYS_INLINE uint8_t *vmbus_memory_word_(const struct vmbus_memory *memory, uint8_t *run,
-                                                 uint32_t start, uint32_t offset)
+/* The address of the word `offset` bytes behind `start`; `run`: the address of `start`, used when
+ * the two lie in a row. */
+static ALWAYS_INLINE uint8_t *vmbus_memory_word_(const struct vmbus_memory *memory, bool in_row,
+                                                 uint8_t *run, uint32_t start, uint32_t offset)
 {
-        if (LIKELY(run != NULL))
+        if (LIKELY(in_row))
                 return run + offset;
         return vmbus_memory_at_(memory, vmbus_memory_advance(memory, start, offset));
 }

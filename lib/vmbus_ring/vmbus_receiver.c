@@ -61,9 +61,8 @@ bool vmbus_receiver_peer_sets_pending_size(const struct vmbus_receiver *receiver
 }
 
 /* In the order of c.6. */
-NOINLINE enum vmbus_result vmbus_receiver_check_word0_(struct vmbus_receiver *receiver,
-                                                       uint32_t index, uint64_t word0,
-                                                       uint32_t available)
+static enum vmbus_result check_word0(struct vmbus_receiver *receiver, uint32_t index,
+                                     uint64_t word0, uint32_t available)
 {
         uint32_t type = (uint16_t)(word0 >> VMBUS_WORD0_TYPE_BIT);
         uint32_t data_offset8 = (uint16_t)(word0 >> VMBUS_WORD0_DATA_OFFSET8_BIT);
@@ -93,30 +92,50 @@ NOINLINE enum vmbus_result vmbus_receiver_check_word0_(struct vmbus_receiver *re
         return VMBUS_OK;
 }
 
-NOINLINE enum vmbus_result vmbus_receiver_external_(struct vmbus_receiver *receiver, bool direct,
-                                                    struct vmbus_external_header *header)
+/* The word in front of the ranges of a packet of types 7 and 9; `ranges_bytes` follow it. */
+static enum vmbus_result check_external(struct vmbus_receiver *receiver, struct vmbus_rare *rare,
+                                        bool direct, uint32_t ranges_bytes)
 {
         const struct vmbus_memory *memory = &receiver->memory;
-        uint32_t index = header->ranges.offset;
         uint64_t word = vmbus_memory_load_u64(
-                memory, vmbus_memory_advance(memory, index, VMBUS_DESCRIPTOR_BYTES));
+                memory, vmbus_memory_advance(memory, rare->start, VMBUS_DESCRIPTOR_BYTES));
         uint32_t count = (uint32_t)(word >> VMBUS_EXTERNAL_RANGE_COUNT_BIT);
-        uint32_t ranges_bytes = header->ranges.bytes - VMBUS_EXTERNAL_HEADER_BYTES;
         /* A GPA-direct range has one page at least. */
         uint32_t range_bytes_min = direct ? VMBUS_GPA_RANGE_BYTES + VMBUS_GPA_PAGE_BYTES
                                           : VMBUS_TRANSFER_RANGE_BYTES;
 
         if (direct && count == 0)
-                return vmbus_receiver_broken_(receiver, VMBUS_BAD_RANGE_COUNT_ZERO, index, 0, 1);
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_RANGE_COUNT_ZERO, rare->start, 0,
+                                              1);
         if (count > ranges_bytes / range_bytes_min)
-                return vmbus_receiver_broken_(receiver, VMBUS_BAD_RANGE_COUNT, index, count,
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_RANGE_COUNT, rare->start, count,
                                               ranges_bytes / range_bytes_min);
-        header->transfer_page_set_id = direct ? 0 : (uint16_t)(word >> VMBUS_EXTERNAL_SET_ID_BIT);
-        header->range_count = count;
-        header->ranges.offset = vmbus_memory_advance(
-                memory, index, VMBUS_DESCRIPTOR_BYTES + VMBUS_EXTERNAL_HEADER_BYTES);
-        header->ranges.bytes = ranges_bytes;
+        rare->range_count = count;
+        rare->transfer_page_set_id = direct ? 0 : (uint16_t)(word >> VMBUS_EXTERNAL_SET_ID_BIT);
         return VMBUS_OK;
+}
+
+NOINLINE enum vmbus_result vmbus_receiver_read_rare_(struct vmbus_receiver *receiver,
+                                                     struct vmbus_rare *rare)
+{
+        const struct vmbus_memory *memory = &receiver->memory;
+        uint64_t word0 = rare->word0;
+        uint32_t type = (uint16_t)(word0 >> VMBUS_WORD0_TYPE_BIT);
+        uint32_t data_offset = (uint16_t)(word0 >> VMBUS_WORD0_DATA_OFFSET8_BIT) * VMBUS_WORD_BYTES;
+        if (rare->available < VMBUS_PACKET_BYTES_MIN)
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_AVAILABLE, rare->start,
+                                              rare->available, VMBUS_PACKET_BYTES_MIN);
+        enum vmbus_result result = check_word0(receiver, rare->start, word0, rare->available);
+        if (result != VMBUS_OK)
+                return result;
+        rare->transaction_id = vmbus_memory_load_u64(
+                memory, vmbus_memory_advance(memory, rare->start, VMBUS_WORD_BYTES));
+        rare->range_count = 0;
+        rare->transfer_page_set_id = 0;
+        if (type != VMBUS_PACKET_TRANSFER_PAGES && type != VMBUS_PACKET_GPA_DIRECT)
+                return VMBUS_OK;
+        return check_external(receiver, rare, type == VMBUS_PACKET_GPA_DIRECT,
+                              data_offset - VMBUS_DESCRIPTOR_BYTES - VMBUS_EXTERNAL_HEADER_BYTES);
 }
 
 /* The second half of a settlement: the caller's fence lies between the store of `out` and this. */

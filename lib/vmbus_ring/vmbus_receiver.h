@@ -98,20 +98,20 @@ enum vmbus_result vmbus_receiver_not_ready_(const struct vmbus_receiver *receive
 /* Latches and returns the reason. */
 enum vmbus_result vmbus_receiver_broken_(struct vmbus_receiver *receiver, enum vmbus_result reason,
                                          uint32_t index, uint64_t value, uint64_t limit);
-/* Holds the first word of a packet against every rule, `available` bytes being in the ring;
- * VMBUS_OK or the first one that it breaks. */
-enum vmbus_result vmbus_receiver_check_word0_(struct vmbus_receiver *receiver, uint32_t index,
-                                              uint64_t word0, uint32_t available);
-/* What the external header of types 7 and 9 says. */
-struct vmbus_external_header {
-        uint32_t range_count;
-        uint16_t transfer_page_set_id;
-        struct vmbus_range ranges;
+/* What is known of a packet that is not a common one, or broken. Single numbers, not the packet,
+ * which can then stay in registers where the caller is inline. */
+struct vmbus_rare {
+        uint32_t start;
+        uint32_t available; /* bytes in the ring from there on */
+        uint64_t word0;
+        uint64_t transaction_id;       /* out: the second word */
+        uint32_t range_count;          /* out: types 7 and 9, else 0; so is the next */
+        uint32_t transfer_page_set_id; /* fits 16 bits */
 };
-/* Decodes it; in: ranges.offset is where the packet begins, ranges.bytes those between descriptor
- * and payload. VMBUS_OK or a broken rule. */
-enum vmbus_result vmbus_receiver_external_(struct vmbus_receiver *receiver, bool direct,
-                                           struct vmbus_external_header *header);
+/* Holds the first word of a packet against every rule, and looks at what it announces; VMBUS_OK or
+ * the first rule that is broken. */
+enum vmbus_result vmbus_receiver_read_rare_(struct vmbus_receiver *receiver,
+                                            struct vmbus_rare *rare);
 
 static inline bool vmbus_receive_position_valid(const struct vmbus_memory *memory,
                                                 const struct vmbus_receive_position *position)
@@ -169,19 +169,30 @@ vmbus_receiver_can_read(struct vmbus_receiver *receiver, struct vmbus_receive_po
         return position->next_out == in ? VMBUS_EMPTY : VMBUS_OK;
 }
 
-/* Whether the first word is that of a packet without external data and breaks no rule: what is
- * common, told without a call. Of the others vmbus_receiver_check_word0_() judges. The footer
- * counts: a packet whose footer lies beyond `in` is broken. */
+/* Whether the first word is that of a packet without external data, with its payload right behind
+ * the descriptor, that breaks no rule: what is common, told without a call. Type, offset and flags
+ * are compared in one step. Of the others vmbus_receiver_read_rare_() judges. The footer counts: a
+ * packet whose footer lies beyond `in` is broken. */
 static ALWAYS_INLINE bool vmbus_receiver_word0_plain_(uint64_t word0, uint32_t available)
 {
-        uint32_t type = (uint16_t)(word0 >> VMBUS_WORD0_TYPE_BIT);
-        uint32_t data_offset8 = (uint16_t)(word0 >> VMBUS_WORD0_DATA_OFFSET8_BIT);
+        uint64_t fixed = word0 & ~VMBUS_WORD0(0, 0, UINT16_MAX,
+                                              1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT);
         uint32_t length8 = (uint16_t)(word0 >> VMBUS_WORD0_LENGTH8_BIT);
-        uint32_t flags = (uint16_t)(word0 >> VMBUS_WORD0_FLAGS_BIT);
-        return (type == VMBUS_PACKET_IN_BAND || type == VMBUS_PACKET_COMPLETION) &&
-               data_offset8 >= VMBUS_DATA_OFFSET8_MIN && length8 >= data_offset8 &&
-               length8 * VMBUS_WORD_BYTES + VMBUS_FOOTER_BYTES <= available &&
-               flags <= 1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT;
+        return (fixed == VMBUS_WORD0(VMBUS_PACKET_IN_BAND, VMBUS_DATA_OFFSET8_MIN, 0, 0) ||
+                fixed == VMBUS_WORD0(VMBUS_PACKET_COMPLETION, VMBUS_DATA_OFFSET8_MIN, 0, 0)) &&
+               length8 >= VMBUS_DATA_OFFSET8_MIN &&
+               length8 * VMBUS_WORD_BYTES + VMBUS_FOOTER_BYTES <= available;
+}
+
+/* Whether a packet's descriptor lies in a row, and the index behind its footer is still in the
+ * data: then none in it needs vmbus_memory_advance(). */
+static ALWAYS_INLINE bool vmbus_receiver_straight_(const struct vmbus_receiver *receiver,
+                                                   uint32_t start, uint32_t total)
+{
+        const struct vmbus_memory *memory = &receiver->memory;
+        return total < memory->data_bytes - start &&
+               (LIKELY(memory->pages == NULL) ||
+                start % PAGE_BYTES <= PAGE_BYTES - VMBUS_DESCRIPTOR_BYTES);
 }
 
 /* Fills in what a good descriptor says. */
@@ -216,47 +227,37 @@ vmbus_receiver_read(struct vmbus_receiver *receiver, struct vmbus_receive_positi
                 return result;
         uint32_t start = position->next_out;
         uint32_t available = vmbus_memory_distance(&receiver->memory, start, position->cached_in);
-        if (UNLIKELY(available < VMBUS_PACKET_BYTES_MIN))
-                return vmbus_result_not_ok_(vmbus_receiver_broken_(receiver, VMBUS_BAD_AVAILABLE,
-                                                                   start, available,
-                                                                   VMBUS_PACKET_BYTES_MIN));
-
-        /* The one look at the two words of the descriptor; below this only the locals are used. */
-        uint8_t *run = LIKELY(vmbus_memory_in_row(&receiver->memory, start, VMBUS_DESCRIPTOR_BYTES))
-                             ? vmbus_memory_at_(&receiver->memory, start)
-                             : NULL;
-        uint64_t word0 = shared_load_u64(vmbus_memory_word_(&receiver->memory, run, start, 0));
-        uint64_t id = shared_load_u64(
-                vmbus_memory_word_(&receiver->memory, run, start, VMBUS_WORD_BYTES));
-        if (UNLIKELY(!vmbus_receiver_word0_plain_(word0, available))) {
-                result = vmbus_receiver_check_word0_(receiver, start, word0, available);
-                if (result != VMBUS_OK)
-                        return result;
-        }
-        uint32_t data_offset = (uint16_t)(word0 >> VMBUS_WORD0_DATA_OFFSET8_BIT) * VMBUS_WORD_BYTES;
-        uint32_t length = (uint16_t)(word0 >> VMBUS_WORD0_LENGTH8_BIT) * VMBUS_WORD_BYTES;
-        vmbus_receiver_get_(start, word0, id, packet);
-        if (UNLIKELY(packet->type == VMBUS_PACKET_TRANSFER_PAGES ||
-                     packet->type == VMBUS_PACKET_GPA_DIRECT)) {
-                struct vmbus_external_header header = {
-                        .ranges = {start, data_offset - VMBUS_DESCRIPTOR_BYTES}};
-                result = vmbus_receiver_external_(receiver, packet->type == VMBUS_PACKET_GPA_DIRECT,
-                                                  &header);
-                if (UNLIKELY(result != VMBUS_OK))
-                        return result;
-                packet->range_count = header.range_count;
-                packet->transfer_page_set_id = header.transfer_page_set_id;
-                packet->ranges = header.ranges;
-        }
-        uint32_t total = length + VMBUS_FOOTER_BYTES;
-        if (LIKELY(total < receiver->memory.data_bytes - start)) {
-                packet->payload.offset = start + data_offset;
+        /* The one look at the first word; below this only the local is used. `available` is a
+         * multiple of 8 and not 0, so the word is there. */
+        uint8_t *run = vmbus_memory_at_(&receiver->memory, start);
+        uint64_t word0 = shared_load_u64(run);
+        uint32_t total = (uint16_t)(word0 >> VMBUS_WORD0_LENGTH8_BIT) * VMBUS_WORD_BYTES +
+                         VMBUS_FOOTER_BYTES;
+        if (LIKELY(vmbus_receiver_word0_plain_(word0, available) &&
+                   vmbus_receiver_straight_(receiver, start, total))) {
+                uint64_t id = shared_load_u64(run + VMBUS_WORD_BYTES);
+                vmbus_receiver_get_(start, word0, id, packet);
+                packet->payload.offset = start + VMBUS_DESCRIPTOR_BYTES;
                 position->next_out = start + total;
-        } else {
-                const struct vmbus_memory *memory = &receiver->memory;
-                packet->payload.offset = vmbus_memory_advance(memory, start, data_offset);
-                position->next_out = vmbus_memory_advance(memory, start, total);
+                return VMBUS_OK;
         }
+        struct vmbus_rare rare = {.start = start, .available = available, .word0 = word0};
+        result = vmbus_receiver_read_rare_(receiver, &rare);
+        if (UNLIKELY(result != VMBUS_OK))
+                return vmbus_result_not_ok_(result);
+        const struct vmbus_memory *memory = &receiver->memory;
+        uint32_t data_offset = (uint16_t)(word0 >> VMBUS_WORD0_DATA_OFFSET8_BIT) * VMBUS_WORD_BYTES;
+        vmbus_receiver_get_(start, word0, rare.transaction_id, packet);
+        if (packet->type == VMBUS_PACKET_TRANSFER_PAGES ||
+            packet->type == VMBUS_PACKET_GPA_DIRECT) {
+                uint32_t ranges_offset = VMBUS_DESCRIPTOR_BYTES + VMBUS_EXTERNAL_HEADER_BYTES;
+                packet->range_count = rare.range_count;
+                packet->transfer_page_set_id = (uint16_t)rare.transfer_page_set_id;
+                packet->ranges.offset = vmbus_memory_advance(memory, start, ranges_offset);
+                packet->ranges.bytes = data_offset - ranges_offset;
+        }
+        packet->payload.offset = vmbus_memory_advance(memory, start, data_offset);
+        position->next_out = vmbus_memory_advance(memory, start, total);
         return VMBUS_OK;
 }
 

@@ -92,7 +92,7 @@ NOINLINE enum vmbus_result vmbus_sender_load_out_(struct vmbus_sender *sender,
 NOINLINE void vmbus_sender_put_pieces_(const struct vmbus_sender *sender, uint32_t start,
                                        struct vmbus_in_band packet)
 {
-        vmbus_sender_put_(sender, start, packet, NULL);
+        vmbus_sender_put_(sender, start, packet, false);
 }
 
 /* Descriptor, header word and footer; the ranges lie between, in wire form already. */
@@ -109,26 +109,26 @@ NOINLINE void vmbus_sender_put_external_(const struct vmbus_sender *sender, uint
         uint32_t ranges_offset = VMBUS_DESCRIPTOR_BYTES + VMBUS_EXTERNAL_HEADER_BYTES;
         uint64_t count = direct ? packet->gpa->range_count : packet->transfer_count;
         uint64_t set_id = direct ? 0 : packet->transfer_page_set_id;
-        uint8_t *run = vmbus_memory_in_row(memory, start, (uint32_t)total)
-                             ? vmbus_memory_at_(memory, start)
-                             : NULL;
+        bool in_row = vmbus_memory_in_row(memory, start, (uint32_t)total);
+        uint8_t *run = vmbus_memory_at_(memory, start);
 
-        shared_store_u64(vmbus_memory_word_(memory, run, start, 0),
+        shared_store_u64(vmbus_memory_word_(memory, in_row, run, start, 0),
                          VMBUS_WORD0(direct ? VMBUS_PACKET_GPA_DIRECT : VMBUS_PACKET_TRANSFER_PAGES,
                                      data_offset / VMBUS_WORD_BYTES, footer / VMBUS_WORD_BYTES,
                                      1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT));
-        shared_store_u64(vmbus_memory_word_(memory, run, start, VMBUS_WORD_BYTES),
+        shared_store_u64(vmbus_memory_word_(memory, in_row, run, start, VMBUS_WORD_BYTES),
                          packet->transaction_id);
-        shared_store_u64(vmbus_memory_word_(memory, run, start, VMBUS_DESCRIPTOR_BYTES),
+        shared_store_u64(vmbus_memory_word_(memory, in_row, run, start, VMBUS_DESCRIPTOR_BYTES),
                          set_id << VMBUS_EXTERNAL_SET_ID_BIT |
                                  count << VMBUS_EXTERNAL_RANGE_COUNT_BIT);
         vmbus_memory_copy_out(memory, vmbus_memory_advance(memory, start, ranges_offset),
                               direct ? (const void *)packet->gpa->words : packet->transfer,
                               data_offset - ranges_offset);
         if (!is_aligned(packet->payload_bytes, VMBUS_WORD_BYTES))
-                shared_store_u64(
-                        vmbus_memory_word_(memory, run, start, footer - VMBUS_WORD_BYTES), 0);
-        shared_store_u64(vmbus_memory_word_(memory, run, start, footer),
+                shared_store_u64(vmbus_memory_word_(memory, in_row, run, start,
+                                                    footer - VMBUS_WORD_BYTES),
+                                 0);
+        shared_store_u64(vmbus_memory_word_(memory, in_row, run, start, footer),
                          (uint64_t)start << VMBUS_FOOTER_INDEX_BIT);
 }
 

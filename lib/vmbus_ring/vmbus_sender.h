@@ -147,10 +147,9 @@ struct vmbus_in_band {
         uint64_t transaction_id;
 };
 
-/* Stores every word of a packet without external data but its payload. `run`: where it lies in a
- * row, or NULL. */
+/* Stores every word of a packet without external data but its payload. */
 static ALWAYS_INLINE void vmbus_sender_put_(const struct vmbus_sender *sender, uint32_t start,
-                                            struct vmbus_in_band packet, uint8_t *run)
+                                            struct vmbus_in_band packet, bool in_row)
 {
         const struct vmbus_memory *memory = &sender->memory;
         uint32_t footer = (uint32_t)VMBUS_IN_BAND_BYTES(packet.payload_bytes) - VMBUS_FOOTER_BYTES;
@@ -160,15 +159,16 @@ static ALWAYS_INLINE void vmbus_sender_put_(const struct vmbus_sender *sender, u
         uint32_t flags = packet.kind == VMBUS_SEND_IN_BAND_REQUEST
                                ? 1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT
                                : 0;
+        uint8_t *run = in_row ? vmbus_memory_at_(memory, start) : NULL;
         shared_store_u64(
-                vmbus_memory_word_(memory, run, start, 0),
+                vmbus_memory_word_(memory, in_row, run, start, 0),
                 VMBUS_WORD0(type, VMBUS_DATA_OFFSET8_MIN, footer / VMBUS_WORD_BYTES, flags));
-        shared_store_u64(vmbus_memory_word_(memory, run, start, VMBUS_WORD_BYTES),
+        shared_store_u64(vmbus_memory_word_(memory, in_row, run, start, VMBUS_WORD_BYTES),
                          packet.transaction_id);
         /* Padding shares a word with the payload's last bytes: zero it, the payload comes later. */
         if (!is_aligned(packet.payload_bytes, VMBUS_WORD_BYTES))
-                shared_store_u64(vmbus_memory_word_(memory, run, start, last), 0);
-        shared_store_u64(vmbus_memory_word_(memory, run, start, footer),
+                shared_store_u64(vmbus_memory_word_(memory, in_row, run, start, last), 0);
+        shared_store_u64(vmbus_memory_word_(memory, in_row, run, start, footer),
                          (uint64_t)start << VMBUS_FOOTER_INDEX_BIT);
 }
 
@@ -231,17 +231,17 @@ vmbus_sender_write(struct vmbus_sender *sender, struct vmbus_send_position *posi
         /* From here on nothing fails; total fits the ring and the 16-bit fields. */
         const struct vmbus_memory *memory = &sender->memory;
         uint32_t start = position->next_in, bytes = (uint32_t)total;
-        uint32_t data_offset = bytes - VMBUS_FOOTER_BYTES -
-                               (uint32_t)VMBUS_ROUND8(packet->payload_bytes);
         struct vmbus_in_band words = {packet->kind, packet->payload_bytes, packet->transaction_id};
         payload->bytes = packet->payload_bytes;
         if (LIKELY(packet->kind < VMBUS_SEND_GPA_DIRECT &&
                    vmbus_memory_straight(memory, start, bytes))) {
-                vmbus_sender_put_(sender, start, words, vmbus_memory_at_(memory, start));
+                vmbus_sender_put_(sender, start, words, true);
                 payload->offset = start + VMBUS_DESCRIPTOR_BYTES;
                 position->next_in = start + bytes;
                 return VMBUS_OK;
         }
+        uint32_t data_offset = bytes - VMBUS_FOOTER_BYTES -
+                               (uint32_t)VMBUS_ROUND8(packet->payload_bytes);
         payload->offset = vmbus_memory_advance(memory, start, data_offset);
         position->next_in = vmbus_memory_advance(memory, start, bytes);
         if (packet->kind < VMBUS_SEND_GPA_DIRECT) {

@@ -14,6 +14,7 @@
  * nanoseconds for one unit, yardstick and ratio null where there is none. */
 #define _GNU_SOURCE
 #include <fnmatch.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,7 @@
 #pragma weak pmm_bench_register
 #pragma weak virtqueue_bench_register
 #pragma weak page_cache_bench_register
+#pragma weak vmbus_ring_threads_bench_register
 
 static void (*const parts[])(void) = {
         vmbus_ring_bench_register,
@@ -45,6 +47,7 @@ static void (*const parts[])(void) = {
         pmm_bench_register,
         virtqueue_bench_register,
         page_cache_bench_register,
+        vmbus_ring_threads_bench_register,
 };
 
 struct result {
@@ -95,6 +98,17 @@ uint8_t *bench_mirror(uint64_t bytes)
         maps[place] = map;
         sizes[place] = bytes;
         return map;
+}
+
+void bench_bind_thread(int to_second)
+{
+        cpu_set_t processors;
+        long count = sysconf(_SC_NPROCESSORS_ONLN);
+        CPU_ZERO(&processors);
+        for (int processor = 0; processor < count && processor < CPU_SETSIZE; processor++)
+                if ((processor == 1) == (to_second != 0))
+                        CPU_SET(processor, &processors);
+        (void)sched_setaffinity(0, sizeof(processors), &processors); /* fails for an empty set */
 }
 
 static double thread_ns(void)

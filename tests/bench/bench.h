@@ -38,6 +38,7 @@ void buffer_chain_bench_register(void);
 void pmm_bench_register(void);
 void virtqueue_bench_register(void);
 void page_cache_bench_register(void);
+void vmbus_ring_threads_bench_register(void);
 
 /* Keeps the compiler from leaving out work whose result nobody uses, or from moving it out of the
  * loop. */
@@ -48,6 +49,10 @@ static inline void bench_keep(const void *pointer)
 
 /* `bytes` bytes (whole pages), mapped twice in a row; the same for the same size each time. */
 uint8_t *bench_mirror(uint64_t bytes);
+
+/* Binds the calling thread to the second processor, or to all but that one; does nothing where there
+ * is only one. */
+void bench_bind_thread(int to_second);
 
 /* Ends the program with a message; a benchmark that ran into a failure must not report. */
 _Noreturn void bench_fail(const char *what);

@@ -8,7 +8,6 @@
  * sleeps. A ratio near 1 says that nothing is shared on the path. */
 #define _GNU_SOURCE
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -22,7 +21,6 @@
 #define WAIT_US 20 /* asleep: the measure is the CPU time of this thread */
 
 #define MESSAGE_BYTES 64
-#define OTHER_PROCESSOR 1
 
 static ALIGNED(4096) char memory[ARENA_PAGES * PAGE_BYTES];
 static struct pmm pmm;
@@ -69,23 +67,11 @@ static void messages(uint64_t iterations)
         }
 }
 
-/* Binds the calling thread to one processor, or to any but that one; not where there is no other. */
-static void bind_thread(bool to_other)
-{
-        cpu_set_t processors;
-        long count = sysconf(_SC_NPROCESSORS_ONLN);
-        CPU_ZERO(&processors);
-        for (int processor = 0; processor < count; processor++)
-                if ((processor == OTHER_PROCESSOR) == to_other)
-                        CPU_SET(processor, &processors);
-        (void)sched_setaffinity(0, sizeof(processors), &processors);
-}
-
 static void *other_thread(void *unused)
 {
         (void)unused;
         this_cpu = 1;
-        bind_thread(true);
+        bench_bind_thread(1);
         for (;;) {
                 void (*work)(uint64_t) = other_work;
                 if (work != NULL) {
@@ -104,7 +90,7 @@ static void *other_thread(void *unused)
 static void set_other(void (*work)(uint64_t))
 {
         uint64_t before = other_rounds;
-        bind_thread(false);
+        bench_bind_thread(0);
         pthread_mutex_lock(&mutex);
         other_work = work;
         pthread_cond_signal(&changed);

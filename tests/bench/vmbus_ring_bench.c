@@ -11,12 +11,12 @@
  *
  * "transfer_pages.64" is one range of a packet with 64, "gpa_direct.32" a packet with one range of
  * 32 pages, "gpa_direct.32x1" one with 32 ranges of a page: written, committed, read, decoded,
- * committed. Their yardstick copies the same external header in and out.
+ * committed. Their yardstick copies the same external header in and out. "floor" stores and loads
+ * the same words in the same orders and checks nothing.
  *
- * The yardstick copies
- * the same payload to an area as large as the ring and back, at offsets that move on as the ring's
- * do: the same cache lines, without the protocol. 16 packets of 4096 bytes do not fit 64 KiB; that
- * one case has 128 KiB. */
+ * The yardstick copies the same payload to an area as large as the ring and back, at offsets that
+ * move on as the ring's do: the same cache lines, without the protocol. 16 packets of 4096 bytes do
+ * not fit 64 KiB; that one case has 128 KiB. */
 #include "tests/bench/bench.h"
 #include "vmbus_ring/vmbus_ring.h"
 
@@ -198,6 +198,53 @@ static void run_settled(void *context, uint64_t iterations)
         bench_keep(payload_out);
 }
 
+/* The same words stored and loaded in the same orders, with nothing checked and nothing decided:
+ * what a ring with a signal rule costs at least on this machine. Flat, and a packet never wraps. */
+static ALWAYS_INLINE void floor_loop(const struct ring_bench *bench, uint64_t iterations,
+                                     uint64_t batch)
+{
+        struct vmbus_control_page *control = (struct vmbus_control_page *)(void *)control_page;
+        uint32_t bytes = bench->payload_bytes, seen = 0;
+        uint32_t total = (uint32_t)VMBUS_IN_BAND_BYTES(bytes), in = 0, out = 0;
+        uint32_t end = bench->ring_bytes - batch * total;
+        for (uint64_t done = 0; done < iterations; done += batch) {
+                for (uint64_t i = 0; i < batch; i++, in += total) {
+                        uint8_t *at = flat_area + in;
+                        shared_store_u64(at, total);
+                        shared_store_u64(at + 8, i);
+                        shared_store_u64(at + total - 8, in);
+                        if (bytes != 0)
+                                shared_copy_out(at + VMBUS_DESCRIPTOR_BYTES, payload_in, bytes);
+                }
+                shared_store_seq_cst_u32(&control->in, in);
+                seen |= shared_load_seq_cst_u32(&control->interrupt_mask);
+                seen |= shared_load_seq_cst_u32(&control->out);
+                seen |= shared_load_acquire_u32(&control->in);
+                for (uint64_t i = 0; i < batch; i++, out += total) {
+                        uint8_t *at = flat_area + out;
+                        seen |= (uint32_t)shared_load_u64(at) | (uint32_t)shared_load_u64(at + 8);
+                        if (bytes != 0)
+                                shared_copy_in(payload_out, at + VMBUS_DESCRIPTOR_BYTES, bytes);
+                }
+                shared_store_release_u32(&control->out, out);
+                seen |= shared_load_u32(&control->pending_send_size);
+                if (in > end)
+                        in = out = 0;
+        }
+        bench_keep(&seen);
+        bench_keep(payload_out);
+}
+
+static void run_floor(void *context, uint64_t iterations)
+{
+        floor_loop(context, iterations, 1);
+}
+
+static void run_floor_batch(void *context, uint64_t iterations)
+{
+        floor_loop(context, iterations, BATCH);
+}
+
 /* ---- external data ---- */
 
 struct external_bench {
@@ -327,6 +374,14 @@ static const struct bench benches[] = {
         EACH_SIZE("flat", FLAT),
         EACH_SIZE("paged", PAGED),
         EACH_SIZE("mirrored", MIRRORED),
+        RING("floor.0B", run_floor, copy_single, &contexts[FLAT][0]),
+        RING("floor.0B.batch16", run_floor_batch, copy_batch, &contexts[FLAT][0]),
+        RING("floor.64B", run_floor, copy_single, &contexts[FLAT][1]),
+        RING("floor.64B.batch16", run_floor_batch, copy_batch, &contexts[FLAT][1]),
+        RING("floor.1500B", run_floor, copy_single, &contexts[FLAT][2]),
+        RING("floor.1500B.batch16", run_floor_batch, copy_batch, &contexts[FLAT][2]),
+        RING("floor.4096B", run_floor, copy_single, &contexts[FLAT][3]),
+        RING("floor.4096B.batch16", run_floor_batch, copy_batch, &contexts[FLAT][4]),
         RING("flat.64B.settled", run_settled, copy_single, &contexts[FLAT][1]),
         EXTERNAL("gpa_direct.32", "packet", &direct_32),
         EXTERNAL("gpa_direct.32x1", "packet", &direct_32x1),
