@@ -227,6 +227,13 @@ static NOINLINE zx_status_t read_rest(struct virtqueue_device *device,
         return virtqueue_device_gather_finish(&gather) ? ZX_OK : ZX_ERR_IO_DATA_INTEGRITY;
 }
 
+/* Notes that the chains before `position` are popped: at the end, and before a fault, which names
+ * the place where the device stands [D3]. */
+static ALWAYS_INLINE void stand_at(struct virtqueue_device *device, uint32_t position)
+{
+        device->popped += position - (uint32_t)device->popped;
+}
+
 /* Pops the chain that was begun, and those behind it that are known to be available, whatever they
  * are, as long as there is room.
  *   returns   ZX_OK; ZX_ERR_NO_RESOURCES: not enough room for the next; ZX_ERR_IO_DATA_INTEGRITY */
@@ -250,12 +257,14 @@ static NOINLINE zx_status_t pop_chains(struct virtqueue_device *device,
                 uint32_t write = row.words.rest >> REST_FLAGS_SHIFT & FLAG_WRITE;
                 uint64_t writable_bytes;
                 if (UNLIKELY(!head_good(slots, size, head))) {
+                        stand_at(device, position);
                         status = refuse_head(device, head);
                         break;
                 }
                 request->elements = first;
                 row.end = UNLIKELY(end - first > (ptrdiff_t)size) ? first + size : end;
                 if (UNLIKELY(!take_row(descriptors, size, write, &row))) {
+                        stand_at(device, position);
                         request->elements_max = (uint32_t)(end - first);
                         status = read_rest(device, request, row, write, request != batch->requests);
                         if (status != ZX_OK)
@@ -263,6 +272,7 @@ static NOINLINE zx_status_t pop_chains(struct virtqueue_device *device,
                         row.element = first + request->readable_count + request->writable_count;
                         writable_bytes = request->writable_bytes;
                 } else if (UNLIKELY(row.bytes >> 32 != 0)) { /* 2.7.4: below 2^32 bytes */
+                        stand_at(device, position);
                         status = virtqueue_device_gather_refuse_total(device, row.bytes);
                         break;
                 } else if (write != 0) {
@@ -283,7 +293,7 @@ static NOINLINE zx_status_t pop_chains(struct virtqueue_device *device,
                 if (head_good(slots, size, head))
                         row.words = load_words(descriptors, head);
         }
-        device->popped += position - (uint32_t)device->popped;
+        stand_at(device, position);
         batch->count = (uint32_t)(request - batch->requests);
         if (batch->count != 0)
                 batch->elements_count = (uint32_t)(request[-1].elements - batch->elements) +

@@ -372,29 +372,62 @@ TEST(virtqueue_batch, pops_as_much_as_there_is_room_for)
                 }
 }
 
-/* The chains before a bad one are there, and the queue is broken. */
+/* The chains before a bad one are there, and the queue is broken for good. */
+static void expect_broken(struct test *t, uint32_t at, enum virtqueue_device_fault_reason reason)
+{
+        for (uint32_t call = 0; call < 2; call++) {
+                struct virtqueue_request_batch batch = room(SIZE, SIZE);
+                EXPECT_STATUS(ZX_ERR_IO_DATA_INTEGRITY,
+                              virtqueue_device_pop_batch(&device, &batch));
+                EXPECT_EQ(batch.count, call == 0 ? at : 0);
+                EXPECT_EQ(device.fault.reason, reason);
+                if (!device.packed)
+                        EXPECT_EQ(device.fault.position, at);
+                EXPECT_TRUE(virtqueue_device_valid(&device));
+        }
+}
+
+/* Six chains of `each` descriptors; that of number `at` is spoiled. */
+static void pop_spoiled(struct test *t, const struct shape *shape, uint32_t each, uint32_t at)
+{
+        struct virtqueue_descriptor *descriptors = (void *)&area[DESCRIPTORS_DEV];
+        struct virtqueue_avail *avail = (void *)&area[DRIVER_DEV];
+        for (uint32_t wrong = 0; wrong < 3; wrong++) {
+                make_chains();
+                for (uint32_t k = 0; k < 6; k++) {
+                        chains[k].readable_count = each;
+                        chains[k].writable_count = 0;
+                }
+                REQUIRE_TRUE(open_pair(t, shape));
+                give(t, 6);
+                struct virtqueue_descriptor *descriptor = &descriptors[at * each];
+                if (wrong == 0) {
+                        descriptor->address = UINT64_MAX - 2;
+                        descriptor->bytes = 4;
+                        expect_broken(t, at, VIRTQUEUE_DEVICE_FAULT_WRAP);
+                } else if (shape->packed) {
+                        struct virtqueue_packed_descriptor *last =
+                                (void *)&descriptors[at * each + each - 1];
+                        last->id = SIZE;
+                        expect_broken(t, at, VIRTQUEUE_DEVICE_FAULT_HEAD_RANGE);
+                } else if (wrong == 1) {
+                        avail->ring[at] = SIZE;
+                        expect_broken(t, at, VIRTQUEUE_DEVICE_FAULT_HEAD_RANGE);
+                } else {
+                        descriptor->flags |= VIRTQUEUE_FLAG(VIRTQUEUE_NEXT_BIT);
+                        descriptor->next = SIZE;
+                        expect_broken(t, at, VIRTQUEUE_DEVICE_FAULT_NEXT_RANGE);
+                }
+        }
+}
+
 TEST(virtqueue_batch, pops_up_to_a_broken_rule)
 {
         for (size_t i = 0; i < ARRAY_COUNT(shapes) && !test_has_failed(t); i++)
                 for (uint32_t at = 0; at < 4; at++) {
-                        make_chains();
-                        for (uint32_t k = 0; k < 6; k++)
-                                chains[k].readable_count = 1 + (k == at && !shapes[i].indirect),
-                                chains[k].writable_count = 0;
-                        REQUIRE_TRUE(open_pair(t, &shapes[i]));
-                        give(t, 6);
-                        struct virtqueue_descriptor *descriptors =
-                                (void *)&area[DESCRIPTORS_DEV];
-                        descriptors[at].address = UINT64_MAX - 2;
-                        descriptors[at].bytes = 4;
-                        struct virtqueue_request_batch batch = room(SIZE, SIZE);
-                        EXPECT_STATUS(ZX_ERR_IO_DATA_INTEGRITY,
-                                      virtqueue_device_pop_batch(&device, &batch));
-                        EXPECT_EQ(batch.count, at);
-                        EXPECT_EQ(device.fault.reason, VIRTQUEUE_DEVICE_FAULT_WRAP);
-                        EXPECT_STATUS(ZX_ERR_IO_DATA_INTEGRITY,
-                                      virtqueue_device_pop_batch(&device, &batch));
-                        EXPECT_EQ(batch.count, 0);
+                        pop_spoiled(t, &shapes[i], 1, at);
+                        if (!shapes[i].indirect)
+                                pop_spoiled(t, &shapes[i], 2, at);
                 }
 }
 
