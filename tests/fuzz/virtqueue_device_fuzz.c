@@ -62,6 +62,7 @@ static void open_fuzz(struct fuzz *fuzz, struct fuzz_input *input)
                 .event_index = options & 2,
                 .indirect = options & 4,
                 .resume = options & 8,
+                .in_order = options & 32,
                 .descriptors_dev = RING_DEV,
                 .driver_dev = DRIVER_DEV,
                 .device_dev = DEVICE_DEV,
@@ -181,6 +182,59 @@ static void pop(struct fuzz *fuzz, struct fuzz_input *input)
         fuzz->only_latest = true;
 }
 
+/* Pops as many as there are and as there is random room for. */
+static void pop_batch(struct fuzz *fuzz, struct fuzz_input *input)
+{
+        struct virtqueue_request requests[HELD_MAX];
+        struct virtqueue_element *pieces = calloc(HELD_MAX * SIZE_MAX_HERE, sizeof(*pieces));
+        uint32_t room = HELD_MAX - fuzz->held_count;
+        struct virtqueue_request_batch batch = {
+                .requests = requests,
+                .elements = pieces,
+                .requests_max = room == 0 ? 0 : 1 + fuzz_u8(input) % room,
+                .elements_max = 1 + fuzz_u16(input) % (HELD_MAX * SIZE_MAX_HERE)};
+        if (room != 0 && virtqueue_device_pop_batch(&fuzz->device, &batch) == ZX_OK) {
+                CHECK(batch.count != 0 && batch.count <= batch.requests_max);
+                CHECK(batch.elements_count <= batch.elements_max);
+                for (uint32_t i = 0; i < batch.count; i++) {
+                        struct held *held = &fuzz->held[fuzz->held_count];
+                        const struct virtqueue_request *request = &requests[i];
+                        uint32_t count = request->readable_count + request->writable_count;
+                        CHECK(request->elements >= pieces &&
+                              request->elements + count <= pieces + batch.elements_count);
+                        held->request = *request;
+                        held->request.elements_max = SIZE_MAX_HERE;
+                        check_request(fuzz, &held->request);
+                        memcpy(held->pieces, request->elements, count * sizeof(*pieces));
+                        fuzz->held_count++;
+                }
+                fuzz->only_latest = true;
+        }
+        free(pieces);
+}
+
+/* Gives the oldest few back at once. */
+static void push_batch(struct fuzz *fuzz, struct fuzz_input *input)
+{
+        struct virtqueue_used_element used[HELD_MAX];
+        struct virtqueue_request requests[HELD_MAX];
+        uint32_t count = fuzz_u8(input) % (fuzz->held_count + 1);
+        bool only_read = fuzz_u8(input) & 1;
+        for (uint32_t i = 0; i < count; i++) {
+                uint64_t writable = fuzz->held[i].request.writable_bytes;
+                requests[i] = fuzz->held[i].request;
+                used[i] = (struct virtqueue_used_element){
+                        requests[i].id, (uint32_t)(fuzz_u16(input) % (writable + 1))};
+        }
+        if (only_read)
+                virtqueue_device_push_read(&fuzz->device, requests, count);
+        else
+                virtqueue_device_push_batch(&fuzz->device, used, count);
+        memmove(&fuzz->held[0], &fuzz->held[count], (HELD_MAX - count) * sizeof(struct held));
+        fuzz->held_count -= count;
+        fuzz->only_latest &= count == 0;
+}
+
 /* Walks a chain in steps of the input's choice, and gives it back. */
 static void serve(struct fuzz *fuzz, struct fuzz_input *input)
 {
@@ -191,6 +245,8 @@ static void serve(struct fuzz *fuzz, struct fuzz_input *input)
         if (fuzz->held_count == 0)
                 return;
         uint32_t which = fuzz_u8(input) % fuzz->held_count;
+        if (fuzz->config.in_order)
+                which = 0;
         struct held held = fuzz->held[which];
         held.request.elements = held.pieces;
         virtqueue_chain_io_init(&io, &fuzz->device, &held.request);
@@ -240,7 +296,7 @@ static void unpop(struct fuzz *fuzz)
 static void device_step(struct fuzz *fuzz, struct fuzz_input *input)
 {
         struct virtqueue_device *device = &fuzz->device;
-        switch (fuzz_u8(input) % 9) {
+        switch (fuzz_u8(input) % 12) {
         case 0:
         case 1:
         case 2:
@@ -260,6 +316,13 @@ static void device_step(struct fuzz *fuzz, struct fuzz_input *input)
                 break;
         case 7:
                 virtqueue_device_mute(device);
+                break;
+        case 8:
+        case 9:
+                pop_batch(fuzz, input);
+                break;
+        case 10:
+                push_batch(fuzz, input);
                 break;
         default:
                 unpop(fuzz);

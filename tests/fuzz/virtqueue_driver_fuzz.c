@@ -94,28 +94,51 @@ static void device_step(struct fuzz *fuzz, struct fuzz_input *input)
 
 /* ---- the driver ---- */
 
-static void add(struct fuzz *fuzz, struct fuzz_input *input)
+#define BATCH_MAX 4u
+
+/* A chain of the input's choice under the first cookie from `cookie` on that is free; returns it,
+ * or the ring's size: there is none. */
+static uint32_t make_chain(struct fuzz *fuzz, struct fuzz_input *input, uint32_t cookie,
+                           struct virtqueue_chain *chain, struct virtqueue_element *elements)
 {
-        struct virtqueue_element elements[ELEMENTS_MAX];
-        uint32_t cookie = 0, sum = 0;
-        uint32_t count = 1 + fuzz_u8(input) % ELEMENTS_MAX, readable = fuzz_u8(input) % (count + 1);
+        uint32_t sum = 0, count = 1 + fuzz_u8(input) % ELEMENTS_MAX;
+        uint32_t readable = fuzz_u8(input) % (count + 1);
         while (cookie < fuzz->config.size && fuzz->chains[cookie].state != FREE)
                 cookie++;
         if (cookie == fuzz->config.size)
-                return;
+                return cookie;
         for (uint32_t i = 0; i < count; i++) {
                 elements[i] = (struct virtqueue_element){0x1000 + fuzz_u8(input), fuzz_u8(input)};
                 sum += i >= readable ? elements[i].bytes : 0;
         }
-        struct virtqueue_chain chain = {.elements = elements,
-                                        .readable_count = readable,
-                                        .writable_count = count - readable,
-                                        .cookie = (void *)(uintptr_t)(cookie + 1)};
-        if (virtqueue_driver_add(&fuzz->queue, &chain) != ZX_OK)
-                return;
-        fuzz->chains[cookie].state = ADDED;
+        *chain = (struct virtqueue_chain){.elements = elements,
+                                          .readable_count = readable,
+                                          .writable_count = count - readable,
+                                          .cookie = (void *)(uintptr_t)(cookie + 1)};
         fuzz->chains[cookie].writable_bytes = sum;
-        fuzz->out++;
+        return cookie;
+}
+
+static void add(struct fuzz *fuzz, struct fuzz_input *input)
+{
+        struct virtqueue_element elements[BATCH_MAX][ELEMENTS_MAX];
+        struct virtqueue_chain chains[BATCH_MAX];
+        uint32_t cookies[BATCH_MAX], count = 0, added, wanted = 1 + fuzz_u8(input) % BATCH_MAX;
+        for (uint32_t cookie = 0; count < wanted; count++) {
+                cookies[count] = cookie =
+                        make_chain(fuzz, input, cookie, &chains[count], elements[count]);
+                if (cookie++ == fuzz->config.size)
+                        break;
+        }
+        if (wanted == 1 && count == 1)
+                added = virtqueue_driver_add(&fuzz->queue, chains) == ZX_OK;
+        else if (virtqueue_driver_add_batch(&fuzz->queue, chains, count, &added) == ZX_OK)
+                CHECK(added == count);
+        else
+                CHECK(added < count);
+        for (uint32_t i = 0; i < added; i++)
+                fuzz->chains[cookies[i]].state = ADDED;
+        fuzz->out += added;
 }
 
 static void publish(struct fuzz *fuzz)
