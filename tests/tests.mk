@@ -85,11 +85,15 @@ $(eval $(call host_program,build/host-tsan,$(HOST_FLAGS) $(HOST_tsan_FLAGS),\
 $(eval $(call host_program,build/bench,$(BENCH_FLAGS),$(NO_CARD_SOURCES),\
   tests/host/world_threads.c $(HOST_BENCH_SOURCES),bench,-lpthread))
 
-# For compile_commands.json: the files that are in no image.
-HOST_ONLY_SOURCES := $(wildcard tests/host/*.c tests/host/machine/*.c tests/fuzz/*.c) $(PEER_SOURCES) $(HOST_BENCH_SOURCES)
-HOST_LIBC_SOURCES := tests/host/runner.c tests/host/world_threads.c $(HOSTED_TEST_SOURCES) $(HOST_BENCH_SOURCES) $(wildcard tests/fuzz/*.c)
-host_flags_of = $(if $(filter $(HOST_LIBC_SOURCES),$(1)),$(filter-out -ffreestanding,$(HOST_FLAGS)),\
-  $(HOST_FLAGS) $(call host_libc_of,$(1))) -I$(INC)/$(call host_row,$(1)) $(call host_efi_flags_of,$(1))
+# For compile_commands.json: the files that are in no image. Some are programs on libc, on either side of the fence.
+HOST_PROGRAM_SOURCES := $(filter-out $(PEER_SOURCES),$(wildcard tests/peers/*/*.c tests/peers/*/*/*.c)) \
+  $(wildcard tests/model/*.c tests/fuzz/*.c)
+HOST_ONLY_SOURCES := $(wildcard tests/host/*.c tests/host/machine/*.c) $(PEER_SOURCES) $(HOST_PROGRAM_SOURCES) $(HOST_BENCH_SOURCES)
+HOST_LIBC_SOURCES := tests/host/runner.c tests/host/world_threads.c $(HOSTED_TEST_SOURCES) $(HOST_BENCH_SOURCES) $(HOST_PROGRAM_SOURCES)
+host_flags_of = $(if $(filter tests/model/%,$(1)),-I.) \
+  $(if $(filter $(HOST_LIBC_SOURCES),$(1)),$(filter-out -ffreestanding,$(HOST_FLAGS)),\
+  $(HOST_FLAGS) $(call host_libc_of,$(1))) \
+  -I$(INC)/$(strip $(if $(filter tests/fuzz/%,$(1)),$(call fuzz_row,$(1)),$(call host_row,$(1)))) $(call host_efi_flags_of,$(1))
 
 host-tests: build/host-asan/host-tests build/host-tsan/host-tests
 	$(Q)build/host-asan/host-tests $(GLOB)
