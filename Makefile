@@ -313,6 +313,8 @@ help:
 	@echo 'make host-tests           only the host tests (AddressSanitizer, UBSan)'
 	@echo 'make peers                host programs at the other end of a ring (tests/peers)'
 	@echo 'make test-peers           the guest and those programs meet QEMU, DPDK and Linux'
+	@echo 'make fuzz                 the fuzzers, FUZZ_SECONDS each (clang)'
+	@echo 'make model                memory orders under a model checker (Debian: relacy-dev)'
 	@echo 'make bench                benchmarks; writes build/bench/results.json'
 	@echo 'make debug                QEMU waits for gdb; prints the line that connects'
 	@echo 'make compile_commands.json  for editors'

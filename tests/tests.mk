@@ -166,8 +166,10 @@ include tests/fuzz/fuzz.mk
 
 # ---- make model ---------------------------------------------------------------------------------
 #
-# The memory orders of lib/vmbus_ring under the relacy model checker (Debian: relacy-dev), as they are
-# and each weakened in turn; about two minutes.
+# The memory orders of lib/vmbus_ring and lib/virtqueue under the relacy model checker (Debian: relacy-dev), as
+# they are and each weakened in turn; minutes.
 .PHONY: model
 model:
-	$(Q)mkdir -p build/model && $(PYTHON) -B tests/model/vmbus_ring_orders.py build/model
+	@tests/harness/setup.sh --need model
+	$(Q)mkdir -p build/model && for part in vmbus_ring virtqueue; do \
+	  $(PYTHON) -B tests/model/$${part}_orders.py build/model/$$part || exit 1; done

@@ -19,6 +19,7 @@ usage: tests/harness/setup.sh [--need NEED[,NEED...]] [--print]
               run     boot it under QEMU, on either firmware
               test    `make test`: host tests, boot matrix (takes in image and run)
               clang   build with CC=clang
+              model   `make model`
               debug   `make debug`
               peers   strangers that `make test-peers` meets; tests of those missing are skipped
               all     all of these
@@ -49,6 +50,9 @@ test   python3               /usr/bin/python3
 test   python3-pytest        python:pytest
 test   python3-pytest-xdist  python:xdist
 clang  clang                 clang
+model  g++                   g++
+model  relacy-dev            /usr/include/relacy/relacy.hpp
+model  python3               /usr/bin/python3
 debug  gdb                   gdb
 peers  dpdk-dev              dpdk-testpmd
 peers  librte-net-virtio23   /usr/lib/*/dpdk/pmds-*/librte_net_virtio.so*
@@ -160,10 +164,10 @@ words=$(echo "$needs" | tr ',' ' ')
 needs=''
 for word in $words; do
         case $word in
-        image | run | clang | debug | peers) needs="$needs $word" ;;
+        image | run | clang | debug | model | peers) needs="$needs $word" ;;
         test) needs="$needs image run test" ;;
-        all) needs="$needs image run test clang debug peers" ;;
-        *) say "--need $word: expected image, run, test, clang, debug, peers or all"; exit 2 ;;
+        all) needs="$needs image run test clang debug model peers" ;;
+        *) say "--need $word: expected image, run, test, clang, debug, model, peers or all"; exit 2 ;;
         esac
 done
 

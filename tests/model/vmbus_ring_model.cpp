@@ -8,7 +8,7 @@
  * deadlock; c.5, 3 to 6). Order 7 of that table follows from 3 and 4 here: a mask that is seen
  * clear before our fence belongs to a receiver that sees our `in`.
  *
- * Usage: PROGRAM [SCENARIO]      exit status 0: nothing found. Needs relacy (Debian: relacy-dev).
+ * Usage: PROGRAM ITERATIONS [SCENARIO]      exit status 0: nothing found. Needs relacy (Debian: relacy-dev).
  */
 #include <cstdint>
 #include <cstdlib>
@@ -200,19 +200,20 @@ template <class suite> static bool holds(const char *name, unsigned iterations)
         params.execution_depth_limit = 20000;
         params.search_type = rl::random_scheduler_type;
         bool good = rl::simulate<suite>(params);
-        printf("%s: %s\n", name, good ? "holds" : rl::test_result_str(params.test_result));
+        printf("scenario %s: %s\n", name, good ? "holds" : rl::test_result_str(params.test_result));
         return good;
 }
 
 int main(int argc, char **argv)
 {
-        const char *which = argc > 1 ? argv[1] : "";
+        unsigned iterations = argc > 1 ? (unsigned)strtoul(argv[1], nullptr, 0) : 20000;
+        const char *which = argc > 2 ? argv[2] : "";
         bool good = true;
         if (*which == '\0' || !strcmp(which, "receiver_sleeps"))
-                good &= holds<receiver_sleeps>("receiver_sleeps", 20000);
+                good &= holds<receiver_sleeps>("receiver_sleeps", iterations);
         if (good && (*which == '\0' || !strcmp(which, "sender_sleeps")))
-                good &= holds<sender_sleeps>("sender_sleeps", 20000);
+                good &= holds<sender_sleeps>("sender_sleeps", iterations);
         if (good && (*which == '\0' || !strcmp(which, "both_sleep")))
-                good &= holds<both_sleep>("both_sleep", 10000);
+                good &= holds<both_sleep>("both_sleep", iterations / 2);
         return good ? 0 : 1;
 }

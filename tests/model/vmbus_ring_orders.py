@@ -3,22 +3,21 @@
 """Holds the memory orders of lib/vmbus_ring against the relacy model checker, and the checker against
 weakened orders.
 
-Usage: vmbus_ring_orders.py FOLDER [NAME]
+Usage: vmbus_ring_orders.py FOLDER [MUTANT]
 
 Builds tests/model/vmbus_ring_model.cpp in FOLDER from the sources as they are: nothing may be found.
 Then from one mutant after the other, each with one order of spec/vmbus.md, c.5, taken away: something
-must be found in each. NAME picks one mutant. Exit status 0: all as it must be; 77: no relacy here.
+must be found in each. MODEL_ITERATIONS says how often each scenario is run (20000).
 """
 
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-TOP = Path(__file__).resolve().parents[2]
+import orders
+
 COMPILER = os.environ.get("CXX", "g++")
-RUN_SECONDS_MAX = 300
+ITERATIONS = os.environ.get("MODEL_ITERATIONS", "20000")
 
 # name: (file, what stands there, what the mutant has instead)
 MUTANTS = {
@@ -54,51 +53,15 @@ MUTANTS = {
 }
 
 
-def build(folder, name, mutant=None):
-    """The program, made of the sources with one text replaced."""
+def build(folder, name, mutant):
     work = folder / name
-    shutil.rmtree(work, ignore_errors=True)
-    shutil.copytree(TOP / "lib/vmbus_ring", work / "vmbus_ring")
-    shutil.copytree(TOP / "lib/base", work / "base")
-    shutil.copy(TOP / "tests/model/shim/base/shared.h", work / "base/shared.h")
-    if mutant is not None:
-        file, old, new = mutant
-        text = (work / "vmbus_ring" / file).read_text()
-        assert text.count(old) == 1, f"{file} has {text.count(old)} times: {old}"
-        (work / "vmbus_ring" / file).write_text(text.replace(old, new))
+    orders.copy_sources(work, "vmbus_ring", orders.TOP / "tests/model/shim/base/shared.h", mutant)
     program = work / "model"
     # The sources are C; what C++ frowns on in them is no news.
     subprocess.run([COMPILER, "-std=gnu++20", "-fpermissive", "-w", "-O1", f"-I{work}", "-o", program,
-                    TOP / "tests/model/vmbus_ring_model.cpp"], check=True)
-    return program
-
-
-def run(program):
-    """Whether nothing was found, and the line that says what was."""
-    result = subprocess.run([program], check=False, capture_output=True, text=True,
-                            timeout=RUN_SECONDS_MAX)
-    lines = [line for line in result.stdout.splitlines() if "sleep" in line and ": " in line]
-    return result.returncode == 0, lines[-1] if lines else f"exit status {result.returncode}"
-
-
-def main():
-    folder = Path(sys.argv[1])
-    wanted = sys.argv[2] if len(sys.argv) > 2 else ""
-    if not Path("/usr/include/relacy/relacy.hpp").exists():
-        print("relacy is not installed (Debian: relacy-dev)")
-        return 77
-    good, what = run(build(folder, "as-it-is"))
-    print(f"as it is: {what}")
-    failures = 0 if good else 1
-    for number, (name, mutant) in enumerate(MUTANTS.items()):
-        if wanted not in name:
-            continue
-        holds, what = run(build(folder, f"mutant-{number}", mutant))
-        print(f"without {name}: {'NOTHING FOUND' if holds else 'found in ' + what}", flush=True)
-        failures += holds
-    print("all as it must be" if failures == 0 else f"{failures} not as they must be")
-    return 0 if failures == 0 else 1
+                    orders.TOP / "tests/model/vmbus_ring_model.cpp"], check=True)
+    return program, ITERATIONS
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(orders.main(build, MUTANTS))

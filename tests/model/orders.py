@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+# Copyright (c) 2026 The Paravane authors
+"""What the models of tests/model have in common: build the sources as they are, in which nothing may be
+found, and then mutants, each with one order taken away, in each of which something must be found.
+
+The last lines of a model's main script are `sys.exit(orders.main(...))`, and its exit status is 0: all as
+it must be; 77: no relacy here.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+RELACY = Path("/usr/include/relacy/relacy.hpp")
+RUN_SECONDS_MAX = 600
+
+
+def copy_sources(work, part, shim, mutant):
+    """lib/PART and lib/base in WORK, with SHIM for base/shared.h and the mutant's text replaced."""
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(TOP / "lib" / part, work / part)
+    shutil.copytree(TOP / "lib/base", work / "base")
+    shutil.copy(shim, work / "base/shared.h")
+    if mutant is not None:
+        file, old, new = mutant
+        text = (work / part / file).read_text()
+        assert text.count(old) == 1, f"{file} has {text.count(old)} times: {old}"
+        (work / part / file).write_text(text.replace(old, new))
+
+
+def run(program, *arguments):
+    """Whether nothing was found, and the line that says what was."""
+    result = subprocess.run([program, *arguments], check=False, capture_output=True, text=True,
+                            timeout=RUN_SECONDS_MAX)
+    lines = [line for line in result.stdout.splitlines() if line.startswith("scenario ")]
+    return result.returncode == 0, lines[-1] if lines else f"exit status {result.returncode}"
+
+
+def main(build, mutants):
+    """build(folder, name, mutant) gives (program, arguments)."""
+    if len(sys.argv) < 2 or "/" not in sys.argv[1] + "/":
+        print(f"usage: {sys.argv[0]} FOLDER [MUTANT]")
+        return 2
+    folder = Path(sys.argv[1])
+    wanted = sys.argv[2] if len(sys.argv) > 2 else ""
+    if not RELACY.exists():
+        print("relacy is not installed (Debian: relacy-dev)")
+        return 77
+    if not any(wanted in name for name in mutants):
+        print(f"no mutant has in its name: {wanted}")
+        return 2
+    good, what = run(*build(folder, "as-it-is", None))
+    print(f"as it is: {what}", flush=True)
+    failures = 0 if good else 1
+    for number, (name, mutant) in enumerate(mutants.items()):
+        if wanted not in name:
+            continue
+        holds, what = run(*build(folder, f"mutant-{number}", mutant))
+        print(f"without {name}: {'NOTHING FOUND' if holds else 'found: ' + what}", flush=True)
+        failures += holds
+    print("all as it must be" if failures == 0 else f"{failures} not as they must be")
+    return 0 if failures == 0 else 1
