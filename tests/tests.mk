@@ -131,7 +131,9 @@ test:
 	+@$(sub_make) FLAVOUR=release CC=gcc build/host-asan/host-tests build/host-tsan/host-tests \
 	  $(call or_fail,the host tests do not build)
 	+@$(sub_make) FLAVOUR=release CC=gcc peers $(call or_fail,the peers do not build)
+	+@$(sub_make) FLAVOUR=release CC=gcc fuzz-smoke $(call or_fail,the fuzz targets do not build)
 	@tests/harness/setup.sh --need peers || echo 'strangers that are not there are not met (skipped)'
+	@tests/harness/setup.sh --need model || echo 'without relacy the memory orders are not tried (skipped)'
 	@rm -rf build/test && mkdir -p build/test
 	@status=0; $(TEST_ENV) $(PYTHON) -B -m pytest tests/harness -p no:cacheprovider -q -rfEs --basetemp=build/test/tmp \
 	  -n $(TEST_JOBS) --dist loadgroup --junitxml=build/test/junit.xml \

@@ -6,6 +6,8 @@
 #   make fuzz-build                    builds them
 #   make fuzz FUZZ_SECONDS=60          makes the seeds and runs each so long (10)
 #   build/fuzz/<name> CRASH            runs one input again
+#   make fuzz-smoke                    builds build/fuzz-smoke/<name>, with any compiler and without libFuzzer
+#                                      (tests/fuzz/smoke.c); `make test` runs each for a moment
 # Seeds come from tests/fuzz/<part>_seeds.py DOOR FOLDER, where there is one.
 
 FUZZ_CC      ?= clang
@@ -54,3 +56,25 @@ $(FUZZ_NAMES:%=fuzz-run-%): fuzz-run-%: build/fuzz/%
 	  -artifact_prefix=build/fuzz/ -print_final_stats=1 build/fuzz/corpus/$* build/fuzz/seeds/$*
 
 -include $(FUZZ_LIB_OBJECTS:.o=.d) $(FUZZ_DRIVER_OBJECTS:.o=.d) $(FUZZ_SOURCES:%=build/fuzz/obj/%.d)
+
+# ---- without libFuzzer, for `make test`: on the objects of the host tests, which are built there anyway --------
+FUZZ_SMOKE_FLAGS := $(filter-out -ffreestanding -DEXPECT_REFUSALS=%,$(HOST_FLAGS) $(HOST_asan_FLAGS)) -Wall -Wextra -Werror \
+  -Wno-unused-parameter -Wno-sign-compare
+# The machine's own files are built anew: there they refuse allocations.
+fuzz_smoke_object = $(patsubst build/fuzz/obj/%,build/host-asan/obj/%,$(filter-out build/fuzz/obj/tests/%,$(1))) \
+  $(patsubst build/fuzz/obj/%.c.o,build/fuzz-smoke/obj/%.o,$(filter build/fuzz/obj/tests/%,$(1)))
+build/fuzz-smoke/parts.a: $(FUZZ_LIB_OBJECTS:build/fuzz/obj/%=build/host-asan/obj/%)
+	$(Q)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
+build/fuzz-smoke/obj/%.o: %.c $(INC)/.stamp build/host-asan/flags tests/fuzz/fuzz.mk
+	$(call say,FUZZCC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(FUZZ_SMOKE_FLAGS) -I$(INC)/$(call fuzz_row,$<) -c $< -o $@
+$(FUZZ_DRIVER_NAMES:%=build/fuzz-smoke/%): $(call fuzz_smoke_object,$(FUZZ_DRIVER_OBJECTS))
+$(FUZZ_NAMES:%=build/fuzz-smoke/%): build/fuzz-smoke/%: build/fuzz-smoke/obj/tests/fuzz/%_fuzz.o \
+  build/fuzz-smoke/obj/tests/fuzz/smoke.o build/fuzz-smoke/parts.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(FUZZ_SMOKE_FLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^)
+.PHONY: fuzz-smoke
+.SECONDARY: $(FUZZ_NAMES:%=build/fuzz-smoke/obj/tests/fuzz/%_fuzz.o) build/fuzz-smoke/obj/tests/fuzz/smoke.o
+fuzz-smoke: $(FUZZ_NAMES:%=build/fuzz-smoke/%)
+-include $(FUZZ_NAMES:%=build/fuzz-smoke/obj/tests/fuzz/%_fuzz.d)
