@@ -96,7 +96,7 @@ NO_DRIVER_FOR  := $(if $(filter virtio,$(DRIVERS)),,virtio_%) $(if $(DRIVERS),,n
 NO_DRIVER_FOR  := $(foreach name,$(NO_DRIVER_FOR),$(addsuffix /$(name)_test.c,tests/boot tests/boot/all tests/host))
 BOOT_TESTS      = $(filter-out $(NO_DRIVER_FOR),$(wildcard $(1)))
 # The other ends of rings, which tests are linked with; some folders of tests/peers are programs of the host.
-HOST_PEERS     := vhost-user-net
+HOST_PEERS     := vhost-user-net echo-client
 PEER_SOURCES   := $(foreach source,$(wildcard tests/peers/*/*.c),$(if $(filter $(HOST_PEERS),$(word 3,$(subst /, ,$(source)))),,$(source)))
 TEST_SOURCES   := $(if $(filter-out 0,$(TESTS)),tests/expect.c $(PEER_SOURCES) \
   $(call BOOT_TESTS,tests/boot/*.c)) \

@@ -57,6 +57,9 @@ debug  gdb                   gdb
 peers  dpdk-dev              dpdk-testpmd
 peers  librte-net-virtio23   /usr/lib/*/dpdk/pmds-*/librte_net_virtio.so*
 peers  librte-net-vhost23    /usr/lib/*/dpdk/pmds-*/librte_net_vhost.so*
+peers  iproute2              /sbin/ip /usr/sbin/ip /bin/ip /usr/bin/ip
+peers  iputils-ping          /bin/ping /usr/bin/ping
+peers  arping                /usr/sbin/arping /usr/bin/arping
 TABLE
 }
 

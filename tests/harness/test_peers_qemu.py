@@ -6,14 +6,25 @@ The card has no MSI-X (vectors=0): without KVM, QEMU 7.2 dereferences a null poi
 vector of a vhost-user device, whatever the guest is.
 """
 
+import os
+import re
+import subprocess
+import threading
+
 import pytest
 
 import boot
 import images
+import linux_guest
+import testpmd
 import vhost_user as vu
 
 MEMORY_MB = 64
 GUEST_TESTS = "*net.*"
+LINUX_LIMIT_S = 600  # a hang detector
+ANSWER_LIMIT_S = 300
+ATTEMPTS = 3  # of what a busy machine may spoil: ping gives up on the last echoes two round trips after its end
+GUEST_ADDRESS, HOST_ADDRESS = "10.0.2.15", "10.0.2.2"
 
 
 def card(path, device="", queues=1, number=0):
@@ -30,9 +41,12 @@ def shared_memory(megabytes=MEMORY_MB):
             "-machine", "memory-backend=shared"]
 
 
-def boot_guest(name, cards, *options, test=GUEST_TESTS):
-    return boot.boot_and_pass(name, "--boot", "pvh", "--mem", f"{MEMORY_MB}M", "--net", "none", "--test", test,
-                              *options, "--", *shared_memory(), *cards)
+def guest_options(cards, test):
+    return ["--boot", "pvh", "--mem", f"{MEMORY_MB}M", "--net", "none", "--test", test, "--", *shared_memory(), *cards]
+
+
+def boot_guest(name, cards, test=GUEST_TESTS):
+    return boot.boot_and_pass(name, *guest_options(cards, test))
 
 
 def passed_without_skip(stream):
@@ -81,3 +95,196 @@ def test_capture_has_what_the_guest_said(run_name, tmp_path):
     data = capture.read_bytes()
     assert data[:4] == bytes.fromhex("4d3cb2a1")
     assert data.count(bytes([99, 130, 83, 99])) == 2
+
+
+# ---- our guest answers ----
+
+class Answering:
+    """Our guest in its answering test, in the background: until it has answered `echoes`, or for 0 until it is told."""
+
+    def __init__(self, name, cards, echoes=0, shared=True):
+        elf = images.folder(images.ALL_TESTS) / "paravane.elf"
+        memory = shared_memory() if shared else []
+        self.name = name
+        self.result = None
+        self.thread = threading.Thread(target=self._run, args=(
+            ["--boot", "pvh", "--image", elf, "--mem", f"{MEMORY_MB}M", "--net", "none", "--test", "net_answer.echo",
+             "--append", f"net_answer.echoes={echoes} net_answer.seconds={ANSWER_LIMIT_S}", "--timeout",
+             2 * ANSWER_LIMIT_S, "--", *memory, *cards],))
+        self.thread.start()
+
+    def _run(self, options):
+        self.result = boot.boot(self.name, *options)
+
+    def finish(self):
+        """Waits for the guest's end and insists on a pass; its log of the answers."""
+        self.thread.join(boot.RUN_LIMIT_S)
+        assert self.result is not None and self.result.status == boot.PASS, self.result and self.result.explain()
+        return re.search(r"answered (\d+) echoes, (\d+) requests", self.result.stdout)
+
+
+@pytest.fixture
+def namespace(run_name):
+    """The name of a network namespace of the test's own; skips where none can be made."""
+    for tool, package in (("ip", "iproute2"), ("ping", "iputils-ping"), ("arping", "arping")):
+        vu.skip_without(tool, package)
+    if os.geteuid() != 0 or not os.path.exists("/dev/net/tun"):
+        pytest.skip("a tap in a network namespace needs root and /dev/net/tun")
+    name = f"paravane-{os.getpid()}"
+    made = subprocess.run(["ip", "netns", "add", name], check=False, capture_output=True, text=True)
+    if made.returncode != 0:
+        pytest.skip(f"no network namespace can be made here: {made.stderr.strip()}")
+    yield name
+    subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+class Host:
+    """The host's kernel at the other end of a tap in a namespace."""
+
+    def __init__(self, namespace):
+        self.inside = ["ip", "netns", "exec", namespace]
+
+    def run(self, *command, check=False):
+        return subprocess.run([*self.inside, *map(str, command)], check=check, capture_output=True, text=True,
+                              timeout=ANSWER_LIMIT_S)
+
+    def bring_up(self):
+        """Gives the tap its address, when it is there, and waits until the guest answers."""
+        vu.wait_until(lambda: self.run("ip", "link", "show", "tap0").returncode == 0, "no tap0")
+        self.run("ip", "addr", "replace", f"{HOST_ADDRESS}/24", "dev", "tap0", check=True)
+        self.run("ip", "link", "set", "tap0", "up", check=True)
+        # The first answer ends it.
+        self.run("arping", "-C", 1, "-c", 500, "-W", 0.2, "-I", "tap0", GUEST_ADDRESS, check=True)
+
+    def arping(self, count):
+        return f"{count} packets received" in self.run("arping", "-c", count, "-W", 0.5, "-I", "tap0",
+                                                       GUEST_ADDRESS).stdout
+
+    def ping(self, count, payload_bytes=56):
+        """Floods the guest with echoes; whether none was lost."""
+        said = self.run("ping", "-f", "-q", "-s", payload_bytes, "-c", count, GUEST_ADDRESS).stdout
+        print(said)
+        return f"{count} packets transmitted, {count} received, 0% packet loss" in said
+
+    def end(self, guest):
+        """Tells the guest to end, until it does; its log of the answers."""
+        for _ in range(ANSWER_LIMIT_S):
+            if not guest.thread.is_alive():
+                break
+            self.run("bash", "-c", f"echo > /dev/udp/{GUEST_ADDRESS}/9")
+            guest.thread.join(1)
+        return guest.finish()
+
+
+@pytest.mark.parametrize("device", ["", ",packed=on"], ids=["split", "packed"])
+def test_host_pings_the_guest_through_a_tap(run_name, tmp_path, namespace, device):
+    """arping, then ping -f from the host's kernel: none lost."""
+    path, echoes = tmp_path / "s", 2000
+    host = Host(namespace)
+    with vu.back_end(tmp_path / "back", "-s", path, "-t", "tap0", "--stats", command=host.inside) as back:
+        vu.wait_for_socket(path, back)
+        guest = Answering(run_name, card(path, device))
+        host.bring_up()
+        assert any(host.arping(5) and host.ping(echoes, 300) for _ in range(ATTEMPTS))
+        assert int(host.end(guest)[1]) >= echoes
+        stats = back.stats()
+    assert stats[str(path)]["bad_frames"] == stats[str(path)]["broken_rings"] == 0
+
+
+def test_back_end_goes_and_comes_back(run_name, tmp_path, namespace):
+    """The back end is killed under a running guest and started again: QEMU connects anew, the rings go on where
+    the used rings stand, and the guest, which knows nothing of it, answers on."""
+    path, echoes = tmp_path / "s", 200
+    host = Host(namespace)
+    guest_card = card(path)
+    guest_card[1] += ",reconnect=1"
+
+    def serve(folder):
+        return vu.back_end(tmp_path / folder, "-s", path, "-t", "tap0", "--stats", "-v", command=host.inside)
+
+    def ping():
+        host.bring_up()
+        assert any(host.ping(echoes) for _ in range(ATTEMPTS))
+
+    with serve("first") as first:
+        vu.wait_for_socket(path, first)
+        guest = Answering(run_name, guest_card)
+        ping()
+        first.process.kill()
+        first.process.wait()
+    with serve("second") as second:
+        ping()
+        assert second.stats()[str(path)]["broken_rings"] == 0
+        assert int(host.end(guest)[1]) >= 2 * echoes
+
+
+# ---- a Linux guest ----
+
+def run_linux(tmp_path, cards, commands):
+    """Boots Linux with these cards, and returns what it wrote."""
+    vu.skip_without("qemu-system-x86_64", "qemu-system-x86")
+    initramfs = linux_guest.make_initramfs(tmp_path / "initramfs.gz", commands)
+    line = linux_guest.emulator_line(initramfs)
+    line += ["-object", "memory-backend-memfd,id=shared,size=256M,share=on", "-machine", "memory-backend=shared"]
+    run = subprocess.run([*line, *cards], check=False, capture_output=True, text=True, errors="replace",
+                         stdin=subprocess.DEVNULL, timeout=LINUX_LIMIT_S)
+    (tmp_path / "linux.log").write_text(run.stdout + run.stderr)
+    assert "guest: end" in run.stdout, run.stdout[-3000:] + run.stderr
+    return run.stdout
+
+
+@pytest.mark.parametrize(("device", "bits"), [("", 0), (",packed=on", vu.F_PACKED)], ids=["split", "packed"])
+def test_linux_gets_an_address_and_pings(tmp_path, device, bits):
+    path = tmp_path / "s"
+    linux_guest.prepare()
+    with vu.back_end(tmp_path / "back", "-s", path, "-r", f"{HOST_ADDRESS}/24", "--stats", "-v") as back:
+        vu.wait_for_socket(path, back)
+        said = run_linux(tmp_path, card(path, device),
+                         f"udhcpc -i eth0 -n -q -t 10 -s /udhcpc; ping -c 20 -i 0.05 -s 1400 {HOST_ADDRESS}")
+        stats = back.stats()[str(path)]
+    assert f"guest: address {GUEST_ADDRESS} router {HOST_ADDRESS}" in said
+    assert "20 packets transmitted, 20 packets received, 0% packet loss" in said
+    assert stats["broken_rings"] == stats["bad_frames"] == 0
+    features = [int(word, 16) for word in re.findall(r"SET_FEATURES (0x[0-9a-f]+)", back.stderr())]
+    assert features[-1] & vu.F_PACKED == bits and features[-1] & vu.F_CSUM
+
+
+def test_linux_and_our_guest_through_the_switch(run_name, tmp_path):
+    """Two guests on one switch, of two kinds: one asks, one answers."""
+    linux_path, path, echoes = tmp_path / "l", tmp_path / "s", 20
+    linux_guest.prepare()
+    with vu.back_end(tmp_path / "back", "-s", linux_path, "-s", path, "--stats") as back:
+        vu.wait_for_socket(path, back)
+        guest = Answering(run_name, card(path, ",mac=52:54:00:aa:bb:cc"), echoes)
+        said = run_linux(tmp_path, card(linux_path),
+                         f"ip addr add {HOST_ADDRESS}/24 dev eth0; ping -c {echoes} -i 0.05 {GUEST_ADDRESS}")
+        assert guest.finish()[1] == str(echoes)
+        assert back.stderr() == ""
+    assert f"{echoes} packets transmitted, {echoes} packets received, 0% packet loss" in said
+
+
+# ---- DPDK's device ----
+
+@pytest.mark.xdist_group("dpdk")
+@pytest.mark.parametrize("device", ["", ",packed=on", ",mrg_rxbuf=off"], ids=["split", "packed", "nomrg"])
+def test_dpdks_device_serves_our_guest(run_name, tmp_path, device):
+    """Our driver before DPDK's vhost device, whose other port is a front end of our back end's responder: testpmd
+    carries frames between the two, and guests' own tests run over all of it, one after the other. (Not the longest
+    burst: testpmd drops frames for which a guest has no buffer yet.)"""
+    testpmd.skip_without("vhost")
+    testpmd.skip_without("virtio")
+    images.folder(images.RELEASE)
+    path, other = tmp_path / "s", tmp_path / "o"
+    with vu.back_end(tmp_path / "back", "-s", other, "-r", f"{HOST_ADDRESS}/24", "--stats") as back:
+        vu.wait_for_socket(other, back)
+        with testpmd.run(tmp_path, "device", f"net_vhost0,iface={path}", "--forward-mode=io",
+                         more=[f"net_virtio_user0,path={other}"]) as device_side:
+            device_side.command("start", "packet forwarding")
+            for test in ("dhcp_offer", "icmp_echo_of_all_lengths", "burst_of_100"):
+                runs = (boot.boot(f"{run_name}.{test}", *guest_options(card(path, device), f"net.{test}"))
+                        for _ in range(ATTEMPTS))
+                passed = next((run for run in runs if run.status == boot.PASS), None)
+                assert passed is not None, f"{test} failed {ATTEMPTS} times"
+                assert passed_without_skip(passed.stream()) == 1
+            received, sent, _ = device_side.stop()
+    assert received >= sent >= 2 * (1 + 10 + 100)  # both ways

@@ -72,19 +72,20 @@ class Testpmd:
 
 
 @contextlib.contextmanager
-def run(folder, name, vdev, *options, cpus=(0, 1)):
-    """Starts testpmd with one virtual device.
+def run(folder, name, vdev, *options, cpus=(0, 1), more=()):
+    """Starts testpmd with a virtual device.
 
     folder, name   its log is folder/name.log; the name also keeps instances apart
     vdev           --vdev=...
     options        of testpmd itself
+    more           further devices
     cpus           the first for its prompt, the second forwards
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{name}.log"
     command = ["stdbuf", "-oL", "dpdk-testpmd", "--no-huge", "-m", str(MEMORY_MB), "--no-pci", "--no-telemetry",
                "--no-shconf", "-l", ",".join(map(str, cpus)),
-               f"--file-prefix=paravane-{os.getpid()}-{name}", f"--vdev={vdev}", "--", "-i",
+               f"--file-prefix=paravane-{os.getpid()}-{name}", *(f"--vdev={one}" for one in (vdev, *more)), "--", "-i",
                "--total-num-mbufs=4096", *options]
     with open(log, "wb") as out:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT,

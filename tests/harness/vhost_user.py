@@ -130,6 +130,14 @@ def back_end(folder, *options, program=PROGRAM_ASAN, command=()):
             process.wait()
 
 
+def wait_until(holds, complaint):
+    """Waits until `holds()`."""
+    deadline = time.monotonic() + LIMIT_S
+    while not holds():
+        assert time.monotonic() < deadline, complaint
+        time.sleep(0.02)
+
+
 def wait_for_socket(path, back):
     deadline = time.monotonic() + LIMIT_S
     while not Path(path).exists():
