@@ -61,9 +61,9 @@ MAKEFLAGS += --no-builtin-rules
 
 LIB_PARTS   := base vmbus_ring vmbus_mailbox virtqueue
 # Files of kernel/ that know no CPU and also build on the host (the starred ones of the design).
-PURE_NAMES  := memory_map pmm pmm_page pmm_run pmm_signal pmm_checker pmm_internal page_cache page_cache_internal \
-               buffer_chain acpi_aml acpi_tables message_packet channel slab page_tree vmo vmo_range vmo_copy \
-               vmo_internal vmo_store vmo_buffer rights vmar vmar_tree vmar_place vmar_map vmar_protect vmar_range \
+PURE_NAMES  := memory_map pmm pmm_page pmm_run pmm_signal pmm_checker pmm_fragments pmm_internal page_cache \
+               page_cache_internal buffer_chain acpi_aml acpi_tables message_packet channel slab page_tree vmo \
+               vmo_range vmo_copy vmo_internal vmo_store vmo_buffer rights vmar vmar_tree vmar_place vmar_map vmar_protect vmar_range \
                vmar_valid vmar_internal vmar_manager vmo_mapper
 PURE_SOURCES := $(wildcard $(PURE_NAMES:%=kernel/%.c))
 # The same of drivers/: they reach hardware through a struct of operations only, so that host tests can put

@@ -11,10 +11,10 @@
 #include "base/spinlock.h"
 #include "kernel/boot_info.h"
 #include "kernel/cmdline.h"
-#include "kernel/command.h"
 #include "kernel/log.h"
 #include "kernel/memory_map.h"
 #include "kernel/panic.h"
+#include "kernel/pmm_console.h"
 
 /* Below this much RAM the kernel says so and stops: the self-tests borrow up to 1 MiB in a row. */
 #define MEMORY_NEEDED_BYTES (8 * MIB)
@@ -42,15 +42,6 @@ static struct spinlock window_lock = SPINLOCK_INIT("windows");
 static uint64_t window_next = WINDOW_BASE;
 static uint64_t early_page_count;
 static uint64_t trampoline_pa;
-
-static bool checker_enable;
-static uint64_t checker_fill_size = PAGE_BYTES;
-static char checker_action[8] = "panic";
-CMDLINE_FLAG(checker_enable, "kernel.pmm-checker.enable",
-             "fill free pages with a pattern and verify it when they are allocated");
-CMDLINE_UINT(checker_fill_size, "kernel.pmm-checker.fill-size", 8, PAGE_BYTES,
-             "bytes of each free page that the checker fills, a multiple of 8");
-CMDLINE_STRING(checker_action, "kernel.pmm-checker.action", "oops (log it) or panic");
 
 static uint64_t limit_mib;
 CMDLINE_UINT(limit_mib, "kernel.memory-limit-mb", 0, LIMIT_MIB_MAX,
@@ -177,38 +168,6 @@ static void add_arena(const struct pmm_arena_config *config)
         }
 }
 
-static void checker_report(void *context, const struct pmm_checker_report *report)
-{
-        const uint8_t *bytes = (const uint8_t *)report->va + report->first_bad_byte;
-
-        (void)context;
-        log_line("pmm-checker: free page 0x%llx was written at offset %zu: %02x, expected %02x",
-                 (unsigned long long)report->page->pa, report->first_bad_byte, bytes[0],
-                 PMM_CHECKER_PATTERN);
-        if (report->panic)
-                panic("pmm-checker: a free page was written to");
-}
-
-static void start_checker(void)
-{
-        struct pmm_checker_config config = {.fill_bytes = (uint32_t)checker_fill_size,
-                                            .panic = strcmp(checker_action, "oops") != 0,
-                                            .report = checker_report};
-
-        if (!checker_enable)
-                return;
-        if (strcmp(checker_action, "oops") != 0 && strcmp(checker_action, "panic") != 0)
-                log_line("cmdline: 'kernel.pmm-checker.action=%s': expected oops or panic", checker_action);
-        if (!pmm_checker_fill_bytes_valid(checker_fill_size)) {
-                log_line("cmdline: 'kernel.pmm-checker.fill-size=%llu': expected a multiple of 8",
-                         (unsigned long long)checker_fill_size);
-                config.fill_bytes = PAGE_BYTES;
-        }
-        pmm_checker_enable(&kernel_pmm, &config);
-        pmm_checker_arm(&kernel_pmm);
-        log_line("pmm-checker: armed, %u bytes a page", config.fill_bytes);
-}
-
 void memory_init(const struct boot_info *boot_info)
 {
         const struct arch_image_part *parts;
@@ -233,7 +192,7 @@ void memory_init(const struct boot_info *boot_info)
         if (plan.left_out_bytes >= 2 * PAGE_BYTES)
                 log_line("memory: %llu KiB in %zu pieces are in no arena",
                          (unsigned long long)(plan.left_out_bytes / KIB), plan.left_out_count);
-        start_checker();
+        pmm_console_start_checker();
 }
 
 uint64_t memory_trampoline_pa(void)
@@ -303,28 +262,10 @@ zx_status_t memory_map_physical(uint64_t pa, uint64_t bytes, enum memory_map_kin
         return status;
 }
 
-/* ---- console ---- */
-
-static void pmm_print(void)
+void memory_print_map(void)
 {
-        for (uint32_t i = 0; i < kernel_pmm.arena_count; i++) {
-                const struct pmm_arena *arena = &kernel_pmm.arenas[i];
-                log_line("pmm: arena %u '%s' 0x%llx..0x%llx, %llu pages", i, arena->name,
-                         (unsigned long long)arena->pa,
-                         (unsigned long long)(arena->pa + arena->page_count * PAGE_BYTES),
-                         (unsigned long long)arena->page_count);
-        }
-        for (unsigned state = 0; state < VM_PAGE_STATE_COUNT; state++) {
-                if (pmm_count_state(&kernel_pmm, state) != 0)
-                        log_line("pmm: %-12s %llu pages", vm_page_state_name(state),
-                                 (unsigned long long)pmm_count_state(&kernel_pmm, state));
-        }
-        log_line("pmm: %llu allocation failures, longest contiguous search %llu groups of 64 pages",
-                 (unsigned long long)kernel_pmm.statistics.allocation_failures,
-                 (unsigned long long)kernel_pmm.statistics.groups_examined_max);
         for (size_t i = 0; i < map.count; i++)
                 log_line("memory: range 0x%llx..0x%llx type %u", (unsigned long long)map.ranges[i].pa,
                          (unsigned long long)(map.ranges[i].pa + map.ranges[i].bytes),
                          map.ranges[i].type);
 }
-COMMAND(pmm_command, "pmm", "arenas, pages by state, and the normalised memory map", pmm_print);

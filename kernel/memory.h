@@ -29,6 +29,9 @@ void *memory_pa_to_va(uint64_t pa);
 /* The physical address behind a pointer into the physical map or into the kernel image. */
 uint64_t memory_va_to_pa(const void *va);
 
+/* One line on the console for each range of the normalised map. */
+void memory_print_map(void);
+
 /* A page of RAM below 1 MiB that nobody else uses, for the code that other CPUs start with; 0: there is none. */
 uint64_t memory_trampoline_pa(void);
 
