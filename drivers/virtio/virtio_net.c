@@ -136,7 +136,7 @@ static void spread_interrupts(struct virtio_net *net, uint32_t pairs)
         }
 }
 
-/* Steps 7 and 8 of 3.1.1: interrupts, queues, receive buffers, DRIVER_OK, and only then the first
+/* Steps 7 and 8 of 3.1.1: queues, receive buffers, interrupts, DRIVER_OK, and only then the first
  * kick. */
 static zx_status_t go_live(struct virtio_net *net)
 {
@@ -152,12 +152,13 @@ static zx_status_t go_live(struct virtio_net *net)
                 status = ZX_ERR_IO;
         if (status == ZX_OK)
                 status = fill_pairs(net, 0, used);
-        if (status == ZX_OK)
-                status = virtio_device_start(device);
         if (status != ZX_OK)
                 return status;
         spread_interrupts(net, net->pair_count);
         transport->ops->interrupts_start(transport);
+        status = virtio_device_start(device);
+        if (status != ZX_OK)
+                return status;
         for (uint32_t queue = 0; queue < used; queue++)
                 virtio_queue_flush(&net->pairs[queue].receive);
         if (used != 1 || (device->features & (BIT_MASK(VIRTIO_NET_F_RSS) |

@@ -75,6 +75,8 @@ struct virtio_transport_ops {
         /* Between open and start: interrupts of a queue that has a vector of its own go to that CPU
          * (below cpu_count()), if they can; the handler runs there. NULL: a transport that cannot. */
         void (*interrupts_aim)(struct virtio_transport *transport, uint16_t queue, uint32_t cpu);
+        /* Before DRIVER_OK: QEMU (virtio_pci_query_guest_notifiers()) looks then, and a vhost back
+         * end behind a device whose interrupts are all off is never told how to interrupt. */
         void (*interrupts_start)(struct virtio_transport *transport);
         /* Masks everything; also in interrupt context. */
         void (*interrupts_mask)(struct virtio_transport *transport);

@@ -95,6 +95,8 @@ static void set_status(struct virtio_transport *transport, uint8_t status)
                         rig.queues[i].live = false;
                 rig.accepted = 0;
         }
+        if (status & VIRTIO_STATUS_DRIVER_OK)
+                RIG_EXPECT(rig.started); /* a device may look then whether to interrupt at all */
         if (rig.breaks_at_start && (status & VIRTIO_STATUS_DRIVER_OK))
                 status |= VIRTIO_STATUS_NEEDS_RESET;
         rig.status = status;

@@ -278,8 +278,8 @@ static void bring_up(struct test *t, enum virtio_interrupt_mode expected)
                 EXPECT_EQ(function.queues[queue].addresses[1], 0x11223344u);
                 EXPECT_EQ(function.queues[queue].size, 64);
         }
-        REQUIRE_OK(virtio_device_start(&device));
         ops->interrupts_start(&virtio.transport);
+        REQUIRE_OK(virtio_device_start(&device));
         ops->notify(&virtio.transport, 1);
         EXPECT_EQ(function.notified, 2);
         REQUIRE_OK(virtio_device_queue_reset(&device, 1));
