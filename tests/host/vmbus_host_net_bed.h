@@ -64,7 +64,8 @@ static inline bool net_open(struct test *t, uint32_t queues)
 {
         bed_init(t, &the_bed);
         memset(&the_net, 0, sizeof(the_net));
-        the_net.port = (struct vmbus_host_frame_port){&the_net, net_give, net_take_frame};
+        the_net.port = (struct vmbus_host_frame_port){
+                .context = &the_net, .give = net_give, .take = net_take_frame};
         struct vmbus_host_net_config config = {
                 .port = &the_net.port, .frame = the_net.frame, .queues = (uint8_t)queues};
         memcpy(config.mac, net_mac, 6);

@@ -3,6 +3,7 @@
 /* vmbus_host_net_data_test — frames through the card, both ways, its offloads, and its lies:
  * spec/vmbus.md, f.4 to f.6. */
 #include "tests/host/vmbus_host_net_bed.h"
+#include "tests/peers/vmbus_host/vmbus_host_responder.h"
 
 static uint32_t answer[64];
 
@@ -478,6 +479,63 @@ TEST(vmbus_host_net_data, a_guest_that_returns_nothing_gets_no_more)
         }
         EXPECT_EQ(frames, the_net.net.suballocations - 2); /* two are kept for answers */
         EXPECT_EQ(net_control(MESSAGE(8, 12, 10), answer), 16);
+}
+
+/* Writes `count` packets with the ARP request in section 1, and only then rings. */
+static uint32_t ask_at_once(uint32_t bytes, uint32_t count)
+{
+        uint32_t written = 0;
+        const uint32_t message[10] = {107, 0, 1, bytes};
+        struct vmbus_outgoing packet = {.kind = VMBUS_SEND_IN_BAND, .payload_bytes = 40};
+        while (written < count && bed_write(&the_net.channel, &packet, message) == VMBUS_OK)
+                written++;
+        bed_commit(&the_bed, &the_net.channel);
+        return written;
+}
+
+/* How many frames have come; given back or kept. */
+static uint32_t receive_all(bool give_back)
+{
+        struct net_transfer transfer;
+        uint32_t frames = 0;
+        while (net_transfer(&transfer)) {
+                frames += transfer.count;
+                if (give_back)
+                        net_return(&transfer);
+        }
+        return frames;
+}
+
+/* More questions in one turn than the port has room for answers: none is lost while the guest has
+ * buffers, and a guest without any is heard all the same. */
+TEST(vmbus_host_net_data, a_full_port_lets_packets_wait)
+{
+        static struct vmbus_host_responder responder;
+        static const uint8_t request[42] = {
+                0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0x11, 0x22, 0x33, 0x44, 0x55, 8, 6, 0, 1, 8,
+                0, 6, 4, 0, 1, 2, 0x11, 0x22, 0x33, 0x44, 0x55, 10, 0, 2, 15, 0, 0, 0, 0, 0, 0, 10, 0,
+                2, 2};
+        REQUIRE_TRUE(net_up(t, 0x60001, 1));
+        vmbus_host_responder_init(&responder);
+        the_net.port = responder.port;
+        uint32_t bytes = make_packet(net_section(1), request, sizeof(request), NULL, 0);
+        for (uint32_t round = 0; round < 5; round++) {
+                EXPECT_EQ(ask_at_once(bytes, 100), 100);
+                EXPECT_EQ(receive_all(true), 100);
+        }
+        EXPECT_EQ(responder.overruns, 0);
+        EXPECT_EQ(the_net.net.receive_shortages, 0);
+        EXPECT_EQ(the_net.net.free_suballocations, the_net.net.suballocations);
+        uint32_t frames = 0;
+        for (uint32_t round = 0; round < 5; round++) {
+                EXPECT_EQ(ask_at_once(bytes, 100), 100);
+                frames += receive_all(false);
+        }
+        EXPECT_EQ(frames, the_net.net.suballocations - 2);
+        EXPECT_EQ(the_net.net.frames_in, 1000);
+        EXPECT_EQ(frames + the_net.net.receive_shortages + responder.count, 500);
+        EXPECT_EQ(net_control(MESSAGE(8, 12, 10), answer), 16);
+        EXPECT_EQ(vmbus_host_faults_total(&the_bed.host), 0);
 }
 
 TEST(vmbus_host_net_data, buffers_that_are_gone_are_not_touched)

@@ -43,6 +43,9 @@ struct vmbus_host_frame_port {
         void (*give)(void *context, const void *frame, uint32_t bytes);
         /* The next frame for the guest, up to `capacity` bytes; returns its length, 0: none now. */
         uint32_t (*take)(void *context, void *frame, uint32_t capacity);
+        /* Whether there is room for what one packet of the guest can bring (RNDIS_PACKETS_MAX frames, or a
+         * segmented one). While there is not, packets wait in the guest's ring. NULL: always. */
+        bool (*ready)(void *context);
 };
 
 struct vmbus_host_net_config {
@@ -87,6 +90,7 @@ struct vmbus_host_net {
         uint8_t table[NDIS_RSS_TABLE_ENTRIES_MAX]; /* indices of channels */
         uint32_t table_entries;                    /* 0: all to the first */
         bool table_owed;
+        bool port_full; /* a packet waits in its ring for the port */
         uint8_t offload_parameters[NDIS_OFFLOAD_PARAMETERS_BYTES];
         struct vmbus_host_net_answer answers[VMBUS_HOST_NET_ANSWERS];
         uint32_t answer_head, answer_count;

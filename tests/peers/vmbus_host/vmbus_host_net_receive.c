@@ -343,6 +343,23 @@ static uint32_t receive_batch(struct vmbus_host_net *net, bool *others)
 
 /* ---- the turn ---- */
 
+/* Packets that wait for the port have no event to come, and completions that would free receive buffers
+ * wait behind them: frames that the guest could not be given by now are dropped, as by a wire. Returns
+ * whether there is something to go on with. */
+static bool make_port_ready(struct vmbus_host_net *net)
+{
+        const struct vmbus_host_frame_port *port = net->config.port;
+        if (!net->port_full)
+                return false;
+        while (!port->ready(port->context)) { /* at most what the port holds */
+                if (port->take(port->context, net->config.frame, VMBUS_HOST_NET_FRAME_BYTES) == 0)
+                        return false;
+                net->receive_shortages++;
+        }
+        net->port_full = false;
+        return true;
+}
+
 bool net_work(struct vmbus_host_net *net, struct vmbus_host_channel *channel)
 {
         bool more = false, others = false;
@@ -363,10 +380,11 @@ bool net_work(struct vmbus_host_net *net, struct vmbus_host_channel *channel)
         if (net->table_owed)
                 send_table(net, channel);
         if (!net->initialised || net->filter == 0 || net->link_down)
-                return false;
+                return make_port_ready(net);
         for (uint32_t i = 0; i < NET_BATCHES_PER_POLL && taken != 0 &&
                              channel->broken == VMBUS_HOST_NONE; i++)
                 taken = receive_batch(net, &others);
         more = taken != 0;
+        more |= make_port_ready(net);
         return (more || others) && channel->broken == VMBUS_HOST_NONE;
 }

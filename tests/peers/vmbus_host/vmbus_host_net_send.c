@@ -185,6 +185,11 @@ bool net_rndis_packet(struct vmbus_host_net *net, struct vmbus_host_channel *cha
             vmbus_host_can_send(channel, VMBUS_COMPLETION_BYTES(net_message_words(net) * 4)) ==
                     VMBUS_FULL)
                 return false;
+        if (message[1] == NVSP_CHANNEL_DATA && net->config.port->ready != NULL &&
+            !net->config.port->ready(net->config.port->context)) {
+                net->port_full = true;
+                return false;
+        }
         if (message[1] > NVSP_CHANNEL_CONTROL)
                 vmbus_host_broke(channel, VMBUS_HOST_NVSP_CHANNEL_TYPE, message[1], 1);
         else if (message[1] == NVSP_CHANNEL_DATA && !net->initialised)

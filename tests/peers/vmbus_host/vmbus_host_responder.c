@@ -4,6 +4,7 @@
 #include "tests/peers/vmbus_host/vmbus_host_responder.h"
 
 #include "base/bytes.h"
+#include "tests/peers/vmbus_host/wire_net.h"
 
 #define ETHERNET_BYTES 14u
 #define ARP_BYTES 28u
@@ -82,6 +83,12 @@ static uint8_t *new_frame(struct vmbus_host_responder *responder, uint32_t bytes
         responder->bytes[place] = (uint16_t)bytes;
         responder->count++;
         return responder->frames[place];
+}
+
+static bool ready(void *context)
+{
+        const struct vmbus_host_responder *responder = context;
+        return responder->count + RNDIS_PACKETS_MAX <= VMBUS_HOST_RESPONDER_FRAMES;
 }
 
 static uint32_t take(void *context, void *frame, uint32_t capacity)
@@ -287,7 +294,7 @@ static void give(void *context, const void *frame_bytes, uint32_t bytes)
 void vmbus_host_responder_init(struct vmbus_host_responder *responder)
 {
         memset(responder, 0, sizeof(*responder));
-        responder->port = (struct vmbus_host_frame_port){responder, give, take};
+        responder->port = (struct vmbus_host_frame_port){responder, give, take, ready};
 }
 
 bool vmbus_host_responder_ping(struct vmbus_host_responder *responder)

@@ -185,7 +185,7 @@ bool bridge_start(struct bridge *bridge, const char *network)
 {
         memset(bridge, 0, sizeof(*bridge));
         bridge->file = -1;
-        bridge->port = (struct vmbus_host_frame_port){bridge, give, take};
+        bridge->port = (struct vmbus_host_frame_port){.context = bridge, .give = give, .take = take};
         vmbus_host_responder_init(&bridge->responder);
         bool good = true;
         if (strcmp(network, "responder") == 0) {

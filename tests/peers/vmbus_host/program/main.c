@@ -309,11 +309,12 @@ static void print_stats(void)
         if (seconds > 0)
                 fprintf(stderr, ", %.0f packets a second", (double)program.counted_packets / seconds);
         fprintf(stderr, "\nvmbus-host: net: %llu frames from the guest, %llu to it, %llu filtered, "
-                        "%llu send errors, %llu lost behind the card\n",
+                        "%llu send errors, %llu without room in it, %llu lost behind the card\n",
                 (unsigned long long)program.net.frames_in,
                 (unsigned long long)program.net.frames_out,
                 (unsigned long long)program.net.frames_filtered,
                 (unsigned long long)program.net.send_errors,
+                (unsigned long long)program.net.receive_shortages,
                 (unsigned long long)program.bridge.lost);
         if (program.bridge.responds)
                 fprintf(stderr, "vmbus-host: responder: leases %u, arp %u, echo %u, udp %u, "
