@@ -65,12 +65,6 @@ uint32_t spinlock_self(void)
 
 /* ---- work ---- */
 
-static uint32_t state_of(const struct cpu_work *work)
-{
-        /* acquire: pairs with the release in run_one */
-        return __atomic_load_n(&work->state, __ATOMIC_ACQUIRE);
-}
-
 void cpu_work_init(struct cpu_work *work, cpu_work_fn function, void *context)
 {
         *work = (struct cpu_work){.function = function, .context = context};
@@ -81,7 +75,7 @@ void cpu_work_post(struct cpu_work *work, uint32_t cpu)
         struct cpu_queue *queue = &queues[cpu];
 
         ASSERT(cpu < cpu_count());
-        ASSERT(state_of(work) == CPU_WORK_IDLE || state_of(work) == CPU_WORK_DONE);
+        ASSERT(cpu_work_state(work) == CPU_WORK_IDLE || cpu_work_state(work) == CPU_WORK_DONE);
         work->cpu = cpu;
         work->poster = cpu_current();
         bool enabled = cpu_lock_irq_save(&queue->lock);
@@ -108,7 +102,7 @@ static bool run_one(void)
         uint32_t poster = work->poster;
         work->function(work->context);
         queue->run_count++;
-        /* release: pairs with the acquire in state_of; now it is the poster's */
+        /* release: pairs with the acquire in cpu_work_state; now it is the poster's */
         __atomic_store_n(&work->state, CPU_WORK_DONE, __ATOMIC_RELEASE);
         arch_cpu_wake(poster);
         return true;
@@ -137,7 +131,7 @@ static void halt_unless(const struct cpu_work *work, uint64_t deadline_ns)
         bool enabled = arch_interrupts_disable();
 
         ASSERT(enabled);
-        if (has_work() || (work != NULL && state_of(work) == CPU_WORK_DONE))
+        if (has_work() || (work != NULL && cpu_work_state(work) == CPU_WORK_DONE))
                 arch_interrupts_restore(enabled);
         else
                 time_wait_interrupt_disabled(deadline_ns);
@@ -147,7 +141,7 @@ zx_status_t cpu_work_wait(struct cpu_work *work, uint64_t deadline_ns)
 {
         uint32_t looks = 0;
 
-        while (state_of(work) != CPU_WORK_DONE) {
+        while (cpu_work_state(work) != CPU_WORK_DONE) {
                 if (run_one())
                         continue;
                 if (++looks < LOOKS_BEFORE_HALT) {
@@ -167,7 +161,7 @@ zx_status_t cpu_work_cancel(struct cpu_work *work)
         zx_status_t status = ZX_ERR_BAD_STATE;
         bool enabled = cpu_lock_irq_save(&queue->lock);
 
-        if (state_of(work) == CPU_WORK_QUEUED) {
+        if (cpu_work_state(work) == CPU_WORK_QUEUED) {
                 list_remove(&work->node);
                 __atomic_store_n(&work->state, CPU_WORK_IDLE, __ATOMIC_RELAXED);
                 status = ZX_OK;

@@ -111,6 +111,13 @@ void cpu_work_post(struct cpu_work *work, uint32_t cpu);
  *   context      thread, interrupts on, no lock held */
 zx_status_t MUST_CHECK cpu_work_wait(struct cpu_work *work, uint64_t deadline_ns);
 
+/* enum cpu_work_state as of now. DONE: what the function wrote is visible. */
+static inline uint32_t cpu_work_state(const struct cpu_work *work)
+{
+        /* acquire: pairs with the release in run_one */
+        return __atomic_load_n(&work->state, __ATOMIC_ACQUIRE);
+}
+
 /* Takes work back that has not begun.
  *   returns  ZX_OK: it will not run, IDLE again; ZX_ERR_BAD_STATE: it runs, or is done, or was
  *            never posted */

@@ -15,6 +15,7 @@
 #include "kernel/interrupts.h"
 #include "kernel/log.h"
 #include "kernel/memory.h"
+#include "kernel/memory_pressure.h"
 #include "kernel/panic.h"
 #include "kernel/selftest.h"
 #include "kernel/time.h"
@@ -65,6 +66,7 @@ NORETURN void kernel_main(const struct boot_info *boot_info)
         watchdog_init();
         buffer_chain_boot();
         channel_boot();
+        memory_pressure_boot();
         aspace_init();
         boot_report_step("objects");
         driver_start_phase(DRIVER_PHASE_BUS);

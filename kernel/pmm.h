@@ -176,8 +176,9 @@ struct pmm_checker {
         uint64_t failure_count;
 };
 
-/* What is told when free memory leaves a corridor (2.7). Called under the pmm's lock: it must not
- * call the pmm, but wake or tell whoever shall. */
+/* What is told when free memory leaves a corridor (2.7). Called under the pmm's lock: it may ask for
+ * the free count and arm the next signal, but call nothing else of the pmm; it wakes or tells
+ * whoever shall. */
 typedef void (*pmm_signal_fn)(void *context);
 
 enum pmm_wait_state {
@@ -388,6 +389,8 @@ struct pmm_signal_config {
 /* Arms the one-shot signal and ends a delay.
  *   returns  false: the free count is outside [lower, upper]; nothing is armed, nothing changed */
 bool pmm_set_free_memory_signal(struct pmm *pmm, const struct pmm_signal_config *config);
+/* The same from inside a signal, for the next one: between the two nothing goes by unnoticed. */
+bool pmm_set_next_free_memory_signal(struct pmm *pmm, const struct pmm_signal_config *config);
 /* From now on nobody waits: CAN_WAIT means nothing any more. For power-off. */
 void pmm_stop_returning_should_wait(struct pmm *pmm);
 static inline enum pmm_wait_state pmm_wait_state(const struct pmm *pmm)

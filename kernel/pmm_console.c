@@ -12,6 +12,7 @@
 #include "kernel/command.h"
 #include "kernel/log.h"
 #include "kernel/memory.h"
+#include "kernel/memory_pressure.h"
 #include "kernel/panic.h"
 #include "kernel/pmm_fragments.h"
 
@@ -201,8 +202,9 @@ void pmm_console_print(void)
         }
         print_fragments();
         print_statistics();
+        memory_pressure_print();
         print_checker();
         memory_print_map();
 }
-COMMAND(pmm_command, "pmm", "arenas, pages by state, fragmentation, and the normalised memory map",
+COMMAND(pmm_command, "pmm", "arenas, pages by state, fragmentation, pressure, and the normalised memory map",
         pmm_console_print);

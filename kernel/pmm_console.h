@@ -2,7 +2,7 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* pmm_console — the pmm's console words and the options of its free-page checker.
  *
- *   pmm         arenas, pages by state, how the free ones lie, failures; the memory map
+ *   pmm         arenas, pages by state, how the free ones lie, failures, pressure; the memory map
  *   pmmcheck    verifies every free page now, and says what the checker has found so far
  *
  * Options     kernel.pmm-checker.enable, .fill-size, .action

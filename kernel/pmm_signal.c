@@ -77,18 +77,24 @@ static void arm(struct pmm *pmm, const struct pmm_signal_config *config)
         update_watch(pmm);
 }
 
-bool pmm_set_free_memory_signal(struct pmm *pmm, const struct pmm_signal_config *config)
+bool pmm_set_next_free_memory_signal(struct pmm *pmm, const struct pmm_signal_config *config)
 {
         ASSERT(config->signal != NULL);
         ASSERT(config->delay_level_pages <= config->lower_pages ||
                config->delay_level_pages == PMM_DELAY_AT_ONCE);
-        pmm_lock(pmm);
         uint64_t free_pages = pmm_count_free_pages(pmm);
         bool inside = free_pages >= config->lower_pages && free_pages <= config->upper_pages;
         if (inside)
                 arm(pmm, config);
-        pmm_unlock(pmm);
         return inside;
+}
+
+bool pmm_set_free_memory_signal(struct pmm *pmm, const struct pmm_signal_config *config)
+{
+        pmm_lock(pmm);
+        bool armed = pmm_set_next_free_memory_signal(pmm, config);
+        pmm_unlock(pmm);
+        return armed;
 }
 
 void pmm_stop_returning_should_wait(struct pmm *pmm)

@@ -63,3 +63,13 @@ def test_a_write_after_free_is_shown_and_survived(run_name):
 def test_a_write_after_free_ends_the_run(run_name):
     result = boot.boot(run_name, *ALL_TESTS, "--test", "pmm_checker_kernel.*", "--append", f"{CHECKER}enable=true")
     assert result.status == boot.PANIC and "a free page was written to" in result.detail, result.explain()
+
+
+def test_what_is_low(run_name):
+    stdout = words(run_name, "cmd=pmm", "--mem", "64M")
+    assert re.search(r"^# pmm: memory is enough; low below (19|20)\d\d KiB, enough above \d+ KiB; 0 signals", stdout,
+                     re.M), stdout
+    stdout = words(run_name, "cmd=pmm kernel.oom.warning-mb=8", "--mem", "64M")
+    assert "# pmm: memory is enough; low below 8192 KiB, enough above 16384 KiB; 0 signals" in stdout, stdout
+    stdout = words(run_name, "cmd=pmm kernel.oom.warning-mb=300", "--mem", "64M")  # half of it at most
+    assert re.search(r"^# pmm: memory is (low|enough); low below 3\d{4} KiB", stdout, re.M), stdout

@@ -6,7 +6,8 @@
 #include "base/bytes.h"
 #include "kernel/pmm_fragments.h"
 
-#define ARENA_PAGES 400u /* the first ends in the middle of a word, the second with one */
+#define ARENA_PAGES 400u
+#define ODD_ARENA_PAGES 384u /* its free pages go on to the end of the last word */
 #define BASE_PA (16 * MIB)
 
 static struct pmm pmm;
@@ -22,9 +23,14 @@ static void make_bed(struct test *t, unsigned arenas)
 {
         list_init(&taken);
         REQUIRE_OK(pmm_init(&pmm, (uint64_t)(uintptr_t)memory - BASE_PA));
-        for (unsigned i = 0; i < arenas; i++)
-                REQUIRE_OK(pmm_add_arena(&pmm, "bed", BASE_PA + i * (ARENA_PAGES + 1) * PAGE_BYTES,
-                                         (ARENA_PAGES - i % 2 * 16) * PAGE_BYTES));
+        for (unsigned i = 0; i < arenas; i++) {
+                uint64_t pa = BASE_PA + i * (ARENA_PAGES + 1) * PAGE_BYTES;
+                struct pmm_arena_config odd = {"bed", pa, ODD_ARENA_PAGES * PAGE_BYTES, pa};
+                if (i % 2 != 0)
+                        REQUIRE_OK(pmm_add_arena_at(&pmm, &odd));
+                else
+                        REQUIRE_OK(pmm_add_arena(&pmm, "bed", pa, ARENA_PAGES * PAGE_BYTES));
+        }
 }
 
 /* Takes pages by number in the first arena. */

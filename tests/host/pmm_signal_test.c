@@ -48,8 +48,8 @@ static void give_one(void)
 TEST(pmm_signal, outside_the_corridor_nothing_is_armed)
 {
         make_bed(t);
-        EXPECT_FALSE(arm(FREE_PAGES + 1, FREE_PAGES + 2, 0));
         EXPECT_FALSE(arm(0, FREE_PAGES - 1, 0));
+        EXPECT_FALSE(arm(FREE_PAGES + 1, FREE_PAGES + 2, 0));
         take_down_to(t, 0);
         EXPECT_EQ(signal_count, 0);
         EXPECT_FALSE(arm(1, UINT64_MAX, 0));
@@ -81,6 +81,39 @@ TEST(pmm_signal, above_upper_signals_once)
         EXPECT_EQ(signal_count, 1);
         pmm_free(&pmm, &list);
         EXPECT_EQ(signal_count, 1);
+        EXPECT_TRUE(pmm_check_all(&pmm));
+}
+
+/* Swings between two marks, as kernel/memory_pressure does. */
+static void arm_the_other(UNUSED void *context)
+{
+        bool low = pmm_count_free_pages(&pmm) < 10;
+        struct pmm_signal_config outside = {21, UINT64_MAX, 0, arm_the_other, NULL},
+                                 next = {low ? 0 : 10, low ? 20 : UINT64_MAX, 0, arm_the_other, NULL};
+        signal_count++;
+        if (low && pmm_set_next_free_memory_signal(&pmm, &outside))
+                signal_count += 100;
+        if (!pmm_set_next_free_memory_signal(&pmm, &next))
+                signal_count += 100;
+}
+
+TEST(pmm_signal, a_signal_may_arm_the_next)
+{
+        struct pmm_signal_config first = {10, UINT64_MAX, 0, arm_the_other, NULL};
+        make_bed(t);
+        EXPECT_TRUE(pmm_set_free_memory_signal(&pmm, &first));
+        for (unsigned round = 1; round < 8; round += 2) {
+                take_down_to(t, 9);
+                EXPECT_EQ(signal_count, round);
+                take_down_to(t, round);
+                EXPECT_EQ(signal_count, round);
+                while (pmm_count_free_pages(&pmm) < 20)
+                        give_one();
+                EXPECT_EQ(signal_count, round);
+                give_one();
+                EXPECT_EQ(signal_count, round + 1);
+        }
+        pmm_free(&pmm, &list);
         EXPECT_TRUE(pmm_check_all(&pmm));
 }
 

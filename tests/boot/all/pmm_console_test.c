@@ -35,6 +35,7 @@ TEST(pmm_console, what_the_console_words_say)
         EXPECT_TRUE(strstr(text, "# pmm: free         ") != NULL);
         EXPECT_TRUE(strstr(text, " runs of free pages, the longest ") != NULL);
         EXPECT_TRUE(strstr(text, " allocation failures, 0 delayed, ") != NULL);
+        EXPECT_TRUE(strstr(text, "# pmm: memory is enough; low below ") != NULL);
         EXPECT_TRUE(strstr(text, "# pmm-checker: ") != NULL);
         EXPECT_TRUE(strstr(text, "# memory: range 0x0..0x1000 type ") != NULL);
         text = what_it_says(pmm_console_check);
