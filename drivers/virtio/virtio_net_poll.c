@@ -77,6 +77,8 @@ static void arm(struct virtio_net *net, uint32_t queue)
         if (virtqueue_driver_ask(&pair->receive.ring, 1) ||
             (in_flight != 0 && virtqueue_driver_ask(&pair->transmit.ring, enough)))
                 pair->armed = false;
+        else
+                virtio_queue_wake(&pair->transmit);
 }
 
 static void disarm(struct virtio_net_pair *pair)

@@ -66,6 +66,15 @@ void virtio_queue_close(struct virtio_queue *queue);
 /* Leaves the pages to a device that does not answer; returns how many they are. */
 uint64_t virtio_queue_abandon(struct virtio_queue *queue);
 
+/* Before waiting for the device: notifies one that would not wake up otherwise. */
+static inline void virtio_queue_wake(struct virtio_queue *queue)
+{
+        if (!virtqueue_driver_kick_overdue(&queue->ring))
+                return;
+        queue->device->transport->ops->notify(queue->device->transport, queue->index);
+        queue->kicks++;
+}
+
 /* Shows the device what was added and notifies it if it wants that. */
 static inline void virtio_queue_flush(struct virtio_queue *queue)
 {

@@ -277,6 +277,29 @@ void virtqueue_packed_driver_publish(struct virtqueue_driver *queue)
         queue->next_published = queue->next_added;
 }
 
+/* How far `to` is ahead of `from`, in a ring that is two laps long. */
+static uint32_t laps_between(uint32_t size, struct virtqueue_packed_place from,
+                             struct virtqueue_packed_place to)
+{
+        uint32_t start = from.offset + (from.wrap ? size : 0), end = to.offset + (to.wrap ? size : 0);
+        return end >= start ? end - start : end + 2 * size - start;
+}
+
+/* Whether an event word names a place that the device has used already. */
+static bool event_is_forgotten(const struct virtqueue_driver *queue, uint32_t event)
+{
+        struct virtqueue_packed_place at = virtqueue_packed_place_of((uint16_t)event);
+        uint32_t mode = event >> 16 & VIRTQUEUE_PACKED_EVENT_MODE_MASK;
+        return mode == VIRTQUEUE_PACKED_EVENT_AT && queue->event_index && at.offset < queue->size &&
+               laps_between(queue->size, queue->next_used, at) > queue->size;
+}
+
+bool virtqueue_packed_driver_kick_overdue(const struct virtqueue_driver *queue)
+{
+        return queue->fault.reason == VIRTQUEUE_FAULT_NONE && queue->taken != queue->published &&
+               event_is_forgotten(queue, shared_load_u32(queue->used));
+}
+
 bool virtqueue_packed_driver_kick_needed(struct virtqueue_driver *queue)
 {
         uint64_t moved = queue->published_entries - queue->checked_entries;
@@ -286,10 +309,11 @@ bool virtqueue_packed_driver_kick_needed(struct virtqueue_driver *queue)
         /* Our descriptors must be visible before we look whether the device sleeps; pairs with the
          * device's fence between writing its event word and its last look at the ring. */
         shared_fence_full();
-        return virtqueue_packed_event_wanted(
-                shared_load_u32(queue->used), queue->size, queue->event_index,
-                virtqueue_packed_position(queue->next_published),
-                moved);
+        uint32_t event = shared_load_u32(queue->used);
+        return virtqueue_packed_event_wanted(event, queue->size, queue->event_index,
+                                             virtqueue_packed_position(queue->next_published),
+                                             moved) ||
+               event_is_forgotten(queue, event);
 }
 
 /* ---- taking back ---- */

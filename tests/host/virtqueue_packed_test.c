@@ -343,6 +343,41 @@ TEST(virtqueue_packed, kicks)
         EXPECT_EQ(virtqueue_driver_notification_data(&ring.queue, 1), 0x800a0001u);
 }
 
+/* The device enables notifications at one place and goes on past it: told at the next publish if we know
+ * what it used by then, else when we ask before we wait. One that asks for a place ahead is left in
+ * peace, on either lap. */
+TEST(virtqueue_packed, device_that_waits_for_a_place_behind_it)
+{
+        struct virtqueue_completion done[16];
+        uint32_t count;
+        REQUIRE_TRUE(packed_init(t, &ring, ((struct packed_options){.size = 16,
+                                                                    .event_index = true})));
+        for (uint32_t lap = 0; lap < 5; lap++) {
+                struct virtqueue_packed_place start = ring.queue.next_added, ahead = start;
+                for (uint32_t i = 0; i < 5; i++)
+                        (void)kick_after_one(t);
+                write_device_event(2, virtqueue_packed_position(start)); /* and takes all of them */
+                EXPECT_FALSE(virtqueue_driver_kick_overdue(&ring.queue)); /* it may be about to */
+                EXPECT_EQ(packed_serve(t, &ring, 0), 5);
+                EXPECT_FALSE(kick_after_one(t)); /* what was used is not known yet */
+                EXPECT_FALSE(virtqueue_driver_kick_overdue(&ring.queue));
+                REQUIRE_OK(virtqueue_driver_get(&ring.queue, done, 16, &count));
+                EXPECT_EQ(count, 5);
+                EXPECT_TRUE(virtqueue_driver_kick_overdue(&ring.queue));
+                EXPECT_TRUE(kick_after_one(t));
+                virtqueue_packed_advance(&ahead, 14, 16);
+                write_device_event(2, virtqueue_packed_position(ahead));
+                EXPECT_FALSE(virtqueue_driver_kick_overdue(&ring.queue));
+                EXPECT_FALSE(kick_after_one(t));
+                write_device_event(1, virtqueue_packed_position(start)); /* it sleeps not at all */
+                EXPECT_FALSE(virtqueue_driver_kick_overdue(&ring.queue));
+                EXPECT_EQ(packed_serve(t, &ring, 0), 3);
+                REQUIRE_OK(virtqueue_driver_get(&ring.queue, done, 16, &count));
+                write_device_event(2, virtqueue_packed_position(start));
+                EXPECT_FALSE(virtqueue_driver_kick_overdue(&ring.queue)); /* nothing in flight */
+        }
+}
+
 static uint32_t driver_event(void)
 {
         return shared_load_u32(ring.config.avail.va);
