@@ -14,17 +14,23 @@ static const char *net_open(struct test *t, void (*receive)(const struct net_fra
 
 TEST(virtio_net, burst_of_520_wraps_the_rings)
 {
+        if (strcmp(net_peer, "host") == 0)
+                SKIP("more askers than a host remembers at a time");
         const char *why = net_open(t, count_answer);
         if (why != NULL)
                 SKIP(why);
         const struct virtio_net *card = virtio_net_from(net.netdev);
         uint64_t received = card->pairs[0].receive.ring.taken, sent = card->pairs[0].transmit.ring.taken;
-        run_burst(t, BURST_MAX);
-        EXPECT_GE(card->pairs[0].receive.ring.taken - received, BURST_MAX);
-        EXPECT_GT(card->pairs[0].receive.ring.taken, card->pairs[0].receive.ring.size);
+        uint32_t bursts = 0;
+        do {
+                run_burst(t, BURST_MAX);
+                bursts++;
+        } while (card->pairs[0].receive.ring.taken - received <=
+                         card->pairs[0].receive.ring.size && !test_has_failed(t));
+        EXPECT_GE(card->pairs[0].receive.ring.taken - received, bursts * BURST_MAX);
         net_close(t);
-        EXPECT_EQ(card->pairs[0].transmit.ring.taken - sent, BURST_MAX);
-        EXPECT_EQ(net.sent, BURST_MAX);
+        EXPECT_EQ(card->pairs[0].transmit.ring.taken - sent, bursts * BURST_MAX);
+        EXPECT_EQ(net.sent, bursts * BURST_MAX);
 }
 
 /* ---- interrupts ---- */
@@ -96,9 +102,10 @@ TEST(virtio_net, stop_and_restart)
                 SKIP(why);
         struct virtio_net *card = virtio_net_from(net.netdev);
         uint64_t live = pmm_count_free_pages(&kernel_pmm);
-        uint32_t pages = (uint32_t)list_count(&card->pairs[0].receive.pages) +
-                         (uint32_t)list_count(&card->pairs[0].transmit.pages) +
-                         (uint32_t)list_count(&card->control.pages);
+        uint32_t pages = (uint32_t)list_count(&card->control.pages);
+        for (uint32_t i = 0; i < card->pair_count; i++)
+                pages += (uint32_t)list_count(&card->pairs[i].receive.pages) +
+                         (uint32_t)list_count(&card->pairs[i].transmit.pages);
         net_build_arp_request(&frame, net.netdev->mac, SLIRP_GUEST, SLIRP_ROUTER);
         EXPECT_TRUE(net_send(&frame));
         virtio_net_stop(card);
