@@ -159,6 +159,7 @@ test-peers:
 	@tests/harness/setup.sh --need image,run,test
 	@tests/harness/setup.sh --need peers || echo 'strangers that are not there are not met (skipped)'
 	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=1 image peers
+	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=all image
 	@mkdir -p build/test
 	$(Q)$(TEST_ENV) $(PYTHON) -B -m pytest tests/harness/test_peers*.py -p no:cacheprovider -q -rfEs \
 	  --basetemp=build/test/tmp-peers -n $(TEST_JOBS) --dist loadgroup $(PYTEST_ARGS)
