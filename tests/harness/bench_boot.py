@@ -12,7 +12,6 @@ moods fall on both. Adds to the array in RESULTS_JSON rows like those of tests/b
 """
 
 import argparse
-import json
 import shlex
 import statistics
 import subprocess
@@ -21,6 +20,7 @@ import threading
 import time
 from pathlib import Path
 
+import bench_results
 import boot
 
 # Name, options of run-qemu.sh, and the machine whose yardstick it is held against.
@@ -137,13 +137,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--rounds-uefi", type=int, default=ROUNDS_UEFI)
     arguments = parser.parse_args()
-    known = json.loads(arguments.results.read_text()) if arguments.results.exists() else []
     rows = rows_of(measure(arguments.rounds, arguments.rounds_uefi))
-    names = {row["name"] for row in rows}
-    known = [row for row in known if row["name"] not in names]
-    arguments.results.parent.mkdir(parents=True, exist_ok=True)
-    arguments.results.write_text(
-        "[\n" + ",\n".join(map(json.dumps, known + rows)) + "\n]\n", encoding="utf-8")
+    bench_results.add(arguments.results, rows)
     print_rows(rows)
 
 

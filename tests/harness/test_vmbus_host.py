@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import boot
+import images
 import vmbus_guest
 from vmbus_guest import PAGE, RAM_BYTES, Guest, Host
 
@@ -293,6 +294,17 @@ def test_a_guest_talks_to_a_lying_host(run_name, seed):
     result = boot.boot(run_name, "--vmbus", "--vmbus-args", f"--lie {seed} --lie-rate 40", "--boot", "pvh",
                        "--test", "net.*", env=WITH_ASAN)
     assert result.status in (boot.PASS, boot.FAIL), result.explain()
+
+
+@pytest.mark.parametrize(("window", "packets"), [(1, 5000), (64, 50000)])
+def test_no_packet_is_lost_on_the_way_round(run_name, window, packets):
+    """Each comes back, in its turn, with what it had; `make bench` sends a million."""
+    result, _, _ = boot.boot_and_pass(
+        run_name, "--vmbus", "--vmbus-args", "--stats", "--boot", "pvh", "--image",
+        images.folder(images.ALL_TESTS) / "paravane.elf", "--test", "vmbus_echo.round_trips", "--append",
+        f"vmbus_echo.packets={packets} vmbus_echo.window={window}", env=WITH_ASAN)
+    assert f"# {packets} round trips, {window} under way" in result.stdout
+    assert f"vmbus-host: echo: {packets} packets" in result.stderr
 
 
 def test_the_host_goes_first(run_name, folder, tmp_path):
