@@ -21,12 +21,12 @@
 /* ---- taking ---- */
 
 /* Reads avail.idx once and checks how far it moved [D1]; false: broken, latched. */
-static bool look_at_avail_index(struct virtqueue_device *device)
+static ALWAYS_INLINE bool look_at_avail_index(struct virtqueue_device *device)
 {
         uint16_t index = virtqueue_device_ring_avail_index(&device->ring);
         uint16_t moved = (uint16_t)(index - (uint16_t)device->seen);
-        uint32_t known =
-                (uint32_t)(device->seen - device->popped) + virtqueue_device_in_flight(device);
+        /* Those popped are in flight, unless they were pushed; those seen were not popped yet. */
+        uint32_t known = (uint32_t)(device->seen - device->pushed - device->ahead);
         uint32_t possible = device->ring.size > known ? device->ring.size - known : 0;
         if (UNLIKELY(moved > possible)) { /* backwards is a long way forwards */
                 virtqueue_device_refuse(device, VIRTQUEUE_DEVICE_FAULT_INDEX_JUMP, moved, possible);
@@ -50,6 +50,8 @@ struct words {
 
 #define REST_FLAGS_SHIFT 32
 #define REST_NEXT_SHIFT 48
+#define REST_FLAGS ((uint64_t)UINT16_MAX << REST_FLAGS_SHIFT)
+#define REST_WRITE BIT_MASK(REST_FLAGS_SHIFT + VIRTQUEUE_WRITE_BIT)
 #define FLAG_NEXT BIT_MASK(VIRTQUEUE_NEXT_BIT)
 #define FLAG_WRITE BIT_MASK(VIRTQUEUE_WRITE_BIT)
 #define FLAG_INDIRECT BIT_MASK(VIRTQUEUE_INDIRECT_BIT)
@@ -57,7 +59,8 @@ struct words {
 /* A chain of which the beginning was read, once, and nothing done with it. */
 struct begun {
         uint32_t head; /* as the driver wrote it */
-        struct words words;
+        bool head_good;
+        struct words words; /* if it is */
 };
 
 /* Descriptor `which`, which is below the ring's size; each field read once. */
@@ -83,46 +86,52 @@ static NOINLINE zx_status_t refuse_head(struct virtqueue_device *device, uint32_
 
 /* Pops chains of one plain descriptor, the usual case, until one is something else. Everything that
  * lasts is in locals: for all the compiler knows, a store into a request could change the device.
- *   requests  and elements: room for `count`
+ *   request   and element: room for `count` from there on
  *   count     1..; that many are known to be available, before the ring's end
  *   begun     out: the one that is something else, if fewer than `count` were popped
  *   returns   how many */
 static ALWAYS_INLINE uint32_t pop_ones(struct virtqueue_device *device,
-                                       struct virtqueue_request *requests,
-                                       struct virtqueue_element *elements, uint32_t count,
+                                       struct virtqueue_request *request,
+                                       struct virtqueue_element *element, uint32_t count,
                                        struct begun *begun)
 {
         const struct virtqueue_descriptor *descriptors = device->ring.descriptors;
         struct virtqueue_device_slot *slots = device->slots;
-        uint32_t size = device->ring.size, position = (uint32_t)device->popped, done;
-        const uint16_t *ring = &device->ring.avail->ring[position & (size - 1)];
-        for (done = 0; done < count; done++) {
-                uint32_t head = shared_load_u16(&ring[done]);
-                begun->head = head;
-                if (!head_good(slots, size, head))
+        uint32_t size = device->ring.size, place = (uint32_t)device->popped;
+        const uint16_t *entry = &device->ring.avail->ring[place & (size - 1)];
+        const struct virtqueue_request *first = request, *end = request + count;
+        place <<= VIRTQUEUE_REQUEST_POSITION_SHIFT;
+        do {
+                uint32_t head = shared_load_u16(entry);
+                if (!head_good(slots, size, head)) {
+                        *begun = (struct begun){.head = head};
                         break;
-                struct words words = begun->words = load_words(descriptors, head);
+                }
+                struct words words = load_words(descriptors, head);
                 uint64_t dev = words.dev, bytes = (uint32_t)words.rest, writable_bytes = 0;
-                uint32_t flags = (uint16_t)(words.rest >> REST_FLAGS_SHIFT);
-                struct virtqueue_request *request = &requests[done];
+                uint64_t flags = words.rest & REST_FLAGS;
                 if (UNLIKELY(dev + bytes <= dev))
-                        break;
-                if (flags == 0) {
+                        flags = REST_FLAGS; /* something else it is, too */
+                if (LIKELY(flags == 0)) {
                         request->counts = 1;
                         request->bytes = bytes;
-                } else if (flags == FLAG_WRITE) {
+                } else if (flags == REST_WRITE) {
                         request->counts = 1ull << 32;
                         request->bytes = bytes << 32;
                         writable_bytes = bytes;
                 } else {
+                        *begun = (struct begun){head, true, words};
                         break;
                 }
                 slots[head].word = virtqueue_device_slot_word(writable_bytes, 0);
-                elements[done].dev = dev;
-                elements[done].bytes = (uint32_t)bytes;
-                request->elements = &elements[done];
-                request->place = head | (position + done) << VIRTQUEUE_REQUEST_POSITION_SHIFT;
-        }
+                element->dev = dev;
+                element->bytes = (uint32_t)bytes;
+                request->elements = element++;
+                request->place = head | place;
+                place += 1u << VIRTQUEUE_REQUEST_POSITION_SHIFT;
+                entry++;
+        } while (++request != end);
+        uint32_t done = (uint32_t)(request - first);
         device->popped += done;
         DEBUG_ASSERT(virtqueue_device_valid(device));
         return done;
@@ -134,6 +143,7 @@ struct row {
         struct virtqueue_element *element; /* in, out: the next one to fill */
         const struct virtqueue_element *end;
         uint64_t bytes; /* out */
+        bool ended;     /* out: by the chain's last descriptor */
 };
 
 static ALWAYS_INLINE void take_piece(struct row *row)
@@ -149,7 +159,7 @@ static ALWAYS_INLINE void take_piece(struct row *row)
 static ALWAYS_INLINE bool take_row(const struct virtqueue_descriptor *descriptors, uint32_t size,
                                    uint32_t write, struct row *row)
 {
-        const uint32_t mask = FLAG_NEXT | FLAG_WRITE | FLAG_INDIRECT;
+        const uint32_t more = (write | VIRTQUEUE_FLAG(VIRTQUEUE_NEXT_BIT)) << 16;
         row->bytes = 0;
         for (;;) {
                 uint32_t flags_and_next = (uint32_t)(row->words.rest >> REST_FLAGS_SHIFT);
@@ -157,15 +167,14 @@ static ALWAYS_INLINE bool take_row(const struct virtqueue_descriptor *descriptor
                 if (UNLIKELY(dev + (uint32_t)row->words.rest <= dev) ||
                     UNLIKELY(row->element == row->end))
                         return false;
-                if ((flags_and_next & mask) != (write | FLAG_NEXT)) {
-                        if ((flags_and_next & mask) != write)
+                /* Flags above, next below, less what the flags must be: next, or above any. */
+                uint32_t next = (flags_and_next << 16 | flags_and_next >> 16) - more;
+                if (next >= size) {
+                        if ((uint16_t)flags_and_next != write)
                                 return false;
                         take_piece(row);
                         return true;
                 }
-                uint32_t next = flags_and_next >> (REST_NEXT_SHIFT - REST_FLAGS_SHIFT);
-                if (UNLIKELY(next >= size))
-                        return false;
                 take_piece(row);
                 row->words = load_words(descriptors, next);
         }
@@ -234,8 +243,37 @@ static ALWAYS_INLINE void stand_at(struct virtqueue_device *device, uint32_t pos
         device->popped += position - (uint32_t)device->popped;
 }
 
-/* Pops the chain that was begun, and those behind it that are known to be available, whatever they
- * are, as long as there is room.
+/* Fills in all of the request of a chain that is one row, but for its elements, and its slot. */
+static ALWAYS_INLINE void fill_row(struct virtqueue_request *request,
+                                   struct virtqueue_device_slot *slot, const struct row *row,
+                                   uint32_t write)
+{
+        uint64_t count = (uint64_t)(row->element - request->elements);
+        if (write == 0) {
+                request->counts = count;
+                request->bytes = row->bytes;
+                slot->word = virtqueue_device_slot_word(0, 0);
+        } else {
+                request->counts = count << 32;
+                request->bytes = row->bytes << 32;
+                slot->word = virtqueue_device_slot_word(row->bytes, 0);
+        }
+}
+
+/* Fills in the same of a chain that is something else, or latches what is wrong with it.
+ *   row       its beginning, of kind `write`
+ *   wait      whether more pieces than there is room for is nobody's fault */
+static NOINLINE zx_status_t fill_other(struct virtqueue_device *device,
+                                       struct virtqueue_request *request, struct row row,
+                                       uint32_t write, bool wait)
+{
+        if (row.ended) /* 2.7.4: below 2^32 bytes */
+                return virtqueue_device_gather_refuse_total(device, row.bytes);
+        return read_rest(device, request, row, write, wait);
+}
+
+/* Pops the chain that was begun, whose head is good, and those behind it that are known to be
+ * available, whatever they are, as long as there is room.
  *   returns   ZX_OK; ZX_ERR_NO_RESOURCES: not enough room for the next; ZX_ERR_IO_DATA_INTEGRITY */
 static NOINLINE zx_status_t pop_chains(struct virtqueue_device *device,
                                        struct virtqueue_request_batch *batch,
@@ -249,49 +287,41 @@ static NOINLINE zx_status_t pop_chains(struct virtqueue_device *device,
         uint32_t size = device->ring.size, head = begun->head, position = (uint32_t)device->popped;
         struct row row = {.words = begun->words,
                           .element = &batch->elements[batch->elements_count]};
+        /* A chain that begins before it has more room than it may fill. */
+        struct virtqueue_element *wide_end =
+                batch->elements_max > size ? end - size : batch->elements;
         zx_status_t status = ZX_OK;
         request_end = request + min_u32(batch->requests_max - batch->count,
                                         (uint32_t)(device->seen - device->popped));
         for (;;) {
-                struct virtqueue_element *first = row.element;
-                uint32_t write = row.words.rest >> REST_FLAGS_SHIFT & FLAG_WRITE;
-                uint64_t writable_bytes;
+                uint32_t write = (uint32_t)(row.words.rest >> REST_FLAGS_SHIFT) & FLAG_WRITE;
+                request->elements = row.element;
+                row.end = UNLIKELY(row.element < wide_end) ? row.element + size : end;
+                row.ended = take_row(descriptors, size, write, &row);
+                if (LIKELY(row.ended) && LIKELY(row.bytes >> 32 == 0)) {
+                        fill_row(request, &slots[head], &row, write);
+                } else {
+                        stand_at(device, position);
+                        request->elements_max = (uint32_t)(end - request->elements);
+                        status = fill_other(device, request, row, write,
+                                            request != batch->requests);
+                        if (status != ZX_OK)
+                                break;
+                        row.element = request->elements + request->readable_count +
+                                      request->writable_count;
+                        slots[head].word = virtqueue_device_slot_word(request->writable_bytes, 0);
+                }
+                request->place = head | position << VIRTQUEUE_REQUEST_POSITION_SHIFT;
+                position++;
+                if (++request == request_end)
+                        break;
+                head = shared_load_u16(&ring[position & (size - 1)]);
                 if (UNLIKELY(!head_good(slots, size, head))) {
                         stand_at(device, position);
                         status = refuse_head(device, head);
                         break;
                 }
-                request->elements = first;
-                row.end = UNLIKELY(end - first > (ptrdiff_t)size) ? first + size : end;
-                if (UNLIKELY(!take_row(descriptors, size, write, &row))) {
-                        stand_at(device, position);
-                        request->elements_max = (uint32_t)(end - first);
-                        status = read_rest(device, request, row, write, request != batch->requests);
-                        if (status != ZX_OK)
-                                break;
-                        row.element = first + request->readable_count + request->writable_count;
-                        writable_bytes = request->writable_bytes;
-                } else if (UNLIKELY(row.bytes >> 32 != 0)) { /* 2.7.4: below 2^32 bytes */
-                        stand_at(device, position);
-                        status = virtqueue_device_gather_refuse_total(device, row.bytes);
-                        break;
-                } else if (write != 0) {
-                        request->counts = (uint64_t)(row.element - first) << 32;
-                        request->bytes = row.bytes << 32;
-                        writable_bytes = row.bytes;
-                } else {
-                        request->counts = (uint64_t)(row.element - first);
-                        request->bytes = row.bytes;
-                        writable_bytes = 0;
-                }
-                request->place = head | position << VIRTQUEUE_REQUEST_POSITION_SHIFT;
-                slots[head].word = virtqueue_device_slot_word(writable_bytes, 0);
-                position++;
-                if (++request == request_end)
-                        break;
-                head = shared_load_u16(&ring[position & (size - 1)]);
-                if (head_good(slots, size, head))
-                        row.words = load_words(descriptors, head);
+                row.words = load_words(descriptors, head);
         }
         stand_at(device, position);
         batch->count = (uint32_t)(request - batch->requests);
@@ -318,27 +348,35 @@ static ALWAYS_INLINE zx_status_t look_if_needed(struct virtqueue_device *device)
         return ZX_OK;
 }
 
+static NOINLINE zx_status_t pop_unusual(struct virtqueue_device *device,
+                                        struct virtqueue_request *request, struct begun begun)
+{
+        struct virtqueue_request_batch batch = {.requests = request,
+                                                .requests_max = 1,
+                                                .elements = request->elements,
+                                                .elements_max = request->elements_max};
+        if (UNLIKELY(!begun.head_good))
+                return refuse_head(device, begun.head);
+        return pop_chains(device, &batch, &begun);
+}
+
 zx_status_t virtqueue_split_device_pop(struct virtqueue_device *device,
                                        struct virtqueue_request *request)
 {
-        struct begun begun = {0};
+        struct begun begun;
         zx_status_t status = look_if_needed(device);
         if (UNLIKELY(status != ZX_OK))
                 return status;
         DEBUG_ASSERT(request->elements_max != 0);
         if (LIKELY(pop_ones(device, request, request->elements, 1, &begun) != 0))
                 return ZX_OK;
-        struct virtqueue_request_batch batch = {.requests = request,
-                                                .requests_max = 1,
-                                                .elements = request->elements,
-                                                .elements_max = request->elements_max};
-        return pop_chains(device, &batch, &begun);
+        return pop_unusual(device, request, begun);
 }
 
 zx_status_t virtqueue_split_device_pop_batch(struct virtqueue_device *device,
                                              struct virtqueue_request_batch *batch)
 {
-        struct begun begun = {0};
+        struct begun begun;
         zx_status_t status = look_if_needed(device);
         batch->count = batch->elements_count = 0;
         if (UNLIKELY(status != ZX_OK))
@@ -352,6 +390,8 @@ zx_status_t virtqueue_split_device_pop_batch(struct virtqueue_device *device,
         batch->elements_count = batch->count;
         if (LIKELY(batch->count == count))
                 return ZX_OK;
+        if (UNLIKELY(!begun.head_good))
+                return refuse_head(device, begun.head);
         status = pop_chains(device, batch, &begun);
         return status == ZX_ERR_NO_RESOURCES ? ZX_OK : status;
 }
@@ -378,20 +418,26 @@ static ALWAYS_INLINE void push(struct virtqueue_device *device,
 {
         struct virtqueue_device_slot *slots = device->slots;
         struct virtqueue_used_element *ring = device->ring.used->ring;
-        uint32_t size = device->ring.size, position = (uint32_t)device->pushed;
+        uint32_t size = device->ring.size, position = (uint32_t)device->pushed & (size - 1);
+        struct virtqueue_used_element *entry = &ring[position], *end = &ring[size];
         if (UNLIKELY(device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE))
                 return;
-        for (uint32_t i = 0; i < count; i++, position++) {
-                uint32_t id = used != NULL ? used[i].id : requests[i].id;
-                uint32_t bytes = used != NULL ? used[i].bytes : 0;
-                struct virtqueue_used_element *entry = &ring[position & (size - 1)];
+        device->pushed += count;
+        for (; count != 0; count--) {
+                uint32_t id = used != NULL ? used->id : requests->id;
+                uint32_t bytes = used != NULL ? used->bytes : 0;
                 ASSERT(id < size);
                 ASSERT(bytes < slots[id].word); /* in flight, and no more than may be written */
                 slots[id].word = 0;
                 shared_store_u32(&entry->id, id);
                 shared_store_u32(&entry->bytes, bytes);
+                if (++entry == end)
+                        entry = ring;
+                if (used != NULL)
+                        used++;
+                else
+                        requests++;
         }
-        device->pushed += count;
 }
 
 void virtqueue_split_device_push_batch(struct virtqueue_device *device,
@@ -411,7 +457,8 @@ void virtqueue_split_device_publish(struct virtqueue_device *device)
         if (device->published == device->pushed ||
             device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE)
                 return;
-        virtqueue_device_end_order(device);
+        if (UNLIKELY(device->run.open))
+                virtqueue_device_end_order(device);
         virtqueue_device_ring_publish_used(&device->ring, (uint16_t)device->pushed);
         device->published = device->pushed;
 }

@@ -140,7 +140,7 @@ static void serve(uint32_t count)
                       "pop");
         for (uint32_t i = 0; i < count; i++)
                 sum += walk(&requests[i]);
-        bench_keep(&sum);
+        bench_keep((void *)(uintptr_t)sum);
         virtqueue_device_push_read(&device, requests, count);
         virtqueue_device_publish(&device);
 }
@@ -150,7 +150,7 @@ static void serve_one(void)
         struct virtqueue_request request = {.elements = pieces, .elements_max = SIZE};
         bench_require(virtqueue_device_pop(&device, &request) == ZX_OK, "pop");
         uint64_t sum = walk(&request);
-        bench_keep(&sum);
+        bench_keep((void *)(uintptr_t)sum);
         virtqueue_device_push(&device, request.id, 0);
         virtqueue_device_publish(&device);
 }
@@ -193,7 +193,7 @@ static void run_io(void *context, uint64_t iterations)
                         bench_require(virtqueue_chain_finish(&io) == VIRTQUEUE_CHAIN_COMPLETE,
                                       "finish");
                 }
-                bench_keep(&sum);
+                bench_keep((void *)(uintptr_t)sum);
                 virtqueue_device_publish(&device);
         }
 }

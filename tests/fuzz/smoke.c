@@ -58,7 +58,8 @@ static uint8_t random_byte(void)
 
 static void say_which(void)
 {
-        fprintf(stderr, "smoke: failed at input %" PRIu64 " (--only %" PRIu64 ")\n", number, number);
+        fprintf(stderr, "smoke: failed at input %" PRIu64 " (--only %" PRIu64 ")\n", number,
+                number);
 }
 
 static void on_abort(int signal_number)
