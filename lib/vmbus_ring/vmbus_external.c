@@ -6,16 +6,19 @@
 /* Where a range ends at most: two numbers of 32 bits. */
 #define RANGE_END_MAX ((uint64_t)UINT32_MAX * 2)
 
-/* Whether all ranges lie in the buffer. Their ends are 64-bit sums, and what is left of the buffer
- * behind each is negative when it does not: one sign for all, so that nothing is predicted. */
+/* Whether all ranges lie in the buffer. To each end, a 64-bit sum, is added what takes the end of the
+ * buffer to the largest positive number: whoever gets beyond that, and so sets the highest bit, lies
+ * outside. One bit for all, so that nothing is predicted; four to a round, for a round costs as much as
+ * a range. */
 static bool all_inside(const struct vmbus_transfer_range *ranges, uint32_t count,
                        uint64_t buffer_bytes)
 {
-        int64_t end = (int64_t)min_u64(buffer_bytes, RANGE_END_MAX);
-        int64_t left = 0;
+        uint64_t bias = (uint64_t)INT64_MAX - min_u64(buffer_bytes, RANGE_END_MAX);
+        uint64_t sums = 0;
+#pragma GCC unroll 4
         for (uint32_t i = 0; i < count; i++)
-                left |= end - (int64_t)((uint64_t)ranges[i].byte_offset + ranges[i].byte_count);
-        return left >= 0;
+                sums |= bias + ranges[i].byte_offset + ranges[i].byte_count;
+        return sums <= INT64_MAX;
 }
 
 /* The first range that leaves the buffer; there is one. */

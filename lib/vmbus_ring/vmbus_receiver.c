@@ -30,6 +30,25 @@ NOINLINE enum vmbus_result vmbus_receiver_not_ready_(const struct vmbus_receiver
         return receiver->fault.reason;
 }
 
+NOINLINE enum vmbus_result vmbus_receiver_check_in_(struct vmbus_receiver *receiver, uint32_t in,
+                                                    uint32_t committed_out, uint32_t cached_in)
+{
+        const struct vmbus_memory *memory = &receiver->memory;
+        if (in >= memory->data_bytes)
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_IN_RANGE, committed_out, in,
+                                              memory->data_bytes);
+        if (!is_aligned(in, VMBUS_WORD_BYTES))
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_IN_ALIGNMENT, committed_out, in,
+                                              VMBUS_WORD_BYTES);
+        /* The producer moves away from committed_out: what is there to read grows until we
+         * commit. */
+        if (vmbus_memory_distance(memory, committed_out, in) <
+            vmbus_memory_distance(memory, committed_out, cached_in))
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_IN_BACKWARDS, committed_out, in,
+                                              cached_in);
+        return VMBUS_OK;
+}
+
 enum vmbus_result vmbus_receiver_position(struct vmbus_receiver *receiver,
                                           struct vmbus_receive_position *position)
 {
@@ -180,7 +199,7 @@ enum vmbus_result vmbus_receiver_prepare_to_sleep(struct vmbus_receiver *receive
         if (position->next_out != position->committed_out)
                 return VMBUS_COMMIT_FIRST;
         shared_store_u32(&control->interrupt_mask, VMBUS_INTERRUPTS_UNMASKED);
-        /* c.5, 4 and 5: pairs with the store of `in` in vmbus_sender_commit() and the fence in
+        /* c.5, 4 and 5: pairs with the fence in vmbus_sender_commit() and the one in
          * vmbus_sender_prepare_to_sleep() */
         shared_fence_full();
         if (position->unsettled_words != 0)

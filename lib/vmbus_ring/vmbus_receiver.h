@@ -125,25 +125,19 @@ static inline bool vmbus_receive_position_valid(const struct vmbus_memory *memor
                position->cached_in < memory->data_bytes && read <= known; /* [R1] [R2] */
 }
 
-/* Checks a value just loaded from `in` against its range, its alignment and the last one. */
-static ALWAYS_INLINE enum vmbus_result vmbus_receiver_check_in_(struct vmbus_receiver *receiver,
-                                                                uint32_t in, uint32_t committed_out,
-                                                                uint32_t cached_in)
+/* Checks a value just loaded from `in` against its range, its alignment and the last one: VMBUS_OK
+ * or the first rule that is broken. */
+enum vmbus_result vmbus_receiver_check_in_(struct vmbus_receiver *receiver, uint32_t in,
+                                           uint32_t committed_out, uint32_t cached_in);
+
+/* Whether such a value breaks no rule, told without a call: when nothing was left to read and all
+ * was given back, `in` may be anywhere. Of the others vmbus_receiver_check_in_() judges. */
+static ALWAYS_INLINE bool
+vmbus_receiver_in_plain_(const struct vmbus_receiver *receiver, uint32_t in,
+                         const struct vmbus_receive_position *position)
 {
-        const struct vmbus_memory *memory = &receiver->memory;
-        if (UNLIKELY(in >= memory->data_bytes))
-                return vmbus_receiver_broken_(receiver, VMBUS_BAD_IN_RANGE, committed_out, in,
-                                              memory->data_bytes);
-        if (UNLIKELY(!is_aligned(in, VMBUS_WORD_BYTES)))
-                return vmbus_receiver_broken_(receiver, VMBUS_BAD_IN_ALIGNMENT, committed_out, in,
-                                              VMBUS_WORD_BYTES);
-        /* The producer moves away from committed_out: what is there to read grows until we
-         * commit. */
-        if (UNLIKELY(vmbus_memory_distance(memory, committed_out, in) <
-                     vmbus_memory_distance(memory, committed_out, cached_in)))
-                return vmbus_receiver_broken_(receiver, VMBUS_BAD_IN_BACKWARDS, committed_out, in,
-                                              cached_in);
-        return VMBUS_OK;
+        return in < receiver->memory.data_bytes && is_aligned(in, VMBUS_WORD_BYTES) &&
+               position->cached_in == position->committed_out;
 }
 
 /* ---- packets ---- */
@@ -161,38 +155,42 @@ vmbus_receiver_can_read(struct vmbus_receiver *receiver, struct vmbus_receive_po
                 return VMBUS_OK;
 
         uint32_t in = shared_load_acquire_u32(&receiver->memory.control->in); /* c.5, 1 */
-        enum vmbus_result result = vmbus_receiver_check_in_(receiver, in, position->committed_out,
-                                                            position->cached_in);
-        if (UNLIKELY(result != VMBUS_OK))
-                return result;
+        if (UNLIKELY(!vmbus_receiver_in_plain_(receiver, in, position))) {
+                enum vmbus_result result = vmbus_receiver_check_in_(
+                        receiver, in, position->committed_out, position->cached_in);
+                if (result != VMBUS_OK)
+                        return vmbus_result_not_ok_(result);
+        }
         position->cached_in = in;
         return position->next_out == in ? VMBUS_EMPTY : VMBUS_OK;
 }
 
-/* Whether the first word is that of a packet without external data, with its payload right behind
- * the descriptor, that breaks no rule: what is common, told without a call. Type, offset and flags
- * are compared in one step. Of the others vmbus_receiver_read_rare_() judges. The footer counts: a
- * packet whose footer lies beyond `in` is broken. */
-static ALWAYS_INLINE bool vmbus_receiver_word0_plain_(uint64_t word0, uint32_t available)
+/* The bytes from next_out on in which a packet can lie so that the index behind it is `in` at most,
+ * or is still in the data: then none in it needs vmbus_memory_advance(). There is something to
+ * read. */
+static ALWAYS_INLINE uint32_t vmbus_receiver_ahead_(const struct vmbus_receiver *receiver,
+                                                    const struct vmbus_receive_position *position)
 {
-        uint64_t fixed = word0 & ~VMBUS_WORD0(0, 0, UINT16_MAX,
-                                              1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT);
-        uint32_t length8 = (uint16_t)(word0 >> VMBUS_WORD0_LENGTH8_BIT);
-        return (fixed == VMBUS_WORD0(VMBUS_PACKET_IN_BAND, VMBUS_DATA_OFFSET8_MIN, 0, 0) ||
-                fixed == VMBUS_WORD0(VMBUS_PACKET_COMPLETION, VMBUS_DATA_OFFSET8_MIN, 0, 0)) &&
-               length8 >= VMBUS_DATA_OFFSET8_MIN &&
-               length8 * VMBUS_WORD_BYTES + VMBUS_FOOTER_BYTES <= available;
+        uint32_t out = position->next_out, in = position->cached_in;
+        return (out < in ? in : receiver->memory.data_bytes - VMBUS_WORD_BYTES) - out;
 }
 
-/* Whether a packet's descriptor lies in a row, and the index behind its footer is still in the
- * data: then none in it needs vmbus_memory_advance(). */
-static ALWAYS_INLINE bool vmbus_receiver_straight_(const struct vmbus_receiver *receiver,
-                                                   uint32_t start, uint32_t total)
+/* The lower half of the first word of a packet of that type with nothing in front of its payload. */
+#define VMBUS_WORD0_LOW_(type) ((uint32_t)VMBUS_WORD0(type, VMBUS_DATA_OFFSET8_MIN, 0, 0))
+
+/* Whether the first word is that of a packet without external data, with its payload right behind
+ * the descriptor, that breaks no rule and ends within `ahead` bytes: what is common, told without a
+ * call. Type and offset are compared in one step. Of the others vmbus_receiver_read_rare_() judges.
+ * The footer counts: a packet whose footer lies beyond `in` is broken. */
+static ALWAYS_INLINE bool vmbus_receiver_word0_plain_(uint64_t word0, uint32_t ahead)
 {
-        const struct vmbus_memory *memory = &receiver->memory;
-        return total < memory->data_bytes - start &&
-               (LIKELY(memory->pages == NULL) ||
-                start % PAGE_BYTES <= PAGE_BYTES - VMBUS_DESCRIPTOR_BYTES);
+        uint32_t low = (uint32_t)word0, flags = (uint32_t)(word0 >> VMBUS_WORD0_FLAGS_BIT);
+        uint32_t length8 = (uint16_t)(word0 >> VMBUS_WORD0_LENGTH8_BIT);
+        return (LIKELY(low == VMBUS_WORD0_LOW_(VMBUS_PACKET_IN_BAND)) ||
+                low == VMBUS_WORD0_LOW_(VMBUS_PACKET_COMPLETION)) &&
+               LIKELY(flags <= 1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT) &&
+               LIKELY(length8 >= VMBUS_DATA_OFFSET8_MIN) &&
+               LIKELY(length8 * VMBUS_WORD_BYTES + VMBUS_FOOTER_BYTES <= ahead);
 }
 
 /* Fills in what a good descriptor says. */
@@ -226,22 +224,24 @@ vmbus_receiver_read(struct vmbus_receiver *receiver, struct vmbus_receive_positi
         if (UNLIKELY(result != VMBUS_OK))
                 return result;
         uint32_t start = position->next_out;
-        uint32_t available = vmbus_memory_distance(&receiver->memory, start, position->cached_in);
-        /* The one look at the first word; below this only the local is used. `available` is a
-         * multiple of 8 and not 0, so the word is there. */
+        /* The one look at the first word; below this only the local is used. What is there to read
+         * is a multiple of 8 and not 0, so the word is there. */
         uint8_t *run = vmbus_memory_at_(&receiver->memory, start);
         uint64_t word0 = shared_load_u64(run);
         uint32_t total = (uint16_t)(word0 >> VMBUS_WORD0_LENGTH8_BIT) * VMBUS_WORD_BYTES +
                          VMBUS_FOOTER_BYTES;
-        if (LIKELY(vmbus_receiver_word0_plain_(word0, available) &&
-                   vmbus_receiver_straight_(receiver, start, total))) {
+        if (LIKELY(vmbus_receiver_word0_plain_(word0, vmbus_receiver_ahead_(receiver, position))) &&
+            LIKELY(vmbus_memory_in_row(&receiver->memory, start, VMBUS_DESCRIPTOR_BYTES))) {
                 uint64_t id = shared_load_u64(run + VMBUS_WORD_BYTES);
                 vmbus_receiver_get_(start, word0, id, packet);
                 packet->payload.offset = start + VMBUS_DESCRIPTOR_BYTES;
                 position->next_out = start + total;
                 return VMBUS_OK;
         }
-        struct vmbus_rare rare = {.start = start, .available = available, .word0 = word0};
+        struct vmbus_rare rare = {
+                .start = start,
+                .available = vmbus_memory_distance(&receiver->memory, start, position->cached_in),
+                .word0 = word0};
         result = vmbus_receiver_read_rare_(receiver, &rare);
         if (UNLIKELY(result != VMBUS_OK))
                 return vmbus_result_not_ok_(result);
@@ -354,8 +354,8 @@ static ALWAYS_INLINE bool MUST_CHECK vmbus_receiver_commit(struct vmbus_receiver
  *            VMBUS_COMMIT_FIRST: the producer does not signal while it believes that we have
  *            packets left; not asleep, nothing changed. A broken rule
  *   order    full fence between the stores of interrupt_mask and, earlier, `out` and the loads of
- *            `in` and pending_send_size (c.5, 4 and 5); pairs with the seq_cst store of `in` in
- *            vmbus_sender_commit() (c.5, 3) and the fence in vmbus_sender_prepare_to_sleep()
+ *            `in` and pending_send_size (c.5, 4 and 5); pairs with the fence in
+ *            vmbus_sender_commit() (c.5, 3) and the one in vmbus_sender_prepare_to_sleep()
  *            (c.5, 6) */
 enum vmbus_result MUST_CHECK
 vmbus_receiver_prepare_to_sleep(struct vmbus_receiver *receiver,

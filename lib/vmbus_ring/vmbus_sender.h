@@ -211,6 +211,23 @@ vmbus_sender_can_write(struct vmbus_sender *sender, struct vmbus_send_position *
         return VMBUS_FULL;
 }
 
+/* Whether a packet of `total_bytes` fits right at next_in, in a row, with the index behind it still
+ * in the data: true for most packets, and told by one comparison, for behind next_in lies either
+ * `out` or the end of the data. All are multiples of 8, so that short of `out` means that the gap
+ * stays free. Of the others vmbus_sender_can_write() judges. */
+static ALWAYS_INLINE bool vmbus_sender_room_ahead_(const struct vmbus_sender *sender,
+                                                   const struct vmbus_send_position *position,
+                                                   uint64_t total_bytes)
+{
+        const struct vmbus_memory *memory = &sender->memory;
+        uint32_t start = position->next_in, out = position->cached_out;
+        uint32_t end = start < out ? out : memory->data_bytes;
+        return LIKELY(sender->state == VMBUS_END_READY) && LIKELY(total_bytes < end - start) &&
+               LIKELY(total_bytes <= VMBUS_PACKET_BYTES_MAX) &&
+               (LIKELY(memory->pages == NULL) ||
+                LIKELY(start % PAGE_BYTES + total_bytes <= PAGE_BYTES));
+}
+
 /* Writes descriptor, external header, padding and footer of one packet and moves next_in; the peer
  * sees nothing yet.
  *   packet   read, not kept
@@ -225,21 +242,23 @@ vmbus_sender_write(struct vmbus_sender *sender, struct vmbus_send_position *posi
                    const struct vmbus_outgoing *packet, struct vmbus_range *payload)
 {
         uint64_t total = vmbus_outgoing_bytes(packet);
+        const struct vmbus_memory *memory = &sender->memory;
+        struct vmbus_in_band words = {packet->kind, packet->payload_bytes, packet->transaction_id};
+        uint32_t start = position->next_in, bytes = (uint32_t)total;
+        if (LIKELY(packet->kind < VMBUS_SEND_GPA_DIRECT) &&
+            LIKELY(vmbus_sender_room_ahead_(sender, position, total))) {
+                DEBUG_ASSERT(vmbus_send_position_valid(memory, position));
+                vmbus_sender_put_(sender, start, words, true);
+                *payload = (struct vmbus_range){start + VMBUS_DESCRIPTOR_BYTES,
+                                                packet->payload_bytes};
+                position->next_in = start + bytes;
+                return VMBUS_OK;
+        }
         enum vmbus_result result = vmbus_sender_can_write(sender, position, total);
         if (UNLIKELY(result != VMBUS_OK))
                 return result;
         /* From here on nothing fails; total fits the ring and the 16-bit fields. */
-        const struct vmbus_memory *memory = &sender->memory;
-        uint32_t start = position->next_in, bytes = (uint32_t)total;
-        struct vmbus_in_band words = {packet->kind, packet->payload_bytes, packet->transaction_id};
         payload->bytes = packet->payload_bytes;
-        if (LIKELY(packet->kind < VMBUS_SEND_GPA_DIRECT &&
-                   vmbus_memory_straight(memory, start, bytes))) {
-                vmbus_sender_put_(sender, start, words, true);
-                payload->offset = start + VMBUS_DESCRIPTOR_BYTES;
-                position->next_in = start + bytes;
-                return VMBUS_OK;
-        }
         uint32_t data_offset = bytes - VMBUS_FOOTER_BYTES -
                                (uint32_t)VMBUS_ROUND8(packet->payload_bytes);
         payload->offset = vmbus_memory_advance(memory, start, data_offset);
@@ -274,10 +293,10 @@ static inline void vmbus_sender_revert(struct vmbus_send_position *position)
  *            and `out` stands where `in` stood before. False on a broken end, where nothing is
  *            published
  *   order    release: packet bytes before `in`; pairs with the acquire of `in` in vmbus_receiver
- *            (c.5, 1). Store of `in` before the loads of mask and `out`: all three are seq_cst
- *            (c.5, 3); pairs with the fence in vmbus_receiver_prepare_to_sleep() (c.5, 4). Mask
- *            before `out` (c.5, 7) likewise
- *   cost     one exchange instruction. It cannot be spared or put off, as the receiver's can: after
+ *            (c.5, 1). Full fence between the store of `in` and the loads of mask and `out`
+ *            (c.5, 3); pairs with the fence in vmbus_receiver_prepare_to_sleep() (c.5, 4). Acquire
+ *            of the mask: it is loaded before `out` (c.5, 7)
+ *   cost     one locked instruction. It cannot be spared or put off, as the receiver's can: after
  *            a commit the sender may have nothing to say for an hour, and nobody would look at the
  *            mask again */
 static ALWAYS_INLINE bool MUST_CHECK vmbus_sender_commit(struct vmbus_sender *sender,
@@ -292,12 +311,14 @@ static ALWAYS_INLINE bool MUST_CHECK vmbus_sender_commit(struct vmbus_sender *se
         DEBUG_ASSERT(vmbus_send_position_valid(&sender->memory, position));
         if (UNLIKELY(position->next_in == previous_in))
                 return false;
-        shared_store_seq_cst_u32(&control->in, position->next_in); /* c.5, 1 and 3 */
+        shared_store_release_u32(&control->in, position->next_in); /* c.5, 1 */
         position->committed_in = position->next_in;
-        if (shared_load_seq_cst_u32(&control->interrupt_mask) != VMBUS_INTERRUPTS_UNMASKED)
+        shared_fence_full(); /* c.5, 3 */
+        uint32_t mask = shared_load_acquire_u32(&control->interrupt_mask); /* c.5, 7 */
+        if (mask != VMBUS_INTERRUPTS_UNMASKED)
                 return false;
         /* Only compared, so it need not be valid. */
-        if (shared_load_seq_cst_u32(&control->out) != previous_in) /* c.5, 7 */
+        if (shared_load_u32(&control->out) != previous_in)
                 return false;
         return vmbus_signal_counted_(&sender->signals);
 }
@@ -315,7 +336,7 @@ static ALWAYS_INLINE bool MUST_CHECK vmbus_sender_commit(struct vmbus_sender *se
  *                 fit even an empty ring, so the signal would never come; not asleep, nothing
  *                 changed. A broken rule
  *   order         full fence between the store of pending_send_size and the load of `out` (c.5, 6);
- *                 pairs with the seq_cst store of `out` in vmbus_receiver_commit() (c.5, 5) */
+ *                 pairs with the fence of vmbus_receiver_commit() (c.5, 5), which may be put off */
 enum vmbus_result MUST_CHECK vmbus_sender_prepare_to_sleep(struct vmbus_sender *sender,
                                                            struct vmbus_send_position *position,
                                                            uint64_t needed_bytes,

@@ -12,7 +12,8 @@
  * "transfer_pages.64" is one range of a packet with 64, "gpa_direct.32" a packet with one range of
  * 32 pages, "gpa_direct.32x1" one with 32 ranges of a page: written, committed, read, decoded,
  * committed. Their yardstick copies the same external header in and out. "floor" stores and loads
- * the same words in the same orders and checks nothing.
+ * the same words in the same orders, with the same fence, and checks nothing: what this machine takes
+ * for a packet at least. (Its batches go round a smaller part of the ring.)
  *
  * The yardstick copies the same payload to an area as large as the ring and back, at offsets that
  * move on as the ring's do: the same cache lines, without the protocol. 16 packets of 4096 bytes do
@@ -24,6 +25,9 @@
 #define RING_BYTES_MAX 131072u
 #define PAYLOAD_BYTES_MAX 4096u
 #define BATCH 16u
+/* The words in front of the payload that such packets have beyond a descriptor. */
+#define GPA_32_BYTES (8 + (1 + 32) * 8)
+#define TRANSFER_64_BYTES (8 + 64 * 8)
 
 enum backing { FLAT, PAGED, MIRRORED };
 
@@ -108,8 +112,9 @@ static void run_single(void *context, uint64_t iterations)
         struct vmbus_send_position send = ends.send;
         struct vmbus_receive_position receive = ends.receive;
         uint64_t signals = 0;
+        uint32_t bytes = bench->payload_bytes;
         for (uint64_t i = 0; i < iterations; i++) {
-                send_one(&ends, &send, bench->payload_bytes, i);
+                send_one(&ends, &send, bytes, i);
                 signals += vmbus_sender_commit(&ends.sender, &send);
                 receive_one(&ends, &receive);
                 signals += vmbus_receiver_commit(&ends.receiver, &receive);
@@ -126,10 +131,11 @@ static void run_batch(void *context, uint64_t iterations)
         struct vmbus_send_position send = ends.send;
         struct vmbus_receive_position receive = ends.receive;
         uint64_t signals = 0;
+        uint32_t bytes = bench->payload_bytes;
         for (uint64_t done = 0; done < iterations; done += BATCH) {
                 uint64_t count = iterations - done < BATCH ? iterations - done : BATCH;
                 for (uint64_t i = 0; i < count; i++)
-                        send_one(&ends, &send, bench->payload_bytes, i);
+                        send_one(&ends, &send, bytes, i);
                 signals += vmbus_sender_commit(&ends.sender, &send);
                 for (uint64_t i = 0; i < count; i++)
                         receive_one(&ends, &receive);
@@ -187,8 +193,9 @@ static void run_settled(void *context, uint64_t iterations)
         struct vmbus_send_position send = ends.send;
         struct vmbus_receive_position receive = ends.receive;
         uint64_t signals = 0;
+        uint32_t bytes = bench->payload_bytes;
         for (uint64_t i = 0; i < iterations; i++) {
-                send_one(&ends, &send, bench->payload_bytes, i);
+                send_one(&ends, &send, bytes, i);
                 signals += vmbus_sender_commit(&ends.sender, &send);
                 receive_one(&ends, &receive);
                 signals += vmbus_receiver_commit(&ends.receiver, &receive);
@@ -216,9 +223,10 @@ static ALWAYS_INLINE void floor_loop(const struct ring_bench *bench, uint64_t it
                         if (bytes != 0)
                                 shared_copy_out(at + VMBUS_DESCRIPTOR_BYTES, payload_in, bytes);
                 }
-                shared_store_seq_cst_u32(&control->in, in);
-                seen |= shared_load_seq_cst_u32(&control->interrupt_mask);
-                seen |= shared_load_seq_cst_u32(&control->out);
+                shared_store_release_u32(&control->in, in);
+                shared_fence_full();
+                seen |= shared_load_acquire_u32(&control->interrupt_mask);
+                seen |= shared_load_u32(&control->out);
                 seen |= shared_load_acquire_u32(&control->in);
                 for (uint64_t i = 0; i < batch; i++, out += total) {
                         uint8_t *at = flat_area + out;
@@ -252,7 +260,7 @@ struct external_bench {
         uint32_t ranges, pages_a_range;
 };
 
-static uint64_t words_in[64], words_out[64];
+static ALIGNED(64) uint64_t words_in[64], words_out[64];
 
 /* Fills words_in as the ranges of a packet, and makes the packet. */
 static void make_external(const struct external_bench *bench, struct vmbus_outgoing *packet,
@@ -337,13 +345,15 @@ static void copy_external(void *context, uint64_t iterations)
         }
 }
 
-static struct ring_bench contexts[3][5] = {
+static struct ring_bench contexts[3][7] = {
 #define CONTEXTS(backing_)                                                                         \
         {{backing_, 0, RING_BYTES, 0},                                                             \
          {backing_, 64, RING_BYTES, 0},                                                            \
          {backing_, 1500, RING_BYTES, 0},                                                          \
          {backing_, 4096, RING_BYTES, 0},                                                          \
-         {backing_, 4096, RING_BYTES_MAX, 0}}
+         {backing_, 4096, RING_BYTES_MAX, 0},                                                      \
+         {backing_, GPA_32_BYTES, RING_BYTES, 0},                                                  \
+         {backing_, TRANSFER_64_BYTES, RING_BYTES, 0}}
         CONTEXTS(FLAT), CONTEXTS(PAGED), CONTEXTS(MIRRORED)};
 
 static struct external_bench transfer_64 = {{FLAT, 0, RING_BYTES, 0}, 64, 0};
@@ -382,6 +392,8 @@ static const struct bench benches[] = {
         RING("floor.1500B.batch16", run_floor_batch, copy_batch, &contexts[FLAT][2]),
         RING("floor.4096B", run_floor, copy_single, &contexts[FLAT][3]),
         RING("floor.4096B.batch16", run_floor_batch, copy_batch, &contexts[FLAT][4]),
+        RING("floor.gpa_direct.32", run_floor, copy_single, &contexts[FLAT][5]),
+        RING("floor.transfer_pages.64", run_floor, copy_single, &contexts[FLAT][6]),
         RING("flat.64B.settled", run_settled, copy_single, &contexts[FLAT][1]),
         EXTERNAL("gpa_direct.32", "packet", &direct_32),
         EXTERNAL("gpa_direct.32x1", "packet", &direct_32x1),

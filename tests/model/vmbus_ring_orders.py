@@ -22,8 +22,8 @@ ITERATIONS = os.environ.get("MODEL_ITERATIONS", "20000")
 # name: (file, what stands there, what the mutant has instead)
 MUTANTS = {
     "1: in is published by a release store": (
-        "vmbus_sender.h", "shared_store_seq_cst_u32(&control->in, ",
-        "shared_store_relaxed_and_fence_u32(&control->in, "),
+        "vmbus_sender.h", "shared_store_release_u32(&control->in, ",
+        "shared_store_u32(&control->in, "),
     "1: in is loaded with acquire": (
         "vmbus_receiver.h", "shared_load_acquire_u32(&receiver->memory.control->in); /* c.5, 1 */",
         "shared_load_u32(&receiver->memory.control->in);"),
@@ -34,8 +34,7 @@ MUTANTS = {
         "vmbus_sender.c", "uint32_t value = shared_load_acquire_u32(&memory->control->out);",
         "uint32_t value = shared_load_u32(&memory->control->out);"),
     "3: a fence between in and the mask": (
-        "vmbus_sender.h", "shared_store_seq_cst_u32(&control->in, ",
-        "shared_store_release_u32(&control->in, "),
+        "vmbus_sender.h", "shared_fence_full(); /* c.5, 3 */", "/* c.5, 3 */"),
     "4 and 5: a fence before the receiver's last look": (
         "vmbus_receiver.c", "shared_fence_full();\n        if (position->unsettled_words != 0)",
         "if (position->unsettled_words != 0)"),

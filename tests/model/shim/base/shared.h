@@ -5,8 +5,7 @@
  *
  * The four words of a control page are relacy atomics. The words of the data area are plain
  * variables of relacy, so that one that is read before it is published, or overwritten before it
- * was given back, is a data race and ends the run. The exchange of x86-64 is a store and a full
- * fence. */
+ * was given back, is a data race and ends the run. */
 #ifndef BASE_SHARED_H
 #define BASE_SHARED_H
 
@@ -39,10 +38,6 @@ static uint32_t shared_load_acquire_u32(const void *address)
 {
         return control_word(address).load(rl::memory_order_acquire);
 }
-static uint32_t shared_load_seq_cst_u32(const void *address)
-{
-        return control_word(address).load(rl::memory_order_seq_cst);
-}
 static void shared_store_u32(void *address, uint32_t value)
 {
         control_word(address).store(value, rl::memory_order_relaxed);
@@ -54,17 +49,6 @@ static void shared_store_release_u32(void *address, uint32_t value)
 static void shared_fence_full(void)
 {
         rl::atomic_thread_fence(rl::memory_order_seq_cst);
-}
-static void shared_store_seq_cst_u32(void *address, uint32_t value)
-{
-        control_word(address).store(value, rl::memory_order_release);
-        shared_fence_full();
-}
-/* What a mutant uses: the fence, and no release before it. */
-static void shared_store_relaxed_and_fence_u32(void *address, uint32_t value)
-{
-        control_word(address).store(value, rl::memory_order_relaxed);
-        shared_fence_full();
 }
 static uint64_t shared_load_u64(const void *address)
 {
