@@ -61,7 +61,8 @@ struct vmo_pool {
         struct slab vmos;
         struct slab nodes;
         /* Writes the cache lines of these bytes back and drops them, before memory becomes
-         * uncached; NULL: a world where nothing is uncached. */
+         * uncached; NULL: a world where nothing is uncached. Pages that go back to the pmm need
+         * it not: whoever has them next sees them cached, and writes before he reads. */
         void (*clean_cache)(const void *va, size_t bytes);
 };
 
