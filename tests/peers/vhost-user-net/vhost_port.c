@@ -9,7 +9,7 @@
 
 #include "virtqueue/virtqueue_chain.h"
 
-#define FRAMES_A_RING 32u /* before the next ring has its turn */
+#define CACHE_LINE_BYTES 64
 
 static uint32_t header_bytes(const struct vhost_session *session)
 {
@@ -73,19 +73,41 @@ static enum net_frame_fault read_frame(struct vhost_session *session,
         return net_frame_check(header, *bytes, session->features);
 }
 
+/* Pops up to VHOST_PORT_FRAMES chains, and has the beginning of each fetched: by the time that it is
+ * copied it has come over from the driver's CPU. How many. */
+static uint32_t pop_chains(struct vhost_port *vhost, struct vhost_vring *ring)
+{
+        uint32_t count = 0, elements = 0;
+        while (count < VHOST_PORT_FRAMES && ring->elements_max - elements >= ring->size) {
+                struct virtqueue_request *request = &vhost->taken[count];
+                uint64_t mapped;
+                request->elements = ring->elements + elements;
+                request->elements_max = ring->elements_max - elements;
+                if (virtqueue_device_pop(&ring->device, request) != ZX_OK)
+                        break;
+                count++;
+                elements += request->readable_count + request->writable_count;
+                if (request->readable_count == 0)
+                        continue;
+                const struct virtqueue_element *first = &request->elements[0];
+                const char *va = virtqueue_device_memory_map(&ring->device.memory, first->dev,
+                                                             first->bytes, &mapped);
+                __builtin_prefetch(va);
+                __builtin_prefetch(va + CACHE_LINE_BYTES);
+        }
+        return count;
+}
+
 /* Takes what a transmit ring has; what a disabled one has is dropped. */
 static void take_ring(struct vhost_port *vhost, uint32_t pair, struct net_batch *batch)
 {
         struct vhost_session *session = &vhost->session;
         struct vhost_vring *ring = vhost_session_transmit_ring(session, pair);
-        struct virtqueue_request request = {.elements = ring->elements,
-                                            .elements_max = ring->elements_max};
         struct virtqueue_chain_io io;
-        for (uint32_t i = 0; i < FRAMES_A_RING && net_batch_has_room(batch); i++) {
+        uint32_t count = pop_chains(vhost, ring), done = 0;
+        for (; done < count && net_batch_has_room(batch); done++) {
                 uint32_t bytes;
-                if (virtqueue_device_pop(&ring->device, &request) != ZX_OK)
-                        break;
-                virtqueue_chain_io_init(&io, &ring->device, &request);
+                virtqueue_chain_io_init(&io, &ring->device, &vhost->taken[done]);
                 if (!ring->enabled)
                         vhost->port.counters.discarded++;
                 else if (LIKELY(read_frame(session, &io, batch, &bytes) == NET_FRAME_GOOD))
@@ -93,10 +115,13 @@ static void take_ring(struct vhost_port *vhost, uint32_t pair, struct net_batch 
                 else
                         vhost->port.counters.bad_frames++;
                 (void)virtqueue_chain_finish(&io);
-                vhost->port.touched = true;
         }
-        if (vhost->port.touched)
+        while (count > done) /* no room: as if they had not been taken */
+                virtqueue_device_unpop(&ring->device, &vhost->taken[--count]);
+        if (done != 0) {
+                vhost->port.touched = true;
                 vhost_vring_mute(ring);
+        }
         note_fault(vhost, ring);
 }
 
@@ -143,72 +168,114 @@ static struct vhost_vring *choose_ring(struct vhost_session *session,
         return NULL;
 }
 
-/* Receive buffers that were popped for a frame. */
-struct gathered {
-        uint32_t count;
-        uint64_t bytes;
-        uint32_t elements; /* of the ring's, in use */
-};
-
-static void put_back(struct vhost_port *vhost, struct vhost_vring *ring,
-                     const struct gathered *gathered)
+/* Puts back what is left of the stock. */
+static void end_stock(struct vhost_port_stock *stock)
 {
-        for (uint32_t i = gathered->count; i-- > 0;)
-                virtqueue_device_unpop(&ring->device, &vhost->requests[i]);
+        if (stock->ring == NULL)
+                return;
+        while (stock->popped > stock->first)
+                virtqueue_device_unpop(&stock->ring->device, &stock->requests[--stock->popped]);
+        stock->ring = NULL;
 }
 
-/* Pops buffers until `bytes` fit; with any other result than NET_DELIVERED none is popped. */
-static enum net_delivery gather(struct vhost_port *vhost, struct vhost_vring *ring, uint32_t bytes,
-                                struct gathered *gathered)
+/* Pops more receive buffers, several at a time, and has them fetched for writing; false: there are
+ * none now, or none that the stock has room for. */
+static bool fill_stock(struct vhost_port_stock *stock)
 {
-        bool mergeable = vhost_session_has(&vhost->session, NET_F_MRG_RXBUF_BIT);
+        struct vhost_vring *ring = stock->ring;
+        uint32_t before = stock->popped;
+        while (stock->popped - before < VHOST_PORT_FRAMES &&
+               stock->popped < VHOST_PORT_CHAINS_MAX &&
+               ring->elements_max - stock->elements >= ring->size) {
+                struct virtqueue_request *request = &stock->requests[stock->popped];
+                uint64_t mapped;
+                request->elements = ring->elements + stock->elements;
+                request->elements_max = ring->elements_max - stock->elements;
+                if (virtqueue_device_pop(&ring->device, request) != ZX_OK)
+                        break;
+                stock->popped++;
+                stock->elements += request->readable_count + request->writable_count;
+                if (request->writable_count == 0)
+                        continue;
+                const struct virtqueue_element *first = &request->elements[request->readable_count];
+                const char *va = virtqueue_device_memory_map(&ring->device.memory, first->dev,
+                                                             first->bytes, &mapped);
+                __builtin_prefetch(va, 1);
+                __builtin_prefetch(va + CACHE_LINE_BYTES, 1);
+        }
+        return stock->popped != before;
+}
+
+/* Makes the stock one of this ring, with room. */
+static void begin_stock(struct vhost_port_stock *stock, struct vhost_vring *ring)
+{
+        if (stock->ring == ring && stock->first != stock->popped)
+                return;
+        end_stock(stock);
+        stock->ring = ring;
+        stock->first = stock->popped = stock->elements = 0;
+}
+
+/* How many receive buffers of the stock `bytes` take, which are then at its beginning.
+ *   count    out, with NET_DELIVERED */
+static enum net_delivery gather(struct vhost_port *vhost, struct vhost_vring *ring, uint32_t bytes,
+                                uint32_t *count)
+{
+        struct vhost_port_stock *stock = &vhost->stock;
+        bool mergeable = vhost_session_has(&vhost->session, NET_F_MRG_RXBUF_BIT), again = false;
         uint32_t head = header_bytes(&vhost->session);
-        while (gathered->bytes < bytes) {
-                struct virtqueue_request *request = &vhost->requests[gathered->count];
-                if (gathered->count == (mergeable ? VHOST_PORT_CHAINS_MAX : 1) ||
-                    ring->elements_max - gathered->elements < ring->size) {
-                        put_back(vhost, ring, gathered);
-                        vhost->port.counters.dropped_large++;
-                        return NET_DROPPED;
+        uint64_t gathered = 0;
+        begin_stock(stock, ring);
+        *count = 0;
+        while (gathered < bytes) {
+                if (*count != 0 && !mergeable)
+                        goto too_large;
+                if (stock->first + *count == stock->popped && !fill_stock(stock)) {
+                        if (ring->device.fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE)
+                                return NET_DROPPED;
+                        bool full = stock->popped == VHOST_PORT_CHAINS_MAX ||
+                                    ring->elements_max - stock->elements < ring->size;
+                        if (!full)
+                                return NET_FULL;
+                        if (again || stock->first == 0)
+                                goto too_large;
+                        end_stock(stock); /* from its beginning there may be room enough */
+                        begin_stock(stock, ring);
+                        again = true;
+                        gathered = *count = 0;
+                        continue;
                 }
-                *request = (struct virtqueue_request){
-                        .elements = ring->elements + gathered->elements,
-                        .elements_max = ring->elements_max - gathered->elements,
-                };
-                zx_status_t status = virtqueue_device_pop(&ring->device, request);
-                if (status == ZX_ERR_SHOULD_WAIT) {
-                        put_back(vhost, ring, gathered);
-                        return NET_FULL;
-                }
-                if (status == ZX_OK && request->writable_bytes < head)
+                uint32_t writable = stock->requests[stock->first + (*count)++].writable_bytes;
+                if (UNLIKELY(writable < head)) {
                         virtqueue_device_refuse(&ring->device, VIRTQUEUE_DEVICE_FAULT_REFUSED,
-                                                request->writable_bytes, head);
-                if (ring->device.fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE)
+                                                writable, head);
                         return NET_DROPPED;
-                gathered->count++;
-                gathered->bytes += request->writable_bytes;
-                gathered->elements += request->readable_count + request->writable_count;
+                }
+                gathered += writable;
         }
         return NET_DELIVERED;
+
+too_large:
+        vhost->port.counters.dropped_large++;
+        return NET_DROPPED;
 }
 
-/* Writes header and frame over the buffers; false: the queue broke on the way. */
-static bool write_frame(struct vhost_port *vhost, struct vhost_vring *ring,
-                        const struct net_frame_place *frame, const struct gathered *gathered)
+/* Writes header and frame over `count` buffers; false: the queue broke on the way. */
+static bool write_frame(struct vhost_port *vhost, const struct net_frame_place *frame,
+                        uint32_t count)
 {
+        struct vhost_port_stock *stock = &vhost->stock;
+        struct virtqueue_device *device = &stock->ring->device;
         uint32_t head = header_bytes(&vhost->session), left = head + frame->bytes, done;
-        const uint8_t *from = frame->data - head;
-        uint8_t legacy[NET_HEADER_LEGACY_BYTES];
-        net_frame_header(frame)->buffers = (uint16_t)gathered->count;
-        if (head != NET_HEADER_BYTES)
-                memcpy(legacy, frame->data - NET_HEADER_BYTES, sizeof(legacy));
-        for (uint32_t i = 0; i < gathered->count; i++) {
-                const struct virtqueue_request *request = &vhost->requests[i];
+        const uint8_t *from = frame->data - NET_HEADER_BYTES;
+        net_frame_header(frame)->buffers = (uint16_t)count;
+        for (uint32_t i = 0; i < count; i++) {
+                const struct virtqueue_request *request = &stock->requests[stock->first++];
                 uint32_t part = (uint32_t)min_u64(left, request->writable_bytes);
                 struct virtqueue_chain_io io;
-                virtqueue_chain_io_init(&io, &ring->device, request);
-                if (head != NET_HEADER_BYTES && i == 0) { /* header and frame are apart then */
-                        if (virtqueue_chain_write(&io, legacy, head, &done) != ZX_OK)
+                virtqueue_chain_io_init(&io, device, request);
+                if (UNLIKELY(head != NET_HEADER_BYTES) && i == 0) { /* without num_buffers */
+                        if (virtqueue_chain_write(&io, from, head, &done) != ZX_OK)
                                 return false;
                         from = frame->data;
                         part -= head;
@@ -227,7 +294,7 @@ static enum net_delivery deliver(struct net_port *port, struct net_frame_place *
 {
         struct vhost_port *vhost = CONTAINER_OF(port, struct vhost_port, port);
         struct vhost_session *session = &vhost->session;
-        struct gathered gathered = {0};
+        uint32_t count;
         struct vhost_vring *ring = choose_ring(session, frame);
         if (ring == NULL || ring->device.fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE) {
                 port->counters.dropped_down++;
@@ -238,11 +305,13 @@ static enum net_delivery deliver(struct net_port *port, struct net_frame_place *
                 return NET_DROPPED;
         }
         enum net_delivery result =
-                gather(vhost, ring, header_bytes(session) + frame->bytes, &gathered);
-        if (result == NET_DELIVERED && !write_frame(vhost, ring, frame, &gathered))
+                gather(vhost, ring, header_bytes(session) + frame->bytes, &count);
+        if (result == NET_DELIVERED && !write_frame(vhost, frame, count))
                 result = NET_DROPPED;
         if (result == NET_DELIVERED)
                 vhost_vring_mute(ring);
+        else
+                end_stock(&vhost->stock); /* there may be no flush */
         note_fault(vhost, ring);
         return result;
 }
@@ -252,6 +321,7 @@ static enum net_delivery deliver(struct net_port *port, struct net_frame_place *
 static void flush(struct net_port *port)
 {
         struct vhost_port *vhost = CONTAINER_OF(port, struct vhost_port, port);
+        end_stock(&vhost->stock);
         for (uint32_t i = 0; i < vhost->session.rings_used; i++) {
                 struct vhost_vring *ring = &vhost->session.rings[i];
                 if (!ring->running)

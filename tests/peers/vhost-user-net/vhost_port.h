@@ -21,6 +21,16 @@
 
 #define VHOST_PORT_PATH_BYTES 108u /* of a socket's address, with the end mark */
 #define VHOST_PORT_CHAINS_MAX 1024u /* receive buffers for one frame */
+#define VHOST_PORT_FRAMES 32u       /* taken from a ring before the next one has its turn */
+
+/* Receive buffers that were popped ahead, of one ring: [first, popped) of requests. Only during a
+ * batch: what is left is put back with its end, or when the next frame is for another ring. */
+struct vhost_port_stock {
+        struct vhost_vring *ring; /* NULL: there is none */
+        uint32_t first, popped;
+        uint32_t elements; /* of the ring's, in use */
+        struct virtqueue_request requests[VHOST_PORT_CHAINS_MAX];
+};
 
 struct vhost_port {
         struct net_port port; /* first */
@@ -33,7 +43,8 @@ struct vhost_port {
         struct vhost_session session;
         uint32_t turn; /* the pair whose transmit ring is looked at first */
         uint64_t sessions;
-        struct virtqueue_request requests[VHOST_PORT_CHAINS_MAX];
+        struct virtqueue_request taken[VHOST_PORT_FRAMES];
+        struct vhost_port_stock stock;
 };
 
 /* Makes a port; false, with a line on the standard error output: the socket cannot be had.

@@ -33,6 +33,7 @@ static void forget_frames(struct vhost_port *vhost)
 
 static void after_session(struct vhost_port *vhost)
 {
+        vhost->stock.ring = NULL;
         forget_frames(vhost);
 }
 
