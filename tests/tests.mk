@@ -150,6 +150,9 @@ bench:
 	$(Q)$(TEST_ENV) $(PYTHON) -B tests/harness/bench_boot.py build/bench/results.json
 	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=all image vmbus-host
 	$(Q)$(TEST_ENV) $(PYTHON) -B tests/harness/bench_vmbus.py build/bench/results.json
+	+@$(sub_make) FLAVOUR=release CC=gcc peers
+	@tests/harness/setup.sh --need peers || echo 'strangers that are not there are not measured'
+	$(Q)$(TEST_ENV) $(PYTHON) -B tests/harness/bench_peers.py build/bench/results.json
 
 # ---- tests/peers: programs at the other end of a ring, each with its own rules -------------------------
 -include $(wildcard tests/peers/*/*.mk)

@@ -84,7 +84,7 @@ def run(folder, name, vdev, *options, cpus=(0, 1), more=()):
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{name}.log"
     command = ["stdbuf", "-oL", "dpdk-testpmd", "--no-huge", "-m", str(MEMORY_MB), "--no-pci", "--no-telemetry",
-               "--no-shconf", "-l", ",".join(map(str, cpus)),
+               "--no-shconf", "-l", ",".join(map(str, cpus)), "--main-lcore", str(cpus[0]),
                f"--file-prefix=paravane-{os.getpid()}-{name}", *(f"--vdev={one}" for one in (vdev, *more)), "--", "-i",
                "--total-num-mbufs=4096", *options]
     with open(log, "wb") as out:

@@ -19,11 +19,15 @@
 #include "tests/boot/net_frames.h"
 
 static uint64_t wanted_echoes, seconds = 60, spin;
+static bool steps;
 static char address[16] = "10.0.2.15";
 CMDLINE_UINT(wanted_echoes, "net_answer.echoes", 0, UINT32_MAX,
              "net_answer.echo: echoes to answer before it ends; 0: as many as come");
 CMDLINE_UINT(seconds, "net_answer.seconds", 1, 3600, "net_answer.echo: how long it waits for them");
 CMDLINE_UINT(spin, "net_answer.spin", 0, 1, "net_answer.echo: poll all the time, never sleep");
+CMDLINE_FLAG(steps, "net_answer.steps",
+             "net_answer.echo: say what each step costs; with QEMU's -icount shift=0 a ns is an"
+             " instruction");
 CMDLINE_STRING(address, "net_answer.ip", "net_answer.echo: the address that it answers for");
 
 #define ANSWERS_MAX 256
@@ -43,7 +47,14 @@ static struct {
         uint32_t pending_count;
         uint64_t echoes, resolved, ignored, dropped;
         bool told_to_end;
+        uint64_t poll_ns, answer_ns, send_ns; /* of rounds with frames, with `steps` */
+        uint64_t rounds;                      /* such rounds */
 } answer;
+
+static uint64_t step_now(void)
+{
+        return steps ? time_ns() : 0;
+}
 
 /* Turns a question into its answer; false: it is none for us. `head` is a copy of the first
  * HEADERS_BYTES of a frame of `bytes`. */
@@ -130,11 +141,13 @@ static bool answer_frame(const struct netdev_received *frame)
 static void on_receive(UNUSED void *context, uint32_t queue, const struct netdev_received *frames,
                        uint32_t count)
 {
+        uint64_t start = step_now();
         for (uint32_t i = 0; i < count; i++)
                 if (!answer_frame(&frames[i])) {
                         answer.ignored++;
                         netdev_release_frame(answer.netdev, queue, &frames[i]);
                 }
+        answer.answer_ns += step_now() - start;
 }
 
 static void on_transmit_done(UNUSED void *context, uint32_t queue, const uint32_t *ids,
@@ -152,16 +165,37 @@ static void on_transmit_done(UNUSED void *context, uint32_t queue, const uint32_
 static bool answer_some(void)
 {
         struct test *t = answer.t;
+        uint64_t start = step_now();
         uint32_t accepted = 0, done = netdev_poll(answer.netdev, 0, POLL_BUDGET);
         if (answer.pending_count == 0)
                 return done != 0;
+        uint64_t polled = step_now();
         zx_status_t status = netdev_transmit(answer.netdev, 0, answer.pending,
                                              answer.pending_count, &accepted);
         EXPECT_TRUE(status == ZX_OK || status == ZX_ERR_SHOULD_WAIT);
         answer.pending_count -= accepted;
         memmove(answer.pending, answer.pending + accepted,
                 answer.pending_count * sizeof(answer.pending[0]));
+        answer.rounds++;
+        answer.poll_ns += polled - start;
+        answer.send_ns += step_now() - polled;
         return true;
+}
+
+/* Sums over all rounds with frames; a look at the clock is said apart: two are in each step of a
+ * round. */
+static void report_steps(struct test *t)
+{
+        if (!steps || answer.echoes == 0)
+                return;
+        uint64_t start = time_ns(), looks = 100;
+        for (uint64_t i = 0; i < looks; i++)
+                (void)time_ns();
+        uint64_t look_ns = (time_ns() - start) / looks;
+        test_log(t, "steps in ns: receive %llu, answer %llu, send %llu, clock %llu, rounds %llu",
+                 (unsigned long long)(answer.poll_ns - answer.answer_ns),
+                 (unsigned long long)answer.answer_ns, (unsigned long long)answer.send_ns,
+                 (unsigned long long)look_ns, (unsigned long long)answer.rounds);
 }
 
 /* "A.B.C.D"; 0: it is none. */
@@ -216,6 +250,7 @@ TEST_WITH(net_answer, echo, TEST_ON_REQUEST, TEST_LIMIT_MS)
         test_log(t, "answered %llu echoes, %llu requests for the address; %llu others",
                  (unsigned long long)answer.echoes, (unsigned long long)answer.resolved,
                  (unsigned long long)answer.ignored);
+        report_steps(t);
         EXPECT_GE(answer.echoes, wanted_echoes == 0 ? 1 : wanted_echoes);
         EXPECT_EQ(answer.dropped, 0);
         EXPECT_EQ(netdev_counters(answer.netdev)->faults, 0);

@@ -35,7 +35,7 @@
 #define ECHOES_MAX 10000000u
 #define RESOLVE_TRIES 300
 #define RESOLVE_PAUSE_MS 200
-#define LOST_AFTER_MS 2000
+#define LOST_AFTER_MS 5000
 #define ECHO_ID 0x5041u
 #define NS_PER_SECOND 1000000000ull
 #define SOCKET_BYTES (4 << 20)
@@ -103,6 +103,22 @@ static bool is_arp_answer(const uint8_t *frame, ssize_t bytes)
         static const uint8_t answer[] = {0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 2};
         return bytes >= (ssize_t)HEADERS_BYTES && memcmp(frame + 12, answer, sizeof(answer)) == 0 &&
                memcmp(frame + 28, client.guest_ip, 4) == 0;
+}
+
+/* Answers whoever asks for our address: a guest that cannot confirm it forgets us after a while. */
+static void answer_arp(uint8_t *frame, ssize_t bytes)
+{
+        static const uint8_t request[] = {0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1};
+        if (bytes < (ssize_t)HEADERS_BYTES || memcmp(frame + 12, request, sizeof(request)) != 0 ||
+            memcmp(frame + 38, own_ip, 4) != 0)
+                return;
+        memcpy(frame, frame + 6, 6);
+        memcpy(frame + 6, own_mac, 6);
+        frame[21] = 2;
+        memcpy(frame + 32, frame + 22, 10); /* the asker's two addresses */
+        memcpy(frame + 22, own_mac, 6);
+        memcpy(frame + 28, own_ip, 4);
+        (void)!send(client.socket, frame, HEADERS_BYTES, MSG_DONTWAIT); /* it asks again */
 }
 
 static uint32_t build_echo(uint8_t *frame, uint32_t sequence)
@@ -205,8 +221,11 @@ static uint32_t run(uint32_t window, uint32_t echoes)
                                 ask(asked++);
                         continue;
                 }
-                if (got < 0 || !is_echo_answer(frame, got, &sequence) ||
-                    client.sent_ns[sequence] == 0)
+                if (got < 0 || !is_echo_answer(frame, got, &sequence)) {
+                        answer_arp(frame, got);
+                        continue;
+                }
+                if (client.sent_ns[sequence] == 0) /* given up before */
                         continue;
                 uint64_t now = now_ns();
                 client.round_trips_ns[answered++] = (uint32_t)(now - client.sent_ns[sequence]);
