@@ -65,12 +65,3 @@ void virtqueue_chain_add_written(struct virtqueue_chain_io *io, uint32_t bytes)
         ASSERT(bytes <= handed_bytes - io->written_bytes); /* [C2] */
         io->written_bytes += bytes;
 }
-
-enum virtqueue_chain_rest virtqueue_chain_finish(struct virtqueue_chain_io *io)
-{
-        virtqueue_device_push(io->device, io->request->id, io->written_bytes);
-        if (io->read.left != 0)
-                return VIRTQUEUE_CHAIN_READABLE_LEFT;
-        return io->written_bytes != io->request->writable_bytes ? VIRTQUEUE_CHAIN_WRITABLE_LEFT :
-                                                                  VIRTQUEUE_CHAIN_COMPLETE;
-}

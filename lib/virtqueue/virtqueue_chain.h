@@ -163,6 +163,13 @@ void virtqueue_chain_add_written(struct virtqueue_chain_io *io, uint32_t bytes);
 /* Gives the chain back with what was written; the driver sees it after publish(). The io and the
  * request are the caller's again.
  *   returns  whether all was used, for devices to which the rest matters */
-enum virtqueue_chain_rest virtqueue_chain_finish(struct virtqueue_chain_io *io);
+static inline enum virtqueue_chain_rest virtqueue_chain_finish(struct virtqueue_chain_io *io)
+{
+        virtqueue_device_push(io->device, io->request->id, io->written_bytes);
+        if (io->read.left != 0)
+                return VIRTQUEUE_CHAIN_READABLE_LEFT;
+        return io->written_bytes != io->request->writable_bytes ? VIRTQUEUE_CHAIN_WRITABLE_LEFT :
+                                                                  VIRTQUEUE_CHAIN_COMPLETE;
+}
 
 #endif

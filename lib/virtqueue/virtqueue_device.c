@@ -80,6 +80,7 @@ COLD zx_status_t virtqueue_device_init(struct virtqueue_device *device,
                 .indirect = config->indirect,
                 .packed = config->packed,
                 .in_order = config->in_order,
+                .plain = !config->packed && !config->in_order,
                 .signal_unknown = config->resume,
                 .memory = config->memory,
         };
@@ -140,6 +141,7 @@ COLD void virtqueue_device_refuse(struct virtqueue_device *device,
                 .limit = limit,
         };
         device->seen = device->popped; /* [D3] */
+        device->plain = false;
 }
 
 struct virtqueue_device_state virtqueue_device_save(const struct virtqueue_device *device)

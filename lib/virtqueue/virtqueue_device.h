@@ -183,6 +183,7 @@ struct virtqueue_device {
         bool signal_unknown; /* a predecessor may owe the driver a signal */
         bool packed;
         bool in_order;
+        bool plain; /* neither of them, nor broken: push() has a short way */
         struct virtqueue_device_run run;
         struct virtqueue_packed_descriptor *packed_ring;
         const void *driver_event; /* struct virtqueue_packed_event */
@@ -388,12 +389,10 @@ static inline void virtqueue_device_push(struct virtqueue_device *device, uint16
                                          uint32_t written_bytes)
 {
         struct virtqueue_used_element used = {.id = id, .bytes = written_bytes};
-        if (device->packed || device->in_order) {
+        if (!device->plain) {
                 virtqueue_device_push_batch(device, &used, 1);
                 return;
         }
-        if (UNLIKELY(device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE))
-                return;
         ASSERT(id < device->ring.size);
         struct virtqueue_device_slot *slot = &device->slots[id];
         ASSERT(written_bytes < slot->word); /* in flight, and no more than may be written */

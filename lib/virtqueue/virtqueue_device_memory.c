@@ -11,17 +11,10 @@
 void *virtqueue_device_regions_translate(const void *context, uint64_t dev, uint64_t bytes,
                                          uint64_t *mapped_bytes)
 {
-        const struct virtqueue_device_regions *table = context;
-        const struct virtqueue_device_region *region = table->regions;
-        const struct virtqueue_device_region *end = region + table->count;
-        for (; region != end; region++) {
-                uint64_t offset = dev - region->dev; /* huge when dev is below it */
-                if (offset < region->bytes) {
-                        *mapped_bytes = min_u64(bytes, region->bytes - offset);
-                        return (char *)region->va + offset;
-                }
-        }
-        return NULL;
+        void *va = virtqueue_device_regions_find(context, dev, mapped_bytes);
+        if (va != NULL)
+                *mapped_bytes = min_u64(bytes, *mapped_bytes);
+        return va;
 }
 
 void *virtqueue_device_memory_map_whole(const struct virtqueue_device_memory *memory, uint64_t dev,

@@ -52,6 +52,22 @@ struct virtqueue_device_regions {
 void *virtqueue_device_regions_translate(const void *context, uint64_t dev, uint64_t bytes,
                                          uint64_t *mapped_bytes);
 
+/* The same, in line: the usual table is short, and a call through a pointer costs as much. */
+static ALWAYS_INLINE void *virtqueue_device_regions_find(
+        const struct virtqueue_device_regions *table, uint64_t dev, uint64_t *mapped_bytes)
+{
+        const struct virtqueue_device_region *region = table->regions;
+        const struct virtqueue_device_region *end = region + table->count;
+        for (; region != end; region++) {
+                uint64_t offset = dev - region->dev; /* huge when dev is below it */
+                if (offset < region->bytes) {
+                        *mapped_bytes = region->bytes - offset;
+                        return (char *)region->va + offset;
+                }
+        }
+        return NULL;
+}
+
 /* Where the byte `dev` is.
  *   bytes         1..; any address, also one whose range wraps
  *   mapped_bytes  out: 1..bytes of them lie in a row there
@@ -61,9 +77,13 @@ static inline void *virtqueue_device_memory_map(const struct virtqueue_device_me
                                                 uint64_t *mapped_bytes)
 {
         uint64_t mapped = 0;
+        void *va;
         if (UNLIKELY(dev + (bytes - 1) < dev))
                 return NULL;
-        void *va = memory->translate(memory->context, dev, bytes, &mapped);
+        if (LIKELY(memory->translate == virtqueue_device_regions_translate))
+                va = virtqueue_device_regions_find(memory->context, dev, &mapped);
+        else
+                va = memory->translate(memory->context, dev, bytes, &mapped);
         *mapped_bytes = mapped < bytes ? mapped : bytes;
         return va;
 }

@@ -24,10 +24,11 @@
 static ALWAYS_INLINE bool look_at_avail_index(struct virtqueue_device *device)
 {
         uint16_t index = virtqueue_device_ring_avail_index(&device->ring);
-        uint16_t moved = (uint16_t)(index - (uint16_t)device->seen);
+        uint32_t moved = (uint16_t)(index - (uint16_t)device->seen);
         /* Those popped are in flight, unless they were pushed; those seen were not popped yet. */
         uint32_t known = (uint32_t)(device->seen - device->pushed - device->ahead);
-        uint32_t possible = device->ring.size > known ? device->ring.size - known : 0;
+        uint32_t possible = device->ring.size - known;
+        DEBUG_ASSERT(known <= device->ring.size);
         if (UNLIKELY(moved > possible)) { /* backwards is a long way forwards */
                 virtqueue_device_refuse(device, VIRTQUEUE_DEVICE_FAULT_INDEX_JUMP, moved, possible);
                 return false;
@@ -220,15 +221,23 @@ static NOINLINE zx_status_t read_rest(struct virtqueue_device *device,
         uint64_t first_bytes = row.bytes;
         bool ended = take_row(device->ring.descriptors, device->ring.size, FLAG_WRITE, &row);
         uint32_t pieces = (uint32_t)(row.element - elements);
+        uint64_t total_bytes = first_bytes + row.bytes;
+        uint64_t readable_bytes = write != 0 ? 0 : first_bytes;
+        uint32_t readable = write != 0 ? 0 : first;
+        if (LIKELY(ended) && LIKELY(total_bytes >> 32 == 0)) { /* the usual: to read, to write */
+                request->counts = readable | (uint64_t)(pieces - readable) << 32;
+                request->bytes = readable_bytes | (total_bytes - readable_bytes) << 32;
+                return ZX_OK;
+        }
         struct virtqueue_device_gather gather = {
                 .device = device,
                 .request = request,
                 .wait = wait,
-                .total_bytes = first_bytes + row.bytes,
-                .writable_bytes = row.bytes + (write != 0 ? first_bytes : 0),
+                .total_bytes = total_bytes,
+                .writable_bytes = total_bytes - readable_bytes,
                 .read = pieces,
                 .pieces = pieces,
-                .writable_pieces = pieces - (write != 0 ? 0 : first),
+                .writable_pieces = pieces - readable,
         };
         gather.writable = gather.writable_pieces != 0;
         if (!ended)
@@ -349,28 +358,52 @@ static ALWAYS_INLINE zx_status_t look_if_needed(struct virtqueue_device *device)
 }
 
 static NOINLINE zx_status_t pop_unusual(struct virtqueue_device *device,
-                                        struct virtqueue_request *request, struct begun begun)
+                                        struct virtqueue_request *request, uint32_t head,
+                                        struct words words)
 {
+        struct begun begun = {head, true, words};
         struct virtqueue_request_batch batch = {.requests = request,
                                                 .requests_max = 1,
                                                 .elements = request->elements,
                                                 .elements_max = request->elements_max};
-        if (UNLIKELY(!begun.head_good))
-                return refuse_head(device, begun.head);
         return pop_chains(device, &batch, &begun);
 }
 
+/* As pop_ones() for one chain; what is unusual is a call at the end, so that nothing is saved. */
 zx_status_t virtqueue_split_device_pop(struct virtqueue_device *device,
                                        struct virtqueue_request *request)
 {
-        struct begun begun;
         zx_status_t status = look_if_needed(device);
         if (UNLIKELY(status != ZX_OK))
                 return status;
         DEBUG_ASSERT(request->elements_max != 0);
-        if (LIKELY(pop_ones(device, request, request->elements, 1, &begun) != 0))
-                return ZX_OK;
-        return pop_unusual(device, request, begun);
+        struct virtqueue_device_slot *slots = device->slots;
+        uint32_t size = device->ring.size, position = (uint32_t)device->popped;
+        uint32_t head = shared_load_u16(&device->ring.avail->ring[position & (size - 1)]);
+        if (!head_good(slots, size, head))
+                return refuse_head(device, head);
+        struct words words = load_words(device->ring.descriptors, head);
+        uint64_t bytes = (uint32_t)words.rest, writable_bytes = 0, flags = words.rest & REST_FLAGS;
+        if (UNLIKELY(words.dev + bytes <= words.dev))
+                return pop_unusual(device, request, head, words);
+        if (LIKELY(flags == 0)) {
+                request->counts = 1;
+                request->bytes = bytes;
+        } else if (flags == REST_WRITE) {
+                request->counts = 1ull << 32;
+                request->bytes = bytes << 32;
+                writable_bytes = bytes;
+        } else {
+                return pop_unusual(device, request, head, words);
+        }
+        struct virtqueue_element *element = request->elements;
+        slots[head].word = virtqueue_device_slot_word(writable_bytes, 0);
+        element->dev = words.dev;
+        element->bytes = (uint32_t)bytes;
+        request->place = head | position << VIRTQUEUE_REQUEST_POSITION_SHIFT;
+        device->popped++;
+        DEBUG_ASSERT(virtqueue_device_valid(device));
+        return ZX_OK;
 }
 
 zx_status_t virtqueue_split_device_pop_batch(struct virtqueue_device *device,
@@ -454,13 +487,13 @@ void virtqueue_split_device_push_read(struct virtqueue_device *device,
 
 void virtqueue_split_device_publish(struct virtqueue_device *device)
 {
-        if (device->published == device->pushed ||
-            device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE)
+        uint64_t pushed = device->pushed;
+        if (device->published == pushed || device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE)
                 return;
         if (UNLIKELY(device->run.open))
                 virtqueue_device_end_order(device);
-        virtqueue_device_ring_publish_used(&device->ring, (uint16_t)device->pushed);
-        device->published = device->pushed;
+        virtqueue_device_ring_publish_used(&device->ring, (uint16_t)pushed);
+        device->published = pushed;
 }
 
 bool virtqueue_split_device_signal_needed(struct virtqueue_device *device)

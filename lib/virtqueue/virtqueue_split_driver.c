@@ -195,7 +195,9 @@ static NOINLINE zx_status_t add_any(struct virtqueue_driver *queue,
 zx_status_t virtqueue_split_driver_add(struct virtqueue_driver *queue,
                                        const struct virtqueue_chain *chain)
 {
-        return LIKELY(add_ones(queue, chain, 1) != 0) ? ZX_OK : add_any(queue, chain);
+        return LIKELY(add_ones(queue, chain, 1) != 0) || add_pairs(queue, chain, 1) != 0 ?
+                       ZX_OK :
+                       add_any(queue, chain);
 }
 
 static NOINLINE uint32_t add_ones_of_batch(struct virtqueue_driver *queue,

@@ -2,11 +2,13 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* virtqueue_transfer_bench — what a transfer costs both sides together: a chain of 8 bytes there
  * and 8 back between two processes on one CPU, with event index, both asleep as often as they can
- * be. One iteration is one chain; the time is the CPU time of both processes, kernel included. */
+ * be. One iteration is one chain; the time is the CPU time of both processes, kernel included. The
+ * yardstick sends the same bytes through a pipe, there and back, without a second process. */
 #define _GNU_SOURCE
 #include <sched.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/bench/bench.h"
 #include "tests/bench/virtqueue_bench.h"
@@ -61,11 +63,26 @@ static uint64_t device_ns(void)
         return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static void through_a_pipe(void *context, uint64_t iterations)
+{
+        static int ends[2];
+        uint64_t number = 0;
+        (void)context;
+        if (ends[1] == 0)
+                bench_require(pipe(ends) == 0, "pipe");
+        for (uint64_t i = 0; i < 2 * iterations; i++)
+                bench_require(write(ends[1], &number, sizeof(number)) == sizeof(number) &&
+                                      read(ends[0], &number, sizeof(number)) == sizeof(number),
+                              "the pipe");
+}
+
 void virtqueue_transfer_bench_register(void)
 {
         static const struct bench bench = {.name = "virtqueue.transfer.event_idx",
                                            .unit = "transfer",
                                            .run = run,
+                                           .yardstick = through_a_pipe,
+                                           .yardstick_name = "a pipe",
                                            .other_ns = device_ns};
         bench_register(&bench);
 }

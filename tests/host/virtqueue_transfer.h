@@ -6,18 +6,20 @@
  *
  * A chain is 8 bytes to read, a number, and 8 to write, where its answer must be. Each side sleeps
  * only as the ring's rules say and wakes only by the other's event; one that never comes shows as a
- * wait that ends at its deadline. Needs Linux: memfd, eventfd, fork. */
+ * wait that ends at its deadline. Needs Linux: memfd, futex, fork. */
 #ifndef TESTS_HOST_VIRTQUEUE_TRANSFER_H
 #define TESTS_HOST_VIRTQUEUE_TRANSFER_H
 
-#include <poll.h>
+#include <errno.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -29,15 +31,16 @@
 #define TRANSFER_DEV 0x7700000000ull
 #define TRANSFER_DRIVER_OFFSET 0x2000u
 #define TRANSFER_DEVICE_OFFSET 0x4000u
+#define TRANSFER_EVENTS_OFFSET 0x6000u /* two, each on a cache line of its own */
 #define TRANSFER_DATA_OFFSET 0x8000u
 #define TRANSFER_BYTES (TRANSFER_DATA_OFFSET + TRANSFER_SIZE * 16)
-#define TRANSFER_WAIT_MS_MAX 20000
-#define TRANSFER_BATCH 64u
+#define TRANSFER_WAIT_SECONDS_MAX 20
+#define TRANSFER_BATCH (TRANSFER_SIZE / 2) /* chains of two descriptors that the ring holds */
 
 struct transfer {
         bool packed, event_index;
         char *va; /* of this process */
-        int kick_fd, signal_fd;
+        uint32_t *kick, *signal, signals_seen;
         pid_t device_pid;
         uint64_t next, answered; /* numbers sent, answers seen */
         uint64_t sleeps;
@@ -51,20 +54,25 @@ static inline uint64_t transfer_answer(uint64_t number)
         return number * 0x9e3779b97f4a7c15ull + 1;
 }
 
-static inline void transfer_post(int fd)
+/* An event: a count of posts, in memory that both processes share, which is waited for on itself. */
+static inline void transfer_post(uint32_t *event)
 {
-        uint64_t one = 1;
-        if (write(fd, &one, sizeof(one)) != sizeof(one))
-                _exit(90);
+        __atomic_fetch_add(event, 1, __ATOMIC_SEQ_CST);
+        syscall(SYS_futex, event, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
-/* Waits for an event and takes it; false: none came. */
-static inline bool transfer_await(int fd)
+/* Waits until there was a post behind number `*seen`, and notes how many there were; false: there
+ * was none for too long. */
+static inline bool transfer_await(uint32_t *event, uint32_t *seen)
 {
-        struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-        uint64_t count;
-        return poll(&poll_fd, 1, TRANSFER_WAIT_MS_MAX) == 1 &&
-               read(fd, &count, sizeof(count)) == sizeof(count);
+        const struct timespec limit = {.tv_sec = TRANSFER_WAIT_SECONDS_MAX};
+        uint32_t count;
+        while ((count = __atomic_load_n(event, __ATOMIC_SEQ_CST)) == *seen)
+                if (syscall(SYS_futex, event, FUTEX_WAIT, count, &limit, NULL, 0) != 0 &&
+                    errno == ETIMEDOUT)
+                        return false;
+        *seen = count;
+        return true;
 }
 
 /* ---- the device ---- */
@@ -90,6 +98,7 @@ static inline void transfer_device(const struct transfer *transfer, char *va)
 {
         static struct virtqueue_device_slot slots[TRANSFER_SIZE];
         static struct virtqueue_device device;
+        uint32_t *kick = (void *)(va + TRANSFER_EVENTS_OFFSET), *signal = kick + 16, kicks_seen = 0;
         struct virtqueue_device_region region = {
                 .dev = TRANSFER_DEV, .bytes = TRANSFER_BYTES, .va = va};
         struct virtqueue_device_regions table = {.regions = &region, .count = 1};
@@ -116,11 +125,11 @@ static inline void transfer_device(const struct transfer *transfer, char *va)
                 }
                 virtqueue_device_publish(&device);
                 if (virtqueue_device_signal_needed(&device))
-                        transfer_post(transfer->signal_fd);
+                        transfer_post(signal);
                 if (status == ZX_ERR_IO_DATA_INTEGRITY)
                         _exit(95);
                 if (status == ZX_ERR_SHOULD_WAIT && !virtqueue_device_ask(&device) &&
-                    !transfer_await(transfer->kick_fd))
+                    !transfer_await(kick, &kicks_seen))
                         _exit(96);
         }
 }
@@ -141,8 +150,8 @@ static inline const char *transfer_open(struct transfer *transfer, bool packed, 
         close(fd);
         if (transfer->va == MAP_FAILED || device_va == MAP_FAILED)
                 return "mmap";
-        transfer->kick_fd = eventfd(0, 0);
-        transfer->signal_fd = eventfd(0, 0);
+        transfer->kick = (void *)(transfer->va + TRANSFER_EVENTS_OFFSET);
+        transfer->signal = transfer->kick + 16;
         struct virtqueue_driver_config config = {
                 .size = TRANSFER_SIZE,
                 .packed = packed,
@@ -216,7 +225,7 @@ static inline const char *transfer_run(struct transfer *transfer, uint64_t count
                 transfer_fill(transfer, last);
                 virtqueue_driver_publish(queue);
                 if (virtqueue_driver_kick_needed(queue))
-                        transfer_post(transfer->kick_fd);
+                        transfer_post(transfer->kick);
                 zx_status_t status = virtqueue_driver_get(queue, done, TRANSFER_BATCH, &taken);
                 const char *wrong = transfer_check(transfer, done, taken);
                 if (wrong != NULL)
@@ -227,7 +236,7 @@ static inline const char *transfer_run(struct transfer *transfer, uint64_t count
                 uint32_t enough = in_flight > 1 ? (in_flight * 3 + 3) / 4 : 1;
                 if (status == ZX_ERR_SHOULD_WAIT && !virtqueue_driver_ask(queue, enough)) {
                         transfer->sleeps++;
-                        if (!transfer_await(transfer->signal_fd))
+                        if (!transfer_await(transfer->signal, &transfer->signals_seen))
                                 return "the driver was never woken";
                 }
         }
@@ -244,8 +253,6 @@ static inline const char *transfer_close(struct transfer *transfer)
             !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
                 wrong = "the device had given up";
         munmap(transfer->va, TRANSFER_BYTES);
-        close(transfer->kick_fd);
-        close(transfer->signal_fd);
         return wrong;
 }
 
