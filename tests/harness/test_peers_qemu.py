@@ -18,13 +18,11 @@ import images
 import linux_guest
 import testpmd
 import vhost_user as vu
+from answering import ATTEMPTS, GUEST_ADDRESS, HOST_ADDRESS, AnsweringGuest, TapHost, namespace  # noqa: F401
 
 MEMORY_MB = 64
 GUEST_TESTS = "*net.*"
 LINUX_LIMIT_S = 600  # a hang detector
-ANSWER_LIMIT_S = 300
-ATTEMPTS = 3  # of what a busy machine may spoil: ping gives up on the last echoes two round trips after its end
-GUEST_ADDRESS, HOST_ADDRESS = "10.0.2.15", "10.0.2.2"
 
 
 def card(path, device="", queues=1, number=0):
@@ -99,91 +97,19 @@ def test_capture_has_what_the_guest_said(run_name, tmp_path):
 
 # ---- our guest answers ----
 
-class Answering:
-    """Our guest in its answering test, in the background: until it has answered `echoes`, or for 0 until it is told."""
-
-    def __init__(self, name, cards, echoes=0, shared=True):
-        elf = images.folder(images.ALL_TESTS) / "paravane.elf"
-        memory = shared_memory() if shared else []
-        self.name = name
-        self.result = None
-        self.thread = threading.Thread(target=self._run, args=(
-            ["--boot", "pvh", "--image", elf, "--mem", f"{MEMORY_MB}M", "--net", "none", "--test", "net_answer.echo",
-             "--append", f"net_answer.echoes={echoes} net_answer.seconds={ANSWER_LIMIT_S}", "--timeout",
-             2 * ANSWER_LIMIT_S, "--", *memory, *cards],))
-        self.thread.start()
-
-    def _run(self, options):
-        self.result = boot.boot(self.name, *options)
-
-    def finish(self):
-        """Waits for the guest's end and insists on a pass; its log of the answers."""
-        self.thread.join(boot.RUN_LIMIT_S)
-        assert self.result is not None and self.result.status == boot.PASS, self.result and self.result.explain()
-        return re.search(r"answered (\d+) echoes, (\d+) requests", self.result.stdout)
-
-
-@pytest.fixture
-def namespace(run_name):
-    """The name of a network namespace of the test's own; skips where none can be made."""
-    for tool, package in (("ip", "iproute2"), ("ping", "iputils-ping"), ("arping", "arping")):
-        vu.skip_without(tool, package)
-    if os.geteuid() != 0 or not os.path.exists("/dev/net/tun"):
-        pytest.skip("a tap in a network namespace needs root and /dev/net/tun")
-    name = f"paravane-{os.getpid()}"
-    made = subprocess.run(["ip", "netns", "add", name], check=False, capture_output=True, text=True)
-    if made.returncode != 0:
-        pytest.skip(f"no network namespace can be made here: {made.stderr.strip()}")
-    yield name
-    subprocess.run(["ip", "netns", "del", name], check=True)
-
-
-class Host:
-    """The host's kernel at the other end of a tap in a namespace."""
-
-    def __init__(self, namespace):
-        self.inside = ["ip", "netns", "exec", namespace]
-
-    def run(self, *command, check=False):
-        return subprocess.run([*self.inside, *map(str, command)], check=check, capture_output=True, text=True,
-                              timeout=ANSWER_LIMIT_S)
-
-    def bring_up(self):
-        """Gives the tap its address, when it is there, and waits until the guest answers."""
-        vu.wait_until(lambda: self.run("ip", "link", "show", "tap0").returncode == 0, "no tap0")
-        self.run("ip", "addr", "replace", f"{HOST_ADDRESS}/24", "dev", "tap0", check=True)
-        self.run("ip", "link", "set", "tap0", "up", check=True)
-        # The first answer ends it.
-        self.run("arping", "-C", 1, "-c", 500, "-W", 0.2, "-I", "tap0", GUEST_ADDRESS, check=True)
-
-    def arping(self, count):
-        return f"{count} packets received" in self.run("arping", "-c", count, "-W", 0.5, "-I", "tap0",
-                                                       GUEST_ADDRESS).stdout
-
-    def ping(self, count, payload_bytes=56):
-        """Floods the guest with echoes; whether none was lost."""
-        said = self.run("ping", "-f", "-q", "-s", payload_bytes, "-c", count, GUEST_ADDRESS).stdout
-        print(said)
-        return f"{count} packets transmitted, {count} received, 0% packet loss" in said
-
-    def end(self, guest):
-        """Tells the guest to end, until it does; its log of the answers."""
-        for _ in range(ANSWER_LIMIT_S):
-            if not guest.thread.is_alive():
-                break
-            self.run("bash", "-c", f"echo > /dev/udp/{GUEST_ADDRESS}/9")
-            guest.thread.join(1)
-        return guest.finish()
+def answering(name, cards, echoes=0, shared=True):
+    memory = shared_memory() if shared else []
+    return AnsweringGuest(name, ["--mem", f"{MEMORY_MB}M", "--net", "none"], [*memory, *cards], echoes)
 
 
 @pytest.mark.parametrize("device", ["", ",packed=on"], ids=["split", "packed"])
 def test_host_pings_the_guest_through_a_tap(run_name, tmp_path, namespace, device):
     """arping, then ping -f from the host's kernel: none lost."""
     path, echoes = tmp_path / "s", 2000
-    host = Host(namespace)
+    host = TapHost(namespace)
     with vu.back_end(tmp_path / "back", "-s", path, "-t", "tap0", "--stats", command=host.inside) as back:
         vu.wait_for_socket(path, back)
-        guest = Answering(run_name, card(path, device))
+        guest = answering(run_name, card(path, device))
         host.bring_up()
         assert any(host.arping(5) and host.ping(echoes, 300) for _ in range(ATTEMPTS))
         assert int(host.end(guest)[1]) >= echoes
@@ -195,7 +121,7 @@ def test_back_end_goes_and_comes_back(run_name, tmp_path, namespace):
     """The back end is killed under a running guest and started again: QEMU connects anew, the rings go on where
     the used rings stand, and the guest, which knows nothing of it, answers on."""
     path, echoes = tmp_path / "s", 200
-    host = Host(namespace)
+    host = TapHost(namespace)
     guest_card = card(path)
     guest_card[1] += ",reconnect=1"
 
@@ -208,7 +134,7 @@ def test_back_end_goes_and_comes_back(run_name, tmp_path, namespace):
 
     with serve("first") as first:
         vu.wait_for_socket(path, first)
-        guest = Answering(run_name, guest_card)
+        guest = answering(run_name, guest_card)
         ping()
         first.process.kill()
         first.process.wait()
@@ -255,7 +181,7 @@ def test_linux_and_our_guest_through_the_switch(run_name, tmp_path):
     linux_guest.prepare()
     with vu.back_end(tmp_path / "back", "-s", linux_path, "-s", path, "--stats") as back:
         vu.wait_for_socket(path, back)
-        guest = Answering(run_name, card(path, ",mac=52:54:00:aa:bb:cc"), echoes)
+        guest = answering(run_name, card(path, ",mac=52:54:00:aa:bb:cc"), echoes)
         said = run_linux(tmp_path, card(linux_path),
                          f"ip addr add {HOST_ADDRESS}/24 dev eth0; ping -c {echoes} -i 0.05 {GUEST_ADDRESS}")
         assert guest.finish()[1] == str(echoes)

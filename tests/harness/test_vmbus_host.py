@@ -4,16 +4,20 @@
 
 import os
 import re
+import socket
 import struct
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
+import answering
 import boot
 import images
 import vmbus_guest
+from answering import namespace  # noqa: F401
 from vmbus_guest import PAGE, RAM_BYTES, Guest, Host
 
 PROGRAM = boot.BUILD / "peers-asan/vmbus-host"
@@ -215,7 +219,6 @@ def test_help_and_list():
 
 def test_a_frame_goes_to_a_socket_network_and_back(host, tmp_path):
     """The card itself is tested in C; here, that the program ends cleanly with a network behind it."""
-    import socket
     server = socket.socket(socket.AF_UNIX)
     server.bind(str(tmp_path / "net"))
     server.listen(1)
@@ -305,6 +308,108 @@ def test_no_packet_is_lost_on_the_way_round(run_name, window, packets):
         f"vmbus_echo.packets={packets} vmbus_echo.window={window}", env=WITH_ASAN)
     assert f"# {packets} round trips, {window} under way" in result.stdout
     assert f"vmbus-host: echo: {packets} packets" in result.stderr
+
+
+# ---- the networks behind the card ----
+
+CONNECT_LIMIT_S = 60
+
+
+class Stream:
+    """QEMU's `-netdev stream`: each frame behind its length, four bytes, the highest first."""
+
+    def __init__(self, server):
+        self.server, self.network, self.gathered = server, None, b""
+
+    def connect(self):
+        self.server.settimeout(CONNECT_LIMIT_S)
+        self.network = self.server.accept()[0]
+
+    def send(self, frame):
+        self.network.sendall(struct.pack(">I", len(frame)) + frame)
+
+    def receive(self, seconds):
+        self.network.settimeout(seconds)
+        try:
+            while len(self.gathered) < 4 or len(self.gathered) < 4 + struct.unpack(">I", self.gathered[:4])[0]:
+                more = self.network.recv(65536)
+                assert more, "the network was closed"
+                self.gathered += more
+        except TimeoutError:
+            return None
+        end = 4 + struct.unpack(">I", self.gathered[:4])[0]
+        frame, self.gathered = self.gathered[4:end], self.gathered[end:]
+        return frame
+
+
+class Datagrams:
+    """QEMU's `-netdev dgram` over Unix sockets: a frame is a datagram."""
+
+    def __init__(self, server, peer):
+        self.server, self.peer = server, peer
+
+    def connect(self):
+        deadline = time.monotonic() + CONNECT_LIMIT_S
+        while not Path(self.peer).exists():
+            assert time.monotonic() < deadline, f"no {self.peer}"
+            time.sleep(0.01)
+
+    def send(self, frame):
+        try:
+            self.server.sendto(frame, self.peer)
+        except FileNotFoundError:
+            pass  # the guest has ended
+
+    def receive(self, seconds):
+        self.server.settimeout(seconds)
+        try:
+            return self.server.recv(65536)
+        except TimeoutError:
+            return None
+
+
+def unix_stream(folder):
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(folder / "net"))
+    server.listen(1)
+    return Stream(server), ["--net", f"socket={folder}/net"]
+
+
+def tcp_stream(_folder):
+    server = socket.create_server(("127.0.0.1", 0))
+    return Stream(server), ["--net", f"socket=127.0.0.1:{server.getsockname()[1]}"]
+
+
+def unix_datagrams(folder):
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    server.bind(str(folder / "net"))
+    return Datagrams(server, f"{folder}/net.vmbus-host"), ["--vmbus-args", f"--net dgram={folder}/net"]
+
+
+@pytest.mark.parametrize("make", [unix_stream, tcp_stream, unix_datagrams])
+def test_a_guest_is_pinged_over_a_socket(run_name, tmp_path, make):
+    """ARP and echoes of all lengths, asked by this process at the other end of the card's network."""
+    network, options = make(tmp_path)
+    guest = answering.AnsweringGuest(run_name, ["--vmbus", *options], env=WITH_ASAN)
+    network.connect()
+    host = answering.SocketHost(network.send, network.receive)
+    assert host.resolve()[0] & 1 == 0
+    for sequence, length in enumerate([0, 1, 56, 1000, 1471, 1472] * 10):
+        payload = bytes((sequence + i) % 256 for i in range(length))
+        assert any(host.echo(sequence, payload) for _ in range(answering.ATTEMPTS)), f"{length} bytes"
+    assert int(host.end(guest)[1]) >= 60
+
+
+def test_the_host_pings_the_guest_through_a_tap(run_name, tmp_path, namespace):
+    """arping, then ping -f from the host's kernel: none lost."""
+    program, echoes = tmp_path / "vmbus-host", 1000
+    program.write_text(f'#!/bin/sh\nexec ip netns exec {namespace} {PROGRAM} "$@"\n')
+    program.chmod(0o755)
+    host = answering.TapHost(namespace)
+    guest = answering.AnsweringGuest(run_name, ["--vmbus", "--net", "tap=tap0"], env={"VMBUS_HOST": str(program)})
+    host.bring_up()
+    assert any(host.arping(5) and host.ping(echoes, 300) for _ in range(answering.ATTEMPTS))
+    assert int(host.end(guest)[1]) >= echoes
 
 
 def test_the_host_goes_first(run_name, folder, tmp_path):
