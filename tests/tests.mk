@@ -142,13 +142,15 @@ test:
 
 # ---- make bench ---------------------------------------------------------------------------------
 #
-# The program measures operations and writes build/bench/results.json; the scripts add boots and round trips to it.
+# The program measures operations and writes build/bench/results.json; the scripts add boots, instruction counts
+# and round trips to it.
 bench:
 	@tests/harness/setup.sh --need image,run,test
 	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=1 image build/bench/bench
 	$(Q)build/bench/bench
 	$(Q)$(TEST_ENV) $(PYTHON) -B tests/harness/bench_boot.py build/bench/results.json
 	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=all image vmbus-host
+	$(Q)$(TEST_ENV) $(PYTHON) -B tests/harness/bench_guest.py build/bench/results.json
 	$(Q)$(TEST_ENV) $(PYTHON) -B tests/harness/bench_vmbus.py build/bench/results.json
 	+@$(sub_make) FLAVOUR=release CC=gcc peers
 	@tests/harness/setup.sh --need peers || echo 'strangers that are not there are not measured'
