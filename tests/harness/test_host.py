@@ -46,7 +46,7 @@ def test_host(kind, name):
 
 
 # The suites of the memory objects: one more run of each test for each page allocation in it.
-OF_MEMORY = re.compile(r"buffer_chain|channel|memory_death|message_packet|page_|pmm|slab|threads$|vmar|vmo")
+OF_MEMORY = re.compile(r"buffer_chain|channel|memory_death|message_packet|page_|pmm|slab|threads$|validity|vmar|vmo")
 
 
 def suites_of_memory():

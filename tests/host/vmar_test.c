@@ -6,6 +6,8 @@
  * Host only for its size; tests/boot/aspace_test.c proves the same on real page tables. */
 #include "tests/host/vmar_bed.h"
 
+#include "kernel/vmar_internal.h"
+
 /* ---- the space ---- */
 
 TEST(vmar, space_configurations_that_are_refused)
@@ -409,4 +411,49 @@ BED_TEST(vmar, contiguous_and_physical_memory)
         EXPECT_EQ(bed_shown_count(), 2);
         vmo_put(run);
         vmo_put(window);
+}
+
+/* ---- validity ---- */
+
+/* Puts something wrong into a place, looks, and puts back what was there. */
+#define EXPECT_SEEN(place_, wrong_)                      \
+        do {                                             \
+                __typeof__(place_) right_ = (place_);    \
+                EXPECT_TRUE(vmar_valid(&bed.space));     \
+                (place_) = (wrong_);                     \
+                EXPECT_FALSE(vmar_valid(&bed.space));    \
+                (place_) = right_;                       \
+        } while (0)
+
+BED_TEST(vmar, valid_sees_what_is_wrong)
+{
+        struct vmo *vmo = make_vmo(t, 4);
+        struct vmar_handle region;
+
+        REQUIRE_OK(bed_region_at(bed.root, 8, 8, &region));
+        REQUIRE_OK(bed_map_at(region, 0, 4, vmo));
+        REQUIRE_OK(vmar_op_range(region, VMAR_OP_COMMIT, va_of(8), PAGES(4)));
+        struct vmar_mapping *mapping = vmar_mapping_at(bed.space.root, va_of(8));
+        struct vmar *inner = mapping->parent;
+        EXPECT_SEEN(bed.space.region_count, 3);
+        EXPECT_SEEN(bed.space.mapping_count, 0);
+        EXPECT_SEEN(inner->alive, false);
+        EXPECT_SEEN(inner->space, NULL);
+        EXPECT_SEEN(inner->references, 0);
+        EXPECT_SEEN(inner->parent, NULL);
+        EXPECT_SEEN(inner->options, 0); /* what it permits no more is mapped */
+        EXPECT_SEEN(mapping->parent, bed.space.root);
+        EXPECT_SEEN(mapping->table, NULL);
+        EXPECT_SEEN(mapping->permissions, VMAR_PERM_READ); /* the table says otherwise */
+        EXPECT_SEEN(mapping->permissions_max, VMAR_PERM_READ);
+        EXPECT_SEEN(mapping->link.vmo_offset, PAGES(1));
+        EXPECT_SEEN(mapping->link.bytes, PAGES(3));
+        EXPECT_SEEN(mapping->va_of_offset_0, va_of(7));
+        EXPECT_SEEN(bed.table.entries[8].pa, bed.table.entries[9].pa);
+        bed.table.entries[12] = bed.table.entries[11]; /* behind the mapping */
+        EXPECT_FALSE(vmar_valid(&bed.space));
+        bed.table.entries[12].present = false;
+        EXPECT_TRUE(vmar_valid(&bed.space));
+        vmar_close(region);
+        vmo_put(vmo);
 }
