@@ -64,8 +64,7 @@ MUTANTS = {
         "shared_load_acquire_u64(&ring_of(queue)[place.offset].bytes)",
         "shared_load_u64(&ring_of(queue)[place.offset].bytes)"),
     "packed: a fence between the first head and the device's wish": (
-        "virtqueue_packed_driver.c", FENCE + "        return virtqueue_packed_event_wanted",
-        "        return virtqueue_packed_event_wanted"),
+        "virtqueue_packed_driver.c", FENCE + "        uint32_t event = ", "        uint32_t event = "),
     "packed: a fence between the device's wish and its last look": (
         "virtqueue_device_packed.c", FENCE + "        words = load_words(",
         "        words = load_words("),
