@@ -30,6 +30,7 @@
 #define MIRRORS_MAX 4
 #define RUNS 401
 #define RUN_NS 200000.0
+#define IMPLAUSIBLE 10 /* times faster than the median */
 #define ITERATIONS_MAX (UINT64_C(1) << 40)
 #define OUTPUT_DEFAULT "build/bench/results.json"
 
@@ -155,6 +156,16 @@ static int compare(const void *left, const void *right)
         return (l > r) - (l < r);
 }
 
+/* The fastest of RUNS sorted runs. Where a hypervisor takes processors away and accounts for it later,
+ * the CPU time of a run is now and then next to nothing: such a run says nothing. */
+static double fastest(const double *runs)
+{
+        int first = 0;
+        while (runs[first] < runs[RUNS / 2] / IMPLAUSIBLE)
+                first++;
+        return runs[first];
+}
+
 static struct result measure_bench(const struct bench *bench)
 {
         double runs[RUNS], yardsticks[RUNS];
@@ -170,9 +181,9 @@ static struct result measure_bench(const struct bench *bench)
         qsort(runs, RUNS, sizeof(runs[0]), compare);
         if (bench->yardstick != NULL)
                 qsort(yardsticks, RUNS, sizeof(yardsticks[0]), compare);
-        return (struct result){.min = runs[0],
+        return (struct result){.min = fastest(runs),
                                .median = runs[RUNS / 2],
-                               .yardstick = bench->yardstick != NULL ? yardsticks[0] : -1};
+                               .yardstick = bench->yardstick != NULL ? fastest(yardsticks) : -1};
 }
 
 static void report(FILE *output, const struct bench *bench, const struct result *result, int first)
