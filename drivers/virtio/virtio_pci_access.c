@@ -31,10 +31,11 @@ uint32_t virtio_pci_read(const struct virtio_pci *virtio,
                          const struct virtio_pci_registers *registers, uint32_t offset,
                          uint8_t bytes)
 {
-        const uint8_t *at = registers->va + offset;
         ASSERT(offset + bytes <= registers->bytes && is_aligned(offset, bytes));
-        if (registers->va != NULL)
+        if (registers->va != NULL) {
+                const uint8_t *at = registers->va + offset;
                 return bytes == 1 ? mmio_read8(at) : bytes == 2 ? mmio_read16(at) : mmio_read32(at);
+        }
         bool enabled = cpu_lock_irq_save(&window_lock);
         aim_window(virtio, registers, offset, bytes);
         uint32_t value = virtio->pci->config->read(virtio->pci, virtio->window + WINDOW_DATA, bytes);
@@ -46,14 +47,16 @@ void virtio_pci_write(const struct virtio_pci *virtio,
                       const struct virtio_pci_registers *registers, uint32_t offset,
                       uint8_t bytes, uint32_t value)
 {
-        uint8_t *at = registers->va + offset;
         ASSERT(offset + bytes <= registers->bytes && is_aligned(offset, bytes));
         if (registers->va == NULL) {
                 bool enabled = cpu_lock_irq_save(&window_lock);
                 aim_window(virtio, registers, offset, bytes);
                 virtio->pci->config->write(virtio->pci, virtio->window + WINDOW_DATA, bytes, value);
                 cpu_unlock_irq_restore(&window_lock, enabled);
-        } else if (bytes == 1) {
+                return;
+        }
+        uint8_t *at = registers->va + offset;
+        if (bytes == 1) {
                 mmio_write8(at, (uint8_t)value);
         } else if (bytes == 2) {
                 mmio_write16(at, (uint16_t)value);

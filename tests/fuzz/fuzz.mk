@@ -20,15 +20,20 @@ FUZZ_FLAGS   := $(filter-out -ffreestanding,$(COMMON_FLAGS)) -O1 -DPARAVANE_DEBU
 FUZZ_LIB_OBJECTS := $(patsubst %,build/fuzz/obj/%.o,$(LIB_SOURCES) $(PURE_SOURCES) $(PURE_DRIVER_SOURCES) \
   $(PEER_SOURCES))
 # A driver, on the machine that its tests run on: with all that they stand on.
-FUZZ_DRIVER_NAMES   := virtio_net_device
+FUZZ_DRIVER_NAMES   := virtio_net_device virtio_transport
 FUZZ_DRIVER_OBJECTS := $(patsubst %,build/fuzz/obj/%.o,\
   $(filter drivers/netdev/% drivers/virtio/virtio_net% drivers/virtio/virtio_queue.c \
   drivers/virtio/virtio_device.c drivers/virtio/virtio_features.c,$(MACHINE_SOURCES)) \
   tests/host/machine/virtio_net_rig.c)
-fuzz_row = $(if $(filter drivers/% tests/host/machine/% $(FUZZ_DRIVER_NAMES:%=tests/fuzz/%_fuzz.c),$(1)),machine,host-test)
+# Transports, on the scripted machine.
+FUZZ_TRANSPORT_OBJECTS := $(patsubst %,build/fuzz/obj/%.o,\
+  $(filter-out drivers/virtio/virtio_net%,$(MACHINE_SOURCES)) \
+  tests/host/machine/scripted_machine.c tests/host/world_threads.c)
+fuzz_row = $(if $(filter drivers/% $(MACHINE_SOURCES) tests/host/machine/% \
+  $(FUZZ_DRIVER_NAMES:%=tests/fuzz/%_fuzz.c),$(1)),machine,host-test)
 
 .PHONY: fuzz fuzz-build $(FUZZ_NAMES:%=fuzz-run-%)
-.SECONDARY: $(FUZZ_LIB_OBJECTS) $(FUZZ_DRIVER_OBJECTS) $(FUZZ_SOURCES:%=build/fuzz/obj/%.o)
+.SECONDARY: $(FUZZ_LIB_OBJECTS) $(FUZZ_DRIVER_OBJECTS) $(FUZZ_TRANSPORT_OBJECTS) $(FUZZ_SOURCES:%=build/fuzz/obj/%.o)
 
 build/fuzz/obj/%.c.o: %.c $(INC)/.stamp tests/fuzz/fuzz.mk
 	$(call say,FUZZCC,$<)
@@ -37,7 +42,8 @@ build/fuzz/obj/%.c.o: %.c $(INC)/.stamp tests/fuzz/fuzz.mk
 # An archive, so that each program gets only the parts that it uses.
 build/fuzz/parts.a: $(FUZZ_LIB_OBJECTS)
 	$(Q)rm -f $@ && ar rcs $@ $^
-$(FUZZ_DRIVER_NAMES:%=build/fuzz/%): $(FUZZ_DRIVER_OBJECTS)
+build/fuzz/virtio_net_device: $(FUZZ_DRIVER_OBJECTS)
+build/fuzz/virtio_transport: $(FUZZ_TRANSPORT_OBJECTS)
 $(FUZZ_NAMES:%=build/fuzz/%): build/fuzz/%: build/fuzz/obj/tests/fuzz/%_fuzz.c.o build/fuzz/parts.a
 	$(call say,LD,$@)
 	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^)
@@ -55,7 +61,7 @@ $(FUZZ_NAMES:%=fuzz-run-%): fuzz-run-%: build/fuzz/%
 	$(Q)build/fuzz/$* -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=10 \
 	  -artifact_prefix=build/fuzz/ -print_final_stats=1 build/fuzz/corpus/$* build/fuzz/seeds/$*
 
--include $(FUZZ_LIB_OBJECTS:.o=.d) $(FUZZ_DRIVER_OBJECTS:.o=.d) $(FUZZ_SOURCES:%=build/fuzz/obj/%.d)
+-include $(FUZZ_LIB_OBJECTS:.o=.d) $(FUZZ_DRIVER_OBJECTS:.o=.d) $(FUZZ_TRANSPORT_OBJECTS:.o=.d) $(FUZZ_SOURCES:%=build/fuzz/obj/%.d)
 
 # ---- without libFuzzer, for `make test`: on the objects of the host tests, which are built there anyway --------
 FUZZ_SMOKE_FLAGS := $(filter-out -ffreestanding -DEXPECT_REFUSALS=%,$(HOST_FLAGS) $(HOST_asan_FLAGS)) -Wall -Wextra -Werror \
@@ -69,7 +75,8 @@ build/fuzz-smoke/obj/%.o: %.c $(INC)/.stamp build/host-asan/flags tests/fuzz/fuz
 	$(call say,FUZZCC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(FUZZ_SMOKE_FLAGS) -I$(INC)/$(call fuzz_row,$<) -c $< -o $@
-$(FUZZ_DRIVER_NAMES:%=build/fuzz-smoke/%): $(call fuzz_smoke_object,$(FUZZ_DRIVER_OBJECTS))
+build/fuzz-smoke/virtio_net_device: $(call fuzz_smoke_object,$(FUZZ_DRIVER_OBJECTS))
+build/fuzz-smoke/virtio_transport: $(call fuzz_smoke_object,$(FUZZ_TRANSPORT_OBJECTS))
 $(FUZZ_NAMES:%=build/fuzz-smoke/%): build/fuzz-smoke/%: build/fuzz-smoke/obj/tests/fuzz/%_fuzz.o \
   build/fuzz-smoke/obj/tests/fuzz/smoke.o build/fuzz-smoke/parts.a
 	$(call say,LD,$@)
