@@ -170,10 +170,11 @@ static void live(struct virtio_device *device, uint32_t *seen)
                     virtio_device_queue_enable(device, opened, &setup) != ZX_OK)
                         break;
         }
+        if (transport->ops->interrupts_aim != NULL)
+                transport->ops->interrupts_aim(transport, 0, 1);
+        transport->ops->interrupts_start(transport);
+        interrupt(transport);
         if (virtio_device_start(device) == ZX_OK) {
-                if (transport->ops->interrupts_aim != NULL)
-                        transport->ops->interrupts_aim(transport, 0, 1);
-                transport->ops->interrupts_start(transport);
                 interrupt(transport);
                 read_configuration(device);
                 for (uint16_t queue = 0; queue < opened; queue++)

@@ -5,6 +5,7 @@ network namespace, or this process at the other end of a socket."""
 
 import os
 import re
+import secrets
 import struct
 import subprocess
 import threading
@@ -25,15 +26,15 @@ END_PORT = 9
 class AnsweringGuest:
     """In the background: until it has answered `echoes`, or for 0 until it is told to end."""
 
-    def __init__(self, name, options, emulator_options=(), echoes=0, env=None):
+    def __init__(self, name, options, emulator_options=(), echoes=0, env=None, seconds=LIMIT_S):
         elf = images.folder(images.ALL_TESTS) / "paravane.elf"
         self.name = name
         self.result = None
         self.env = env
         self.thread = threading.Thread(target=self._run, args=(
             ["--boot", "pvh", "--image", elf, *options, "--test", "net_answer.echo",
-             "--append", f"net_answer.echoes={echoes} net_answer.seconds={LIMIT_S}", "--timeout",
-             2 * LIMIT_S, "--", *emulator_options],))
+             "--append", f"net_answer.echoes={echoes} net_answer.seconds={seconds}", "--timeout",
+             2 * seconds, "--", *emulator_options],), daemon=True)
         self.thread.start()
 
     def _run(self, options):
@@ -51,14 +52,22 @@ def namespace(run_name):
     """The name of a network namespace of the test's own; skips where none can be made."""
     for tool, package in (("ip", "iproute2"), ("ping", "iputils-ping"), ("arping", "arping")):
         vu.skip_without(tool, package)
+    if "-C" not in subprocess.run(["arping", "--help"], check=False, capture_output=True, text=True).stdout:
+        pytest.skip("this arping is not the one of the package arping")
     if os.geteuid() != 0 or not os.path.exists("/dev/net/tun"):
         pytest.skip("a tap in a network namespace needs root and /dev/net/tun")
-    name = f"paravane-{os.getpid()}"
+    name = f"paravane-{os.getpid()}-{secrets.token_hex(3)}"
     made = subprocess.run(["ip", "netns", "add", name], check=False, capture_output=True, text=True)
     if made.returncode != 0:
         pytest.skip(f"no network namespace can be made here: {made.stderr.strip()}")
-    yield name
-    subprocess.run(["ip", "netns", "del", name], check=True)
+    try:
+        tap = subprocess.run(["ip", "netns", "exec", name, "ip", "tuntap", "add", "try0", "mode", "tap"], check=False,
+                             capture_output=True, text=True)
+        if tap.returncode != 0:
+            pytest.skip(f"no tap can be made here: {tap.stderr.strip()}")
+        yield name
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=True)
 
 
 class TapHost:
@@ -160,6 +169,9 @@ class SocketHost:
         for _ in range(LIMIT_S):
             if not guest.thread.is_alive():
                 break
-            self.send_ip(17, struct.pack(">HHHH", END_PORT, END_PORT, 12, 0) + b"end.")
+            try:
+                self.send_ip(17, struct.pack(">HHHH", END_PORT, END_PORT, 12, 0) + b"end.")
+            except OSError:
+                pass  # its card has gone already, its emulator not yet
             guest.thread.join(1)
         return guest.finish()

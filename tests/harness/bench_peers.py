@@ -62,7 +62,7 @@ def sample(driver):
 
 def flood(folder, path, options):
     with testpmd.run(folder, "driver", f"net_virtio_user0,path={path}{options}", "--forward-mode=io",
-                     cpus=(0, 1)) as driver:
+                     cpus=testpmd.CPUS) as driver:
         driver.command(f"start tx_first {BURSTS}", "packet forwarding")
         return sample(driver)
 
@@ -70,7 +70,7 @@ def flood(folder, path, options):
 def ours(folder, options):
     path = folder / "ours"
     with vu.back_end(folder, "-s", path, "-m", "macswap", "-b", program=vu.PROGRAM,
-                     command=["taskset", "-c", "0"]) as back:
+                     command=["taskset", "-c", str(testpmd.CPUS[0])]) as back:
         vu.wait_for_socket(path, back)
         return flood(folder, path, options)
 
@@ -78,7 +78,8 @@ def ours(folder, options):
 def our_cpu_ns(folder, options):
     """CPU time of vhost-user-net for a frame, when it sleeps instead of polling: the least of short stretches."""
     path, found = folder / "cpu", []
-    with vu.back_end(folder, "-s", path, "-m", "macswap", program=vu.PROGRAM, command=["taskset", "-c", "0"]) as back:
+    with vu.back_end(folder, "-s", path, "-m", "macswap", program=vu.PROGRAM,
+                     command=["taskset", "-c", str(testpmd.CPUS[0])]) as back:
         vu.wait_for_socket(path, back)
         with testpmd.run(folder, "driver", f"net_virtio_user0,path={path}{options}", "--forward-mode=io") as driver:
             driver.command(f"start tx_first {BURSTS}", "packet forwarding")
@@ -97,7 +98,7 @@ def our_cpu_ns(folder, options):
 
 def dpdks(folder, options):
     path = folder / "dpdk"
-    with testpmd.run(folder, "device", f"net_vhost0,iface={path}", "--forward-mode=macswap", cpus=(1, 0)) as device:
+    with testpmd.run(folder, "device", f"net_vhost0,iface={path}", "--forward-mode=macswap", cpus=testpmd.CPUS[::-1]) as device:
         device.command("start", "packet forwarding")
         return flood(folder, path, options)
 

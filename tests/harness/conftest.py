@@ -4,6 +4,7 @@
 
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,13 @@ def pytest_addoption(parser):
 def run_name(request):
     """A folder name under build/test for this test's logs."""
     return re.sub(r"[^A-Za-z0-9_.=-]+", "_", request.node.name.replace("[", ".").rstrip("]"))
+
+
+@pytest.fixture
+def short_folder():
+    """A folder whose path is short enough for sockets (108 bytes), wherever the clone lies."""
+    with tempfile.TemporaryDirectory(prefix="paravane.") as name:
+        yield Path(name)
 
 
 @pytest.fixture

@@ -53,9 +53,9 @@ def exchange(run_name, folder, sides, frames):
 
 
 @pytest.mark.parametrize("sides", PAIRS.values(), ids=PAIRS)
-def test_no_frame_is_lost(request, run_name, tmp_path, sides):
+def test_no_frame_is_lost(request, run_name, short_folder, sides):
     frames = FRAMES_FULL if request.config.getoption("--full-matrix") else FRAMES
-    for side, (result, _, passed) in zip(sides, exchange(run_name, tmp_path, sides, frames)):
+    for side, (result, _, passed) in zip(sides, exchange(run_name, short_folder, sides, frames)):
         assert passed == 1, result.explain()
         assert f"sent {frames} and received {frames} frames" in result.stdout, result.explain()
         accepted = re.search(r"virtio:     accepted (.*)", result.stdout).group(1).split()

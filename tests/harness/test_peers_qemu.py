@@ -97,9 +97,9 @@ def test_capture_has_what_the_guest_said(run_name, tmp_path):
 
 # ---- our guest answers ----
 
-def answering(name, cards, echoes=0, shared=True):
+def answering(name, cards, echoes=0, shared=True, **more):
     memory = shared_memory() if shared else []
-    return AnsweringGuest(name, ["--mem", f"{MEMORY_MB}M", "--net", "none"], [*memory, *cards], echoes)
+    return AnsweringGuest(name, ["--mem", f"{MEMORY_MB}M", "--net", "none"], [*memory, *cards], echoes, **more)
 
 
 @pytest.mark.parametrize("device", ["", ",packed=on"], ids=["split", "packed"])
@@ -181,7 +181,7 @@ def test_linux_and_our_guest_through_the_switch(run_name, tmp_path):
     linux_guest.prepare()
     with vu.back_end(tmp_path / "back", "-s", linux_path, "-s", path, "--stats") as back:
         vu.wait_for_socket(path, back)
-        guest = answering(run_name, card(path, ",mac=52:54:00:aa:bb:cc"), echoes)
+        guest = answering(run_name, card(path, ",mac=52:54:00:aa:bb:cc"), echoes, seconds=LINUX_LIMIT_S)
         said = run_linux(tmp_path, card(linux_path),
                          f"ip addr add {HOST_ADDRESS}/24 dev eth0; ping -c {echoes} -i 0.05 {GUEST_ADDRESS}")
         assert guest.finish()[1] == str(echoes)

@@ -217,12 +217,12 @@ def test_help_and_list():
         assert word in result.stdout
 
 
-def test_a_frame_goes_to_a_socket_network_and_back(host, tmp_path):
+def test_a_frame_goes_to_a_socket_network_and_back(host, short_folder):
     """The card itself is tested in C; here, that the program ends cleanly with a network behind it."""
     server = socket.socket(socket.AF_UNIX)
-    server.bind(str(tmp_path / "net"))
+    server.bind(str(short_folder / "net"))
     server.listen(1)
-    program = host("--net", f"socket={tmp_path}/net")
+    program = host("--net", f"socket={short_folder}/net")
     network = server.accept()[0]
     guest = Guest(program)
     guest.reset(1)
@@ -387,9 +387,9 @@ def unix_datagrams(folder):
 
 
 @pytest.mark.parametrize("make", [unix_stream, tcp_stream, unix_datagrams])
-def test_a_guest_is_pinged_over_a_socket(run_name, tmp_path, make):
+def test_a_guest_is_pinged_over_a_socket(run_name, short_folder, make):
     """ARP and echoes of all lengths, asked by this process at the other end of the card's network."""
-    network, options = make(tmp_path)
+    network, options = make(short_folder)
     guest = answering.AnsweringGuest(run_name, ["--vmbus", *options], env=WITH_ASAN)
     network.connect()
     host = answering.SocketHost(network.send, network.receive)

@@ -20,6 +20,8 @@ import pytest
 LIMIT_S = 60  # a hang detector
 MEMORY_MB = 128
 PMD_FOLDERS = "/usr/lib/*/dpdk/pmds-*"
+# The first two on which this process may run: the tests pin what they compare.
+CPUS = (sorted(os.sched_getaffinity(0)) * 2)[:2]
 
 
 def skip_without(driver):
@@ -72,7 +74,7 @@ class Testpmd:
 
 
 @contextlib.contextmanager
-def run(folder, name, vdev, *options, cpus=(0, 1), more=()):
+def run(folder, name, vdev, *options, cpus=CPUS, more=()):
     """Starts testpmd with a virtual device.
 
     folder, name   its log is folder/name.log; the name also keeps instances apart

@@ -535,6 +535,9 @@ TEST(vmbus_host_net_data, a_full_port_lets_packets_wait)
         EXPECT_EQ(the_net.net.frames_in, 1000);
         EXPECT_EQ(frames + the_net.net.receive_shortages + responder.count, 500);
         EXPECT_EQ(net_control(MESSAGE(8, 12, 10), answer), 16);
+        net_tell(MESSAGE(103, 0xcafe)); /* the receive buffer is gone */
+        EXPECT_EQ(ask_at_once(bytes, 100), 100);
+        EXPECT_EQ(the_net.net.frames_in, 1100);
         EXPECT_EQ(vmbus_host_faults_total(&the_bed.host), 0);
 }
 

@@ -92,8 +92,10 @@ static uint32_t pop_chains(struct vhost_port *vhost, struct vhost_vring *ring)
                 const struct virtqueue_element *first = &request->elements[0];
                 const char *va = virtqueue_device_memory_map(&ring->device.memory, first->dev,
                                                              first->bytes, &mapped);
-                __builtin_prefetch(va);
-                __builtin_prefetch(va + CACHE_LINE_BYTES);
+                if (va != NULL) { /* what is not the driver's is found out when it is read */
+                        __builtin_prefetch(va);
+                        __builtin_prefetch(va + CACHE_LINE_BYTES);
+                }
         }
         return count;
 }
@@ -200,8 +202,10 @@ static bool fill_stock(struct vhost_port_stock *stock)
                 const struct virtqueue_element *first = &request->elements[request->readable_count];
                 const char *va = virtqueue_device_memory_map(&ring->device.memory, first->dev,
                                                              first->bytes, &mapped);
-                __builtin_prefetch(va, 1);
-                __builtin_prefetch(va + CACHE_LINE_BYTES, 1);
+                if (va != NULL) {
+                        __builtin_prefetch(va, 1);
+                        __builtin_prefetch(va + CACHE_LINE_BYTES, 1);
+                }
         }
         return stock->popped != before;
 }

@@ -378,7 +378,7 @@ static void gpadl_gone(struct vmbus_host_device *device, struct vmbus_host_chann
 static bool work(struct vmbus_host_device *device, struct vmbus_host_channel *channel)
 {
         if (channel->offer->subchannel_index != 0)
-                return false;
+                return net_of(device)->port_full; /* the primary's turn makes it ready */
         return net_work(net_of(device), channel);
 }
 

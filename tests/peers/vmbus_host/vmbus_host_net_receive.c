@@ -365,7 +365,7 @@ bool net_work(struct vmbus_host_net *net, struct vmbus_host_channel *channel)
         bool more = false, others = false;
         uint32_t taken = 1;
         if (net->state != VMBUS_HOST_NET_READY || net->suballocations == 0)
-                return false;
+                return make_port_ready(net);
         if (net->initialised && host_lies(channel->host, VMBUS_HOST_LIE_LINK))
                 vmbus_host_net_link(net, net->link_down);
         if (host_lies(channel->host, VMBUS_HOST_LIE_TRANSFER_SCRIBBLE)) {
