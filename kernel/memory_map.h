@@ -106,7 +106,7 @@ struct memory_plan {
         struct memory_range left_out[MEMORY_LEFT_OUT_MAX];
         size_t left_out_count; /* pieces in all, may be more than MEMORY_LEFT_OUT_MAX */
         uint64_t left_out_bytes;
-        uint64_t left_out_in_use_bytes; /* of those, IN_USE and LOADER: the caller cannot go on */
+        uint64_t left_out_in_use_bytes; /* IN_USE and LOADER: never handed out, mapped all the same */
         uint64_t hole_bytes;            /* inside arenas, no RAM: costs only page structures */
 };
 

@@ -234,8 +234,9 @@ enum vmo_op {
  *             page is pinned: BAD_STATE, nothing changed; contiguous, physical: NOT_SUPPORTED
  *   ZERO      the range becomes zero; whole pages that are not pinned leave a paged VMO.
  *             OUT_OF_RANGE; physical: NOT_SUPPORTED; policy not CACHED: BAD_STATE
- *   CACHE_*   bytes 0: INVALID_ARGS; OUT_OF_RANGE; INVALIDATE: NOT_SUPPORTED (it needs a debugging
- *             kernel); else done by pool->clean_cache for pages that are there
+ *   CACHE_*   bytes 0: INVALID_ARGS; physical: NOT_SUPPORTED; OUT_OF_RANGE; INVALIDATE:
+ *             NOT_SUPPORTED (it needs a debugging kernel); else done by pool->clean_cache for pages
+ *             that are there
  *   LOCK, UNLOCK, TRY_LOCK   NOT_SUPPORTED (no VMO is discardable)
  *   DONT_NEED, ALWAYS_NEED   OUT_OF_RANGE; else nothing: hints
  *   any other                INVALID_ARGS

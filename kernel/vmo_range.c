@@ -250,9 +250,11 @@ static zx_status_t clean(struct vmo *vmo, uint32_t op, uint64_t offset, uint64_t
                 return ZX_ERR_INVALID_ARGS;
         spinlock_take(&vmo->lock);
         zx_status_t status = ZX_OK;
-        if (!vmo_range_is_in(vmo->size_bytes, offset, bytes))
+        if (vmo->kind == VMO_KIND_PHYSICAL)
+                status = ZX_ERR_NOT_SUPPORTED;
+        else if (!vmo_range_is_in(vmo->size_bytes, offset, bytes))
                 status = ZX_ERR_OUT_OF_RANGE;
-        else if (op == VMO_OP_CACHE_INVALIDATE || vmo->kind == VMO_KIND_PHYSICAL)
+        else if (op == VMO_OP_CACHE_INVALIDATE)
                 status = ZX_ERR_NOT_SUPPORTED;
         uint64_t end = status == ZX_OK ? div_round_up(offset + bytes, PAGE_BYTES) : 0;
         for (uint64_t number = offset / PAGE_BYTES; vmo_next_page(vmo, &number, end, &pa); number++)
@@ -289,6 +291,16 @@ zx_status_t vmo_op_range(struct vmo *vmo, uint32_t op, uint64_t offset, uint64_t
 
 /* ---- pins ---- */
 
+/* Whether the pages of [first, end) that are there can take one more pin; the lock is held. */
+static zx_status_t check_pins(const struct vmo *vmo, uint64_t first, uint64_t end)
+{
+        uint64_t pa;
+        for (uint64_t number = first; vmo_next_page(vmo, &number, end, &pa); number++)
+                if (vmo_page_pins(vmo_find_page(vmo, number)) == VM_PAGE_PIN_COUNT_MAX)
+                        return ZX_ERR_UNAVAILABLE;
+        return ZX_OK;
+}
+
 zx_status_t vmo_pin(struct vmo *vmo, uint64_t offset, uint64_t bytes)
 {
         uint64_t first = offset / PAGE_BYTES, end = first + bytes / PAGE_BYTES;
@@ -298,13 +310,16 @@ zx_status_t vmo_pin(struct vmo *vmo, uint64_t offset, uint64_t bytes)
         if (vmo->kind == VMO_KIND_PHYSICAL) /* it cannot go away */
                 return vmo_range_is_in(vmo->size_bytes, offset, bytes) ? ZX_OK
                                                                        : ZX_ERR_OUT_OF_RANGE;
-        status = vmo_lock_committed(vmo, offset, bytes);
+        /* A refusal makes no page: looked at before, and after the lock was given to make them. */
+        spinlock_take(&vmo->lock);
+        status = vmo_range_is_in(vmo->size_bytes, offset, bytes) ? check_pins(vmo, first, end)
+                                                                 : ZX_ERR_OUT_OF_RANGE;
+        spinlock_give(&vmo->lock);
+        if (status == ZX_OK)
+                status = vmo_lock_committed(vmo, offset, bytes);
         if (status != ZX_OK)
                 return status;
-        for (uint64_t number = first; number < end && status == ZX_OK; number++) {
-                if (vmo_page_pins(vmo_find_page(vmo, number)) == VM_PAGE_PIN_COUNT_MAX)
-                        status = ZX_ERR_UNAVAILABLE;
-        }
+        status = check_pins(vmo, first, end);
         for (uint64_t number = first; number < end && status == ZX_OK; number++) {
                 struct vm_page *page = vmo_find_page(vmo, number);
                 vmo->pinned_pages += vmo_page_pins(page) == 0;
@@ -435,15 +450,19 @@ zx_status_t vmo_get_page(struct vmo *vmo, uint64_t offset, uint32_t flags, uint6
 zx_status_t vmo_with_pages(struct vmo *vmo, uint64_t offset, uint64_t bytes, uint32_t flags,
                            struct vmo_page_visitor *visitor)
 {
-        uint64_t size = vmo_size(vmo), pa;
+        uint64_t size, part, pa;
+        zx_status_t status;
         ASSERT(is_aligned(offset | bytes, PAGE_BYTES));
-        if (offset >= size)
-                return ZX_OK;
-        bytes = min_u64(bytes, size - offset);
-        zx_status_t status = lock_for(vmo, offset, bytes, flags);
+        do {
+                size = vmo_size(vmo);
+                if (offset >= size)
+                        return ZX_OK;
+                part = min_u64(bytes, size - offset);
+                status = lock_for(vmo, offset, part, flags);
+        } while (status == ZX_ERR_OUT_OF_RANGE); /* it shrank in between; ends when that does */
         if (status != ZX_OK)
                 return status;
-        uint64_t end = (offset + bytes) / PAGE_BYTES;
+        uint64_t end = (offset + part) / PAGE_BYTES;
         for (uint64_t number = offset / PAGE_BYTES;
              status == ZX_OK && vmo_next_page(vmo, &number, end, &pa); number++)
                 status = visitor->enter(visitor, number * PAGE_BYTES, pa,

@@ -862,3 +862,40 @@ TEST(channel, each_page_refused_once)
                 expect_no_leak(t);
         }
 }
+
+static zx_status_t fill_then_answer(void)
+{
+        struct test *t = waiting_test;
+        for (unsigned i = 1; i <= CHANNEL_PENDING_MAX; i++)
+                write_ok(t, right, message_with_txid(t, i));
+        return answer();
+}
+
+/* The limit is for messages that wait, and an answer does not. */
+TEST(channel, an_answer_passes_a_full_queue)
+{
+        struct message_packet *packet, *reply = NULL;
+        make_bed_of(t, CHANNEL_PENDING_MAX + 60, &plain_ops);
+        packet = message(t, "....", 4);
+        while_waiting = fill_then_answer;
+        REQUIRE_OK(channel_call(left, OWNER, &packet, 0, &reply));
+        EXPECT_EQ(channel_pending(left, NULL), CHANNEL_PENDING_MAX);
+        message_packet_free(reply);
+        close_bed(t);
+}
+
+/* The handle is the writer's own end: closing it takes the channel's lock, which is free then. */
+TEST(channel, a_discarded_message_closes_its_handles)
+{
+        struct channel_read_limits none = {0, 0, true};
+        struct message_packet *packet = NULL;
+        make_bed(t);
+        REQUIRE_OK(message_packet_create_kernel(&cache, "text", 4, 1, &packet));
+        message_packet_handles(packet)[0] = left;
+        message_packet_set_owns_handles(packet, true, &end_ops);
+        write_ok(t, left, packet);
+        EXPECT_STATUS(ZX_ERR_BUFFER_TOO_SMALL, channel_read(right, OWNER, &none, &packet));
+        EXPECT_EQ(channel_signals(right), CHANNEL_PEER_CLOSED);
+        channel_close(right);
+        expect_no_leak(t);
+}

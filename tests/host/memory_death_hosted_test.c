@@ -10,6 +10,7 @@
 #include "kernel/buffer_chain.h"
 
 #define FREE_PAGES 20
+#define IGNORE(status) (void)!(status)
 
 static struct pmm pmm;
 static struct page_cache cache;
@@ -122,3 +123,61 @@ DEATH(page_cache_that_cannot_be, "status == ZX_OK", {
         struct page_cache_config config = {&pmm, 1, 0, NULL, NULL};
         buffer_chain_initialize_page_cache(&cache, &config);
 });
+
+/* ---- pages in a state that forbids it ---- */
+
+DEATH(set_state_of_a_wired_page, "FREEABLE_STATES", pmm_set_state(&pmm, page, VM_PAGE_WIRED);
+      pmm_set_state(&pmm, page, VM_PAGE_HEAP););
+DEATH(set_state_to_loaned, "LABEL_STATES", pmm_set_state(&pmm, page, VM_PAGE_FREE_LOANED););
+DEATH(free_of_a_loaned_page, "loan_flags", page->loan_flags = 1; pmm_free_page(&pmm, page););
+DEATH(free_of_a_foreign_wired_range, "page != NULL", pmm_free_wired_range(&pmm, 0, 1););
+
+/* ---- the checker: lists and counts ---- */
+
+static void no_report(void *context, const struct pmm_checker_report *report)
+{
+        (void)context;
+        (void)report;
+}
+
+static void arm_checker(void)
+{
+        struct pmm_checker_config config = {8, false, no_report, NULL};
+        pmm_checker_enable(&pmm, &config);
+        pmm_checker_arm(&pmm);
+}
+
+DEATH(checker_finds_a_list_too_short, "free_count", arm_checker();
+      pmm.state_count[VM_PAGE_FREE]++; (void)pmm_checker_check_all(&pmm););
+DEATH(checker_finds_a_list_too_long, "free_count", arm_checker();
+      pmm.state_count[VM_PAGE_FREE]--; (void)pmm_checker_check_all(&pmm););
+
+/* ---- canaries of the second buffer ---- */
+
+static char many[BUFFER_CHAIN_CONTIG_BYTES + 1];
+
+static void break_the_second(void)
+{
+        IGNORE(buffer_chain_append_kernel(chain, many, sizeof(many), NULL));
+        chain->tail->canary = 0;
+}
+
+DEATH(canary_on_append, "CANARY", break_the_second();
+      IGNORE(buffer_chain_append_kernel(chain, "x", 1, NULL)););
+DEATH(canary_on_next, "CANARY", break_the_second(); (void)buffer_chain_next(chain->first););
+DEATH(canary_on_data, "CANARY", break_the_second(); (void)buffer_chain_data(chain->tail););
+DEATH(canary_of_a_span, "CANARY", {
+        struct buffer_chain_spans spans;
+        struct buffer_chain_span span;
+        break_the_second();
+        IGNORE(buffer_chain_spans_begin(&spans, chain, sizeof(many) - 1, 1));
+        (void)buffer_chain_spans_next(&spans, &span);
+});
+DEATH(skip_of_a_closed_chain, "chain->tail == chain->first", chain->tail = BUFFER_CHAIN_END;
+      buffer_chain_skip(chain, 1););
+
+/* ---- page caches ---- */
+
+DEATH(low_memory_from_a_cache, "PMM_ALLOC_CAN_WAIT",
+      IGNORE(page_cache_alloc(&cache, 1, PMM_ALLOC_LO_MEM, &list)););
+DEATH(drain_of_a_cpu_that_is_none, "cpu < cache->cpu_count", (void)page_cache_drain(&cache, 1););

@@ -559,3 +559,20 @@ TEST(message_packet, each_page_refused_once)
                 }
         }
 }
+
+/* A reserved field comes before sizes that add up to too much, and before a byte is read. */
+TEST(message_packet, reserved_is_looked_at_before_bytes_and_sizes)
+{
+        struct message_packet *packet = NULL;
+        make_bed(t);
+        for (unsigned big = 0; big < 2; big++) {
+                struct test_iovecs source = all_good();
+                source.good_bytes = 0; /* the first byte read would be ACCESS_DENIED */
+                cut(t, STEP, 5000);
+                if (big)
+                        iovecs[0].bytes = UINT32_MAX;
+                iovecs[STEP - 1].reserved = 1;
+                EXPECT_STATUS(ZX_ERR_INVALID_ARGS, create_from(&source, STEP, 0, &packet));
+                expect_no_leak(t);
+        }
+}

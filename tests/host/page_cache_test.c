@@ -316,3 +316,18 @@ TEST(page_cache, random_work_keeps_the_books)
                 expect_balance(t, in_stock);
         }
 }
+
+TEST(page_cache, too_few_for_one_who_can_wait)
+{
+        struct list_node taken;
+        make_bed(t, RESERVE);
+        list_init(&taken);
+        REQUIRE_OK(page_cache_alloc(&cache, 1, PMM_ALLOC_ANY, &list));
+        REQUIRE_OK(pmm_alloc_pages(&pmm, pmm_count_free_pages(&pmm) - 3, PMM_ALLOC_ANY, &taken));
+        EXPECT_STATUS(ZX_ERR_SHOULD_WAIT,
+                      page_cache_alloc(&cache, RESERVE + 5, PMM_ALLOC_CAN_WAIT, &list));
+        EXPECT_EQ(pmm.statistics.allocation_failures, 0);
+        EXPECT_EQ(page_cache_available(&cache, 0), RESERVE);
+        EXPECT_OK(page_cache_alloc(&cache, RESERVE + 3, PMM_ALLOC_CAN_WAIT, &list));
+        expect_balance(t, 0);
+}

@@ -132,3 +132,20 @@ TEST(pmm_checker, runs_and_ranges_are_verified_and_lists_only_where_new)
         EXPECT_OK(pmm_wire_range(&pmm, MIB + 4 * PAGE_BYTES, 2));
         EXPECT_EQ(report_count, 6);
 }
+
+/* Memory above 4 GiB has a free list of its own. */
+TEST(pmm_checker, the_high_list_is_filled_and_looked_at)
+{
+        struct vm_page *page;
+        char *memory = world_pages(t, BED_PAGES, NULL);
+        report_count = 0;
+        REQUIRE_OK(pmm_init(&pmm, (uint64_t)(uintptr_t)memory - 4 * GIB));
+        REQUIRE_OK(pmm_add_arena(&pmm, "high", 4 * GIB, BED_PAGES * PAGE_BYTES));
+        REQUIRE_OK(pmm_alloc_page(&pmm, PMM_ALLOC_ANY, &page)); /* its group is on the list now */
+        pmm_free_page(&pmm, page);
+        EXPECT_TRUE(enable(64));
+        pmm_checker_arm(&pmm);
+        EXPECT_EQ(pattern_bytes(page), 64);
+        *(char *)pmm_page_va(&pmm, page) = 0;
+        EXPECT_EQ(pmm_checker_check_all(&pmm), 1);
+}

@@ -189,3 +189,14 @@ TEST(pmm_signal, never_waits_again_after_stop)
         EXPECT_OK(pmm_alloc_page(&pmm, PMM_ALLOC_CAN_WAIT, &page));
         EXPECT_STATUS(ZX_ERR_NO_MEMORY, pmm_alloc_pages(&pmm, FREE_PAGES, PMM_ALLOC_CAN_WAIT, &list));
 }
+
+TEST(pmm_signal, a_refused_call_leaves_signal_and_delay_as_they_are)
+{
+        struct vm_page *page;
+        make_bed(t);
+        EXPECT_TRUE(arm(30, UINT64_MAX, PMM_DELAY_AT_ONCE));
+        EXPECT_FALSE(arm(0, FREE_PAGES - 1, 0));
+        EXPECT_STATUS(ZX_ERR_SHOULD_WAIT, pmm_alloc_page(&pmm, PMM_ALLOC_CAN_WAIT, &page));
+        take_down_to(t, 29);
+        EXPECT_EQ(signal_count, 1); /* the old corridor still holds */
+}

@@ -391,3 +391,21 @@ TEST(pmm, check_all_sees_a_wrong_count_a_wrong_state_and_a_wrong_bit)
         page->pa--;
         EXPECT_TRUE(pmm_check_all(&pmm));
 }
+
+TEST(pmm, waiting_is_no_failure_and_the_first_failure_says_its_size)
+{
+        struct vm_page *page;
+        make_bed(t, BED_PA, 10); /* nine are free */
+        EXPECT_STATUS(ZX_ERR_SHOULD_WAIT, pmm_alloc_pages(&pmm, 10, PMM_ALLOC_CAN_WAIT, &list));
+        EXPECT_EQ(pmm.statistics.delayed_allocations, 1);
+        EXPECT_EQ(pmm.statistics.allocation_failures, 0);
+        EXPECT_FALSE(pmm.first_failure.happened);
+        REQUIRE_OK(pmm_alloc_pages(&pmm, 4, PMM_ALLOC_ANY, &list));
+        EXPECT_STATUS(ZX_ERR_NO_MEMORY, pmm_alloc_pages(&pmm, 6, PMM_ALLOC_ANY, &list));
+        EXPECT_EQ(pmm.first_failure.page_count, 6);
+        EXPECT_EQ(pmm.first_failure.free_pages, 5);
+        REQUIRE_OK(pmm_alloc_pages(&pmm, 5, PMM_ALLOC_ANY, &list));
+        pmm.wait_state = PMM_WAIT_UNTIL_RESET;
+        EXPECT_STATUS(ZX_ERR_SHOULD_WAIT, pmm_alloc_page(&pmm, PMM_ALLOC_CAN_WAIT, &page));
+        EXPECT_EQ(pmm.statistics.allocation_failures, 1);
+}

@@ -357,3 +357,20 @@ TEST(threads, chains_of_all_cpus_share_one_cache)
         EXPECT_TRUE(pmm_check_all(&pmm));
         page_cache_fini(&cache);
 }
+
+/* Whoever took the pmm's lock here again would end in an assertion. */
+TEST(threads, hits_take_no_lock)
+{
+        struct vm_page *page;
+        struct buffer_chain *chain;
+        make_cache(t);
+        REQUIRE_OK(page_cache_alloc_page(&cache, PMM_ALLOC_ANY, &page)); /* stocks up */
+        page_cache_free_page(&cache, page); /* the stock is full: to the pmm */
+        spinlock_take(&pmm.lock);
+        EXPECT_OK(page_cache_alloc_page(&cache, PMM_ALLOC_ANY, &page));
+        page_cache_free_page(&cache, page);
+        EXPECT_OK(buffer_chain_alloc(&cache, 9000, &chain));
+        buffer_chain_free(chain);
+        spinlock_give(&pmm.lock);
+        page_cache_fini(&cache);
+}

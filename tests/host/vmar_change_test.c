@@ -492,3 +492,18 @@ TEST(vmar_change, unmap_and_protect_need_no_memory_but_for_a_middle)
         vmo_put(vmo);
         bed_end(t);
 }
+
+BED_TEST(vmar_change, what_the_regions_handle_lacked_stays_out)
+{
+        struct vmo *vmo = make_vmo(t, 1);
+        const struct vmar_handle reader = {bed.root.vmar, RIGHT_READ};
+        const struct vmar_map_request request = {
+                VMAR_PERM_READ, 0, PAGES(1), {vmo, RIGHTS_ALL}, 0};
+        uint64_t va;
+        REQUIRE_OK(vmar_map(reader, &request, &va));
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_protect(bed.root, RW, va, PAGES(1)));
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED,
+                      vmar_op_range(bed.root, VMAR_OP_COMMIT, va, PAGES(1)));
+        EXPECT_OK(vmar_protect(reader, 0, va, PAGES(1)));
+        vmo_put(vmo);
+}

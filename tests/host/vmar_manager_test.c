@@ -192,6 +192,25 @@ MANAGER_TEST(vmo_mapper, create_and_map_checks_in_order)
         request = good;
         request.rights = RIGHT_EXECUTE;
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_mapper_create_and_map(&mapper, &request, &vmo));
+        /* two at a time: the earlier is told */
+        request = good;
+        request.manager = &broken;
+        request.vmo_options = VMO_DISCARDABLE;
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_mapper_create_and_map(&mapper, &request, &vmo));
+        request = good;
+        request.bytes = UINT64_MAX;
+        request.cache_policy = 4;
+        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_mapper_create_and_map(&mapper, &request, &vmo));
+        request = good;
+        request.cache_policy = 4;
+        request.map_options = RX;
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_mapper_create_and_map(&mapper, &request, &vmo));
+        request = good;
+        request.map_options = RX;
+        request.rights = RIGHT_EXECUTE;
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmo_mapper_create_and_map(&mapper, &request, &vmo));
+        request = good;
+        request.rights = RIGHT_EXECUTE;
         EXPECT_PTR_EQ(vmo.vmo, &home); /* untouched by all of that */
         EXPECT_EQ(mapper.start, 0);
         EXPECT_TREE("0-1rw"); /* and nothing left behind */
@@ -426,4 +445,25 @@ static zx_status_t sweep_body(struct test *t)
 TEST(vmar_manager, every_allocation_refused)
 {
         bed_sweep(t, sweep_body, sweep_clean);
+}
+
+MANAGER_TEST(vmar_manager, over_a_region_that_is_gone)
+{
+        struct vmar_manager *manager, *child;
+        struct vmo_mapper mapper;
+        struct vmar_handle region;
+        struct vmo_mapper_create request = {.bytes = 1, .map_options = RW, .rights = RIGHT_SAME};
+        REQUIRE_OK(bed_region_at(bed.root, 4, 8, &region));
+        REQUIRE_OK(vmar_manager_use(&home, region, &manager));
+        REQUIRE_OK(vmar_destroy(region));
+        vmar_close(region);
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, create(PAGES(1), manager, &child));
+        EXPECT_PTR_EQ(child, NULL);
+        vmo_mapper_init(&mapper, &home);
+        request.manager = manager;
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, vmo_mapper_create_and_map(&mapper, &request, NULL));
+        EXPECT_EQ(slab_counts(&bed.pool.vmos).objects, 0);
+        vmo_mapper_fini(&mapper);
+        vmar_manager_put(manager); /* used, not owned: nothing to destroy */
+        EXPECT_EQ(slab_counts(&home.managers).objects, 0);
 }

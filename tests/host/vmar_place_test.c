@@ -329,3 +329,20 @@ TEST(vmar_place, compact_is_first_fit_and_not_inherited)
         vmar_close(inner);
         unmake(t);
 }
+
+TEST(vmar_place, random_over_aligned_positions)
+{
+        unsigned counts[64] = {0};
+        uint64_t page;
+        make(t, 64, 30, 99);
+        REQUIRE_OK(bed_map_at(bed.root, 9, 16, vmo)); /* 9 to 25 are taken */
+        for (unsigned i = 0; i < 1000; i++) {
+                REQUIRE_OK(place(bed.root, VMAR_ALIGN(15) | VMAR_OFFSET_IS_UPPER_LIMIT, PAGES(60), 3,
+                                 &page));
+                counts[page]++;
+                REQUIRE_OK(vmar_unmap(bed.root, BED_BASE + PAGES(page), PAGES(3)));
+        }
+        for (unsigned i = 0; i < 64; i++) /* steps of 8 pages, ends up to 60 */
+                EXPECT_EQ(counts[i] != 0, i == 0 || i == 32 || i == 40 || i == 48 || i == 56);
+        unmake(t);
+}

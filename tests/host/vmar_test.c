@@ -457,3 +457,49 @@ BED_TEST(vmar, valid_sees_what_is_wrong)
         vmar_close(region);
         vmo_put(vmo);
 }
+
+BED_TEST(vmar, dead_comes_after_options_and_before_places)
+{
+        struct vmar_handle dead, child;
+        struct vmo *vmo = make_vmo(t, 1);
+        const uint64_t P = PAGE_BYTES;
+        uint64_t va;
+        REQUIRE_OK(bed_region_at(bed.root, 0, 4, &dead));
+        REQUIRE_OK(vmar_destroy(dead));
+        const struct {
+                uint32_t rights, options;
+                uint64_t offset, bytes;
+                zx_status_t status;
+        } allocations[] = {
+                {0, VMAR_CAN_MAP_READ, 0, P, ZX_ERR_ACCESS_DENIED},
+                {~0u, VMAR_PERM_READ, 0, P, ZX_ERR_INVALID_ARGS},
+                {~0u, 0, 0, P + 1, ZX_ERR_INVALID_ARGS},
+                {~0u, VMAR_MAP_RANGE, 0, P, ZX_ERR_INVALID_ARGS},
+                {~0u, 0, 0, 0, ZX_ERR_BAD_STATE},
+                {~0u, VMAR_CAN_MAP_EXECUTE, 0, P, ZX_ERR_BAD_STATE},
+                {~0u, VMAR_SPECIFIC, 1, 99 * P, ZX_ERR_BAD_STATE},
+        };
+        for (unsigned i = 0; i < ARRAY_COUNT(allocations); i++) {
+                const struct vmar_request request = {allocations[i].options, allocations[i].offset,
+                                                     allocations[i].bytes};
+                const struct vmar_handle handle = {dead.vmar, allocations[i].rights};
+                EXPECT_STATUS(allocations[i].status, vmar_allocate(handle, &request, &child, NULL));
+        }
+        const struct {
+                uint32_t options;
+                uint64_t bytes, vmo_offset;
+                zx_status_t status;
+        } maps[] = {
+                {RW, P, 1, ZX_ERR_INVALID_ARGS},
+                {RW, UINT64_MAX, 0, ZX_ERR_OUT_OF_RANGE},
+                {RW, 0, 0, ZX_ERR_BAD_STATE},
+        };
+        for (unsigned i = 0; i < ARRAY_COUNT(maps); i++) {
+                const struct vmar_map_request request = {
+                        maps[i].options, 0, maps[i].bytes, {vmo, RIGHTS_ALL}, maps[i].vmo_offset};
+                const struct vmar_handle handle = {dead.vmar, ~0u};
+                EXPECT_STATUS(maps[i].status, vmar_map(handle, &request, &va));
+        }
+        vmar_close(dead);
+        vmo_put(vmo);
+}

@@ -473,3 +473,15 @@ TEST(vmo_range_edges, a_pool_needs_a_pmm)
         struct vmo_pool pool;
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_pool_init(&pool, NULL));
 }
+
+SWEPT_TEST(vmo_range_edges, a_pin_that_is_refused_makes_no_page)
+{
+        struct vmo *vmo;
+        TRY(bed_vmo(4 * P, 0, &vmo));
+        for (unsigned i = 0; i < VM_PAGE_PIN_COUNT_MAX; i++)
+                TRY(bed_pin(vmo, 2 * P, P));
+        EXPECT_STATUS(ZX_ERR_UNAVAILABLE, vmo_pin(vmo, 0, 4 * P));
+        EXPECT_EQ(vmo_committed_pages(vmo), 1);
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_pin(vmo, 9 * P + 1, P)); /* alignment before range */
+        return ZX_OK;
+}

@@ -52,7 +52,7 @@ static void expect_untouched(struct test *t)
 
 SWEPT_TEST(vmo_store_edges, register_checks_in_order)
 {
-        struct vmo *vmo, *resizable, *empty, *physical, *uncached;
+        struct vmo *vmo, *resizable, *empty, *both, *physical, *uncached;
         make_stores();
         TRY(bed_vmo(P, 0, &vmo));
         TRY(bed_vmo(P, VMO_RESIZABLE, &resizable));
@@ -68,6 +68,8 @@ SWEPT_TEST(vmo_store_edges, register_checks_in_order)
         EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, vmo_store_register(&store, 3, resizable));
         EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, vmo_store_register(&store, 3, physical));
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_store_register(&store, 3, empty));
+        TRY(bed_vmo(0, VMO_RESIZABLE, &both)); /* resizable before empty */
+        EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, vmo_store_register(&store, 3, both));
         EXPECT_STATUS(ZX_ERR_BAD_STATE, vmo_store_register(&store, 3, uncached));
         /* refused: counts as no mapping */
         EXPECT_OK(vmo_set_cache_policy(uncached, VMO_CACHE_CACHED));
@@ -579,4 +581,19 @@ TEST(vmo_store_edges, with_space_and_with_return)
         rx_buffer_with_space(&rx, tell_space, &told);
         rx_buffer_with_return(&rx, 5, tell_return, &told);
         EXPECT_EQ(told.count, 0);
+}
+
+/* A pin that was refused is not remembered: nothing is taken back with the registration. */
+SWEPT_TEST(vmo_store_edges, a_refused_pin_is_none)
+{
+        struct vmo *vmo;
+        make_stores();
+        TRY(bed_vmo(P, 0, &vmo));
+        for (unsigned i = 0; i < VM_PAGE_PIN_COUNT_MAX; i++)
+                TRY(bed_pin(vmo, 0, P));
+        TRY(vmo_store_register(&store, 1, vmo));
+        EXPECT_STATUS(ZX_ERR_UNAVAILABLE, vmo_store_pin(&store, 1));
+        EXPECT_OK(vmo_store_unregister(&store, 1));
+        EXPECT_STATUS(ZX_ERR_UNAVAILABLE, vmo_pin(vmo, 0, P)); /* all of the others are still there */
+        return ZX_OK;
 }

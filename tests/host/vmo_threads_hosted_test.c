@@ -308,3 +308,32 @@ TEST(vmo_threads, the_last_reference_frees)
         vmo_pool_fini(&pool);
         EXPECT_EQ(pmm_count_free_pages(&pmm), free_before);
 }
+
+static zx_status_t see_page(struct vmo_page_visitor *visitor, uint64_t offset, uint64_t pa,
+                            enum vmo_cache_policy policy)
+{
+        (void)visitor, (void)offset, (void)pa, (void)policy;
+        return ZX_OK;
+}
+
+static void *resize_and_walk(void *number)
+{
+        uint64_t random = begin(number);
+        struct vmo_page_visitor visitor = {see_page};
+        for (unsigned i = 0; i < 30 * ROUNDS; i++) {
+                uint64_t pages = next_random(&random) % (VMO_PAGES + 1);
+                if (this_cpu == 0)
+                        note(vmo_set_size(vmo, pages * PAGE_BYTES) == ZX_OK);
+                else
+                        note(vmo_with_pages(vmo, 0, VMO_PAGES * PAGE_BYTES, 0, &visitor) == ZX_OK);
+        }
+        return NULL;
+}
+
+/* Pages beyond the size are left out, whatever the size was a moment ago. */
+TEST(vmo_threads, walking_while_the_size_changes)
+{
+        make_bed(t, BED_PAGES, VMO_RESIZABLE);
+        run_threads(t, resize_and_walk);
+        end_bed(t);
+}
