@@ -182,7 +182,7 @@ zx_status_t MUST_CHECK vmo_read(struct vmo *vmo, void *destination, uint64_t off
 zx_status_t MUST_CHECK vmo_write(struct vmo *vmo, const void *source, uint64_t offset,
                                  size_t bytes);
 
-/* The same where the other side of the copy can fail (user memory): called for one page at most, in
+/* The same where the other side of the copy can fail (kernel/vmo_user.h): called for one page at most, in
  * order, with no lock held. A status other than ZX_OK ends the copy and is returned; what was
  * copied stays. */
 struct vmo_sink {

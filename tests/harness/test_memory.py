@@ -73,3 +73,22 @@ def test_what_is_low(run_name):
     assert "# pmm: memory is enough; low below 8192 KiB, enough above 16384 KiB; 0 signals" in stdout, stdout
     stdout = words(run_name, "cmd=pmm kernel.oom.warning-mb=300", "--mem", "64M")  # half of it at most
     assert re.search(r"^# pmm: memory is (low|enough); low below 3\d{4} KiB", stdout, re.M), stdout
+
+
+def where_regions_go(run_name, *options):
+    """(bits, the two places) of a boot with `options`, and what it said."""
+    result, _, _ = boot.boot_and_pass(run_name, *ALL_TESTS, "--test", "aspace.where_regions_go", "--append",
+                                      " ".join(options))
+    said = re.search(r"# (\d+) bits, placed at (0x[0-9a-f]+) (0x[0-9a-f]+)", result.stdout)
+    assert said, result.explain()
+    return said.groups(), result.stdout
+
+
+def test_options_of_placement(run_name):
+    (bits, first, second), _ = where_regions_go(run_name, "aslr.disable")
+    assert bits == "0" and int(second, 16) == int(first, 16) + 4 * 4096
+    assert where_regions_go(run_name, "aslr.entropy_bits=12")[0][0] == "12"
+    refused, said = where_regions_go(run_name, "aslr.entropy_bits=37")
+    assert refused[0] == "30" and "aslr.entropy_bits" in said
+    seven, again, eight = (where_regions_go(run_name, f"aslr.seed={seed}")[0] for seed in (7, 7, 8))
+    assert seven == again != eight

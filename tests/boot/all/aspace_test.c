@@ -5,15 +5,20 @@
  * (tests/host/vmar_*_test.c). */
 #include "tests/expect.h"
 
+#include <string.h>
+
 #include "arch/arch.h"
 #include "base/bytes.h"
 #include "kernel/aspace.h"
 #include "kernel/buffer_chain_boot.h"
+#include "kernel/command.h"
 #include "kernel/cpu.h"
+#include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/time.h"
 #include "kernel/user_copy.h"
 #include "kernel/vmo_mapper.h"
+#include "kernel/vmo_user.h"
 
 #define RW (VMAR_PERM_READ | VMAR_PERM_WRITE)
 #define PAGES(n) ((uint64_t)(n) * PAGE_BYTES)
@@ -387,4 +392,125 @@ TEST(aspace, arch_protect_and_split)
         EXPECT_EQ(page_bytes_at(SCRATCH_VA), PAGE_BYTES);
         EXPECT_OK(arch_clear(SCRATCH_VA, 4 * MIB, &source));
         EXPECT_EQ(counted.out, 0);
+}
+
+/* ---- a VMO's bytes and user memory ---- */
+
+/* The user memory is the VMO's own: each copy faults on it in the middle. */
+TEST(aspace, a_vmo_is_copied_from_and_to_its_own_mapping)
+{
+        uint8_t byte = 0;
+
+        begin(t, 4);
+        REQUIRE_OK(map_at(0, PAGES(4), RW));
+        EXPECT_OK(vmo_write(vmo, "self", 0, 4));
+        EXPECT_OK(vmo_write(vmo, "next", PAGES(1), 4));
+        /* each way in two pieces, as the VMO's pages are */
+        EXPECT_OK(vmo_read_user(vmo, base + PAGES(2), 1, PAGES(1) + 3));
+        EXPECT_OK(read_byte(base + PAGES(2), &byte));
+        EXPECT_EQ(byte, 'e');
+        EXPECT_OK(read_byte(base + PAGES(3) + 1, &byte));
+        EXPECT_EQ(byte, 'x');
+        EXPECT_OK(vmo_write_user(vmo, base + PAGES(1), PAGES(3) - 2, 4));
+        EXPECT_OK(vmo_read(vmo, &byte, PAGES(3) + 1, 1));
+        EXPECT_EQ(byte, 't');
+        finish(t);
+}
+
+TEST(aspace, user_memory_that_a_vmo_cannot_be_copied_to)
+{
+        uint8_t byte = 0;
+
+        begin(t, 3);
+        REQUIRE_OK(map_at(0, PAGES(2), RW));
+        EXPECT_OK(vmo_write(vmo, "text", 0, 4));
+        EXPECT_OK(vmar_protect(region, VMAR_PERM_READ, base + PAGES(1), PAGES(1)));
+        /* the VMO's own errors first */
+        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_read_user(vmo, ASPACE_USER_END, PAGES(3), 1));
+        EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE, vmo_write_user(vmo, ASPACE_USER_END, PAGES(3), 1));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_read_user(vmo, ARCH_PHYSMAP_BASE, 0, 1));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_write_user(vmo, ARCH_PHYSMAP_BASE, 0, 1));
+        /* the whole range before the first byte */
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS,
+                      vmo_read_user(vmo, ARCH_USER_END - PAGES(1), 0, PAGES(2)));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS,
+                      vmo_write_user(vmo, ARCH_USER_END - PAGES(1), 0, PAGES(2)));
+        EXPECT_OK(vmo_read_user(vmo, ARCH_PHYSMAP_BASE, 0, 0));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmo_read_user(vmo, base + PAGES(2), 0, 4));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND, vmo_write_user(vmo, base + PAGES(2), 0, 4));
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmo_read_user(vmo, base + PAGES(1), 0, 4));
+        EXPECT_OK(vmo_write_user(vmo, base + PAGES(1), 0, 2)); /* it can be read */
+        EXPECT_OK(vmo_read(vmo, &byte, 0, 1));
+        EXPECT_EQ(byte, 0);
+        finish(t);
+}
+
+/* ---- permission to execute, places, the console's word ---- */
+
+TEST(aspace, execute_is_the_cpus_too)
+{
+        uint32_t flags = 0;
+        uint8_t byte;
+
+        begin(t, 1);
+        REQUIRE_OK(map_at(0, PAGES(1), VMAR_PERM_READ | VMAR_PERM_EXECUTE));
+        EXPECT_OK(read_byte(base, &byte));
+        EXPECT_OK(arch_query(base, NULL, &flags, NULL));
+        EXPECT_EQ(flags, ARCH_MAP_USER | ARCH_MAP_EXECUTE);
+        finish(t);
+}
+
+/* test_memory.py boots this with the options of aslr. */
+TEST(aspace, where_regions_go)
+{
+        const struct vmar_request request = {0, 0, PAGES(4)};
+        struct vmar_handle two[2];
+        uint64_t at[2];
+
+        for (unsigned i = 0; i < 2; i++)
+                REQUIRE_OK(vmar_allocate(aspace_user_root(), &request, &two[i], &at[i]));
+        test_log(t, "%u bits, placed at 0x%llx 0x%llx", (unsigned)aspace_user()->entropy_bits,
+                 (unsigned long long)at[0], (unsigned long long)at[1]);
+        if (aspace_user()->entropy_bits == 0)
+                EXPECT_EQ(at[1], at[0] + PAGES(4));
+        for (unsigned i = 0; i < 2; i++) {
+                EXPECT_OK(vmar_destroy(two[i]));
+                vmar_close(two[i]);
+        }
+}
+
+static char said[32768];
+
+static void keep_line(struct log_sink *sink, const char *line, size_t bytes)
+{
+        strncat(said, line, bytes < sizeof(said) - strlen(said) ? bytes : 0);
+}
+
+static const char *what_vmar_says(void)
+{
+        struct log_sink sink = {.write = keep_line}, *console = log_replace_sinks(&sink);
+        said[0] = '\0';
+        command_run_list("vmar");
+        log_replace_sinks(console);
+        return said;
+}
+
+TEST(aspace, the_console_shows_the_tree)
+{
+        enum { MANY = 250 };
+
+        begin(t, 2);
+        REQUIRE_OK(map_at(PAGES(1), PAGES(1), RW));
+        EXPECT_TRUE(strstr(what_vmar_says(), " rwx region specific\n") != NULL); /* the root */
+        EXPECT_TRUE(strstr(said, " rwx region specific compact\n") != NULL);
+        EXPECT_TRUE(strstr(said, " rw- VMO ") != NULL);
+        EXPECT_TRUE(strstr(said, "# vmar: and ") == NULL);
+        EXPECT_TRUE(strstr(said, "# vmar: 2 regions, 1 mappings, ") != NULL);
+        for (unsigned i = 1; i < MANY; i++) /* not neighbours, which would be one */
+                REQUIRE_OK(map_at(PAGES(1 + 2 * i), PAGES(1), i % 2 ? VMAR_PERM_READ : 0));
+        /* two regions and MANY mappings, of which 200 lines are shown */
+        EXPECT_TRUE(strstr(what_vmar_says(), "# vmar: and 52 more\n") != NULL);
+        EXPECT_TRUE(strstr(said, " r-- VMO ") != NULL && strstr(said, " --- VMO ") != NULL);
+        EXPECT_TRUE(strstr(said, "# vmar: 2 regions, 250 mappings, ") != NULL);
+        finish(t);
 }
