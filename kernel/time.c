@@ -24,7 +24,7 @@
 static bool has_timer;
 static const char *source = "not calibrated";
 
-/* Each CPU's own, written with interrupts off; 0: nobody waits. */
+/* Each CPU's own: set with interrupts off, 0 when the wait has ended. */
 static uint64_t wake_ns[ARCH_CPU_COUNT_MAX];
 /* The boot CPU's. */
 static uint64_t next_tick_ns = TIME_INFINITE;
@@ -100,6 +100,7 @@ void time_wait_interrupt(uint64_t deadline_ns)
         wake_ns[arch_cpu_index()] = min_u64(deadline_ns, now_ns + HALT_NS_MAX);
         arm();
         arch_wait_for_interrupt();
+        wake_ns[arch_cpu_index()] = 0; /* another interrupt may have come first */
 }
 
 void time_wait_interrupt_disabled(uint64_t deadline_ns)
@@ -114,6 +115,7 @@ void time_wait_interrupt_disabled(uint64_t deadline_ns)
                 arm();
         }
         arch_wait_for_interrupt();
+        wake_ns[arch_cpu_index()] = 0;
 }
 
 void time_sleep(uint64_t duration_ns)

@@ -159,6 +159,30 @@ TEST(clock, timer_fires_at_its_deadline_and_once)
         arch_timer_arm(UINT64_MAX);
 }
 
+static void other_irq(void *context)
+{
+        (void)context;
+}
+
+/* Else the timer would fire once more for a waiter that has long gone on. */
+TEST(clock, a_wait_that_another_interrupt_ended_leaves_no_deadline)
+{
+        struct arch_msi_message other;
+        REQUIRE_TIMER();
+        REQUIRE_OK(arch_irq_allocate_msi("test", other_irq, NULL, &other));
+        (void)arch_interrupts_disable();
+        arch_irq_raise_self(&other);
+        time_wait_interrupt_disabled(time_deadline_after(2 * NS_PER_MS));
+        arch_irq_free_msi(&other);
+        uint64_t count = arch_timer_count();
+        arch_timer_arm(time_deadline_after(10 * NS_PER_US));
+        EXPECT_NE(wait_for_timer(count), 0u);
+        uint64_t limit_ns = time_deadline_after(3 * NS_PER_MS);
+        while (!time_passed(limit_ns))
+                arch_pause();
+        EXPECT_EQ(arch_timer_count(), count + 1);
+}
+
 TEST(clock, timer_of_the_past_fires_at_once)
 {
         REQUIRE_TIMER();
