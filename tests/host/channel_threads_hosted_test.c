@@ -3,44 +3,24 @@
 /* Channels from several threads at once, one for each "CPU"; under AddressSanitizer and, above all,
  * under ThreadSanitizer. Both ends write, read, call and close at the same time; what must come out
  * is arithmetic: every message once and in order, every call one end, every page back. */
-#include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/bytes.h"
 #include "kernel/channel.h"
-#include "tests/expect.h"
+#include "tests/host/thread_bed.h"
 
-#define THREADS 4
-#define BED_PA (1 * MIB)
 #define BED_PAGES 900
 #define MESSAGES 3000u
 #define CALLS 1500u
 #define CLOSE_ROUNDS 150u
 #define NO_DEADLINE UINT64_MAX
 
-static struct pmm pmm;
-static struct pmm_state_counts counts[THREADS];
 static struct page_cache cache;
 static struct page_cache_entry entries[THREADS];
 static struct channel_pool pool;
 static struct channel_end *ends[2];
 static uint64_t free_pages;
-static _Thread_local uint32_t this_cpu;
-/* Failures of the threads; EXPECT is for the test's own thread. */
-static atomic_uint wrongs;
-
-static uint32_t current_cpu(void)
-{
-        return this_cpu;
-}
-
-static void note(bool right)
-{
-        if (!right)
-                atomic_fetch_add(&wrongs, 1);
-}
 
 /* ---- waiting: every thread looks again and again; the deadline is a number of looks ---- */
 
@@ -62,15 +42,11 @@ static const struct channel_ops ops = {current_cpu, wait, wake, NULL, NULL};
 static void make_bed(struct test *t)
 {
         const struct page_cache_config config = {&pmm, 8, THREADS, entries, current_cpu};
-        char *memory = world_pages(t, BED_PAGES, NULL);
-        REQUIRE_OK(pmm_init(&pmm, (uint64_t)(uintptr_t)memory - BED_PA));
-        pmm_set_cpus(&pmm, counts, THREADS, current_cpu);
-        REQUIRE_OK(pmm_add_arena(&pmm, "bed", BED_PA, BED_PAGES * PAGE_BYTES));
+        make_pmm(t, BED_PAGES);
         REQUIRE_OK(page_cache_init(&cache, &config));
         REQUIRE_OK(channel_pool_init(&pool, &pmm));
         free_pages = pmm_count_free_pages(&pmm);
         REQUIRE_OK(channel_create(&pool, &ops, &ends[0], &ends[1]));
-        atomic_store(&wrongs, 0);
 }
 
 static void expect_no_leak(struct test *t)
@@ -82,15 +58,6 @@ static void expect_no_leak(struct test *t)
         EXPECT_EQ(pmm_count_free_pages(&pmm), free_pages);
         EXPECT_TRUE(pmm_check_all(&pmm));
         page_cache_fini(&cache);
-}
-
-static void run_threads(struct test *t, unsigned count, void *(*body)(void *))
-{
-        pthread_t threads[THREADS];
-        for (uintptr_t i = 0; i < count; i++)
-                REQUIRE_EQ(pthread_create(&threads[i], NULL, body, (void *)i), 0);
-        for (unsigned i = 0; i < count; i++)
-                REQUIRE_EQ(pthread_join(threads[i], NULL), 0);
 }
 
 static struct message_packet *numbered(uint32_t number)

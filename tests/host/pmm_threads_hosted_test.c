@@ -3,8 +3,6 @@
 /* Tests of kernel/pmm and kernel/page_cache from several threads at once, one for each "CPU"; under
  * AddressSanitizer and, above all, under ThreadSanitizer. What must come out is arithmetic: every
  * page back, every count exact, no page in two hands. */
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -12,61 +10,20 @@
 #include "kernel/buffer_chain.h"
 #include "kernel/page_cache.h"
 #include "kernel/pmm.h"
-#include "tests/expect.h"
+#include "tests/host/thread_bed.h"
 
-#define THREADS 4
 #define BED_PA (1 * MIB)
 #define BED_PAGES 1500
 #define HELD_MAX 40
 #define ROUNDS 3000
 #define CACHE_RESERVE 16
 
-static struct pmm pmm;
-static struct pmm_state_counts counts[THREADS];
 static struct page_cache cache;
 static struct page_cache_entry entries[THREADS];
-static _Thread_local uint32_t this_cpu;
-/* Failures of the threads; EXPECT is for the test's own thread. */
-static atomic_uint wrongs;
-
-/* So that they run at the same time, and not one after the other. */
-static pthread_barrier_t all_here;
-
-static uint32_t current_cpu(void)
-{
-        return this_cpu;
-}
-
-static void note(bool right)
-{
-        if (!right)
-                atomic_fetch_add(&wrongs, 1);
-}
-
-static uint32_t next_random(uint64_t *state)
-{
-        *state = *state * 6364136223846793005ull + 1442695040888963407ull;
-        return (uint32_t)(*state >> 33);
-}
 
 static void make_bed(struct test *t)
 {
-        char *memory = world_pages(t, BED_PAGES, NULL);
-        REQUIRE_OK(pmm_init(&pmm, (uint64_t)(uintptr_t)memory - BED_PA));
-        pmm_set_cpus(&pmm, counts, THREADS, current_cpu);
-        REQUIRE_OK(pmm_add_arena(&pmm, "bed", BED_PA, BED_PAGES * PAGE_BYTES));
-        atomic_store(&wrongs, 0);
-}
-
-static void run_threads(struct test *t, void *(*body)(void *))
-{
-        pthread_t threads[THREADS];
-        REQUIRE_EQ(pthread_barrier_init(&all_here, NULL, THREADS), 0);
-        for (uintptr_t i = 0; i < THREADS; i++)
-                REQUIRE_EQ(pthread_create(&threads[i], NULL, body, (void *)i), 0);
-        for (unsigned i = 0; i < THREADS; i++)
-                REQUIRE_EQ(pthread_join(threads[i], NULL), 0);
-        pthread_barrier_destroy(&all_here);
+        make_pmm(t, BED_PAGES);
 }
 
 /* ---- the lock ---- */
@@ -93,7 +50,7 @@ static void *count_under_lock(void *number)
 TEST(threads, a_spinlock_lets_one_in_at_a_time)
 {
         guarded = 0;
-        run_threads(t, count_under_lock);
+        run_threads(t, THREADS, count_under_lock);
         EXPECT_EQ(guarded, THREADS * 20000ull);
         EXPECT_TRUE(spinlock_try(&lock));
         EXPECT_FALSE(spinlock_try(&lock));
@@ -167,7 +124,7 @@ TEST(threads, a_storm_on_the_pmm_leaves_every_count_exact)
 {
         make_bed(t);
         uint64_t free_pages = pmm_count_free_pages(&pmm);
-        run_threads(t, storm);
+        run_threads(t, THREADS, storm);
         EXPECT_EQ(atomic_load(&wrongs), 0u);
         EXPECT_EQ(pmm_count_free_pages(&pmm), free_pages);
         EXPECT_EQ(pmm_count_state(&pmm, VM_PAGE_OBJECT), 0u);
@@ -197,7 +154,7 @@ TEST(threads, all_or_nothing_holds_for_everybody)
 {
         make_bed(t);
         uint64_t free_pages = pmm_count_free_pages(&pmm);
-        run_threads(t, take_all);
+        run_threads(t, THREADS, take_all);
         EXPECT_EQ(atomic_load(&wrongs), 0u);
         EXPECT_EQ(pmm_count_free_pages(&pmm), free_pages);
         EXPECT_TRUE(pmm_check_all(&pmm));
@@ -221,7 +178,7 @@ TEST(threads, groups_are_set_up_once)
 {
         for (unsigned round = 0; round < 20; round++) {
                 make_bed(t);
-                run_threads(t, look_at_all);
+                run_threads(t, THREADS, look_at_all);
                 EXPECT_EQ(atomic_load(&wrongs), 0u);
                 EXPECT_TRUE(pmm_check_all(&pmm));
         }
@@ -298,7 +255,7 @@ TEST(threads, each_cpu_has_its_own_stock_and_no_page_is_lost)
 {
         make_cache(t);
         uint64_t free_pages = pmm_count_free_pages(&pmm);
-        run_threads(t, pass_on);
+        run_threads(t, THREADS, pass_on);
         for (unsigned i = 0; i < THREADS; i++) {
                 struct vm_page *page = atomic_exchange(&mailbox[i], NULL);
                 if (page != NULL)
@@ -349,7 +306,7 @@ TEST(threads, chains_of_all_cpus_share_one_cache)
 {
         make_cache(t);
         uint64_t free_pages = pmm_count_free_pages(&pmm);
-        run_threads(t, chains);
+        run_threads(t, THREADS, chains);
         EXPECT_EQ(atomic_load(&wrongs), 0u);
         EXPECT_EQ(pmm_count_state(&pmm, VM_PAGE_IPC), 0u);
         page_cache_drain_all(&cache);

@@ -2,46 +2,21 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* One store from several threads at once, as the queues of a card use it: bytes and spans by any,
  * while one registers and takes back ids of its own. Under AddressSanitizer and ThreadSanitizer. */
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "kernel/vmo_buffer.h"
-#include "tests/expect.h"
+#include "tests/host/thread_bed.h"
 
-#define THREADS 4
 #define BED_PAGES 300u
 #define VMO_PAGES 16u
 #define ROUNDS 3000u
 #define OWN_BYTES 512u /* of each page; of each thread */
 
-static struct pmm pmm;
-static struct pmm_state_counts counts[THREADS];
 static struct vmo_pool pool;
 static struct vmo *vmo;
 static struct vmo_store store, second;
 static uint64_t free_before;
-static _Thread_local uint32_t this_cpu;
-static atomic_uint wrongs;
-static pthread_barrier_t all_here;
-
-static uint32_t current_cpu(void)
-{
-        return this_cpu;
-}
-
-static void note(bool right)
-{
-        if (!right)
-                atomic_fetch_add(&wrongs, 1);
-}
-
-static uint32_t next_random(uint64_t *state)
-{
-        *state = *state * 6364136223846793005ull + 1442695040888963407ull;
-        return (uint32_t)(*state >> 33);
-}
 
 static struct vmo_region region(uint8_t id, uint64_t page, uint64_t length)
 {
@@ -99,27 +74,16 @@ static void *work(void *number)
 
 TEST(vmo_store_threads, bytes_and_spans_by_all)
 {
-        char *memory = world_pages(t, BED_PAGES, NULL);
-        pthread_t threads[THREADS];
-
-        REQUIRE_OK(pmm_init(&pmm, (uint64_t)(uintptr_t)memory - MIB));
-        pmm_set_cpus(&pmm, counts, THREADS, current_cpu);
-        REQUIRE_OK(pmm_add_arena(&pmm, "bed", MIB, BED_PAGES * PAGE_BYTES));
+        make_pmm(t, BED_PAGES);
         REQUIRE_OK(vmo_pool_init(&pool, &pmm));
         free_before = pmm_count_free_pages(&pmm);
         REQUIRE_OK(vmo_create(&pool, VMO_PAGES * PAGE_BYTES, 0, &vmo));
-        atomic_store(&wrongs, 0);
         vmo_store_init(&store, "shared");
         vmo_store_init(&second, "own");
         REQUIRE_OK(vmo_store_register(&store, 0, vmo));
         REQUIRE_OK(vmo_store_register(&store, 1, vmo));
         REQUIRE_OK(vmo_store_pin(&store, 0));
-        REQUIRE_EQ(pthread_barrier_init(&all_here, NULL, THREADS), 0);
-        for (uintptr_t i = 0; i < THREADS; i++)
-                REQUIRE_EQ(pthread_create(&threads[i], NULL, work, (void *)i), 0);
-        for (unsigned i = 0; i < THREADS; i++)
-                REQUIRE_EQ(pthread_join(threads[i], NULL), 0);
-        pthread_barrier_destroy(&all_here);
+        run_threads(t, THREADS, work);
         EXPECT_EQ(atomic_load(&wrongs), 0u);
         EXPECT_TRUE(vmo_store_valid(&store) && vmo_store_valid(&second));
         EXPECT_EQ(store.counters.refused, 2 * THREADS * ROUNDS);

@@ -3,67 +3,26 @@
 /* Slab and memory objects from several threads at once, one for each "CPU"; under AddressSanitizer
  * and, above all, under ThreadSanitizer. What must come out is arithmetic: every page back, every
  * count exact, and no page table that shows a page which has left. */
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "kernel/vmo.h"
-#include "tests/expect.h"
+#include "tests/host/thread_bed.h"
 
-#define THREADS 4
 #define BED_PAGES 300u
 #define VMO_PAGES 100u /* two levels of the tree */
 #define ROUNDS 2000
 
-static struct pmm pmm;
-static struct pmm_state_counts counts[THREADS];
 static struct vmo_pool pool;
 static struct vmo *vmo;
 static uint64_t free_before;
-static _Thread_local uint32_t this_cpu;
-static atomic_uint wrongs; /* failures of the threads; EXPECT is for the test's own thread */
-static pthread_barrier_t all_here;
-
-static uint32_t current_cpu(void)
-{
-        return this_cpu;
-}
-
-static void note(bool right)
-{
-        if (!right)
-                atomic_fetch_add(&wrongs, 1);
-}
-
-static uint32_t next_random(uint64_t *state)
-{
-        *state = *state * 6364136223846793005ull + 1442695040888963407ull;
-        return (uint32_t)(*state >> 33);
-}
 
 static void make_bed(struct test *t, uint64_t pages, uint32_t options)
 {
-        char *memory = world_pages(t, pages, NULL);
-        REQUIRE_OK(pmm_init(&pmm, (uint64_t)(uintptr_t)memory - MIB));
-        pmm_set_cpus(&pmm, counts, THREADS, current_cpu);
-        REQUIRE_OK(pmm_add_arena(&pmm, "bed", MIB, pages * PAGE_BYTES));
+        make_pmm(t, pages);
         REQUIRE_OK(vmo_pool_init(&pool, &pmm));
         free_before = pmm_count_free_pages(&pmm);
         REQUIRE_OK(vmo_create(&pool, VMO_PAGES * PAGE_BYTES, options, &vmo));
-        atomic_store(&wrongs, 0);
-}
-
-static void run_threads(struct test *t, void *(*body)(void *))
-{
-        pthread_t threads[THREADS];
-        REQUIRE_EQ(pthread_barrier_init(&all_here, NULL, THREADS), 0);
-        for (uintptr_t i = 0; i < THREADS; i++)
-                REQUIRE_EQ(pthread_create(&threads[i], NULL, body, (void *)i), 0);
-        for (unsigned i = 0; i < THREADS; i++)
-                REQUIRE_EQ(pthread_join(threads[i], NULL), 0);
-        pthread_barrier_destroy(&all_here);
-        EXPECT_EQ(atomic_load(&wrongs), 0u);
 }
 
 static void end_bed(struct test *t)
@@ -113,7 +72,7 @@ static void *alloc_and_free(void *number)
 TEST(vmo_threads, slab)
 {
         make_bed(t, BED_PAGES, 0);
-        run_threads(t, alloc_and_free);
+        run_threads(t, THREADS, alloc_and_free);
         EXPECT_TRUE(slab_valid(&pool.nodes));
         EXPECT_EQ(slab_counts(&pool.nodes).objects, 0u);
         end_bed(t);
@@ -138,7 +97,7 @@ static void *write_and_read(void *number)
 TEST(vmo_threads, bytes_next_to_each_other)
 {
         make_bed(t, BED_PAGES, 0);
-        run_threads(t, write_and_read);
+        run_threads(t, THREADS, write_and_read);
         EXPECT_EQ(vmo_committed_pages(vmo), VMO_PAGES);
         end_bed(t);
 }
@@ -196,21 +155,21 @@ static void *come_and_go(void *number)
 TEST(vmo_threads, pages_come_and_go)
 {
         make_bed(t, BED_PAGES, 0);
-        run_threads(t, come_and_go);
+        run_threads(t, THREADS, come_and_go);
         end_bed(t);
 }
 
 TEST(vmo_threads, pages_come_and_go_while_memory_is_short)
 {
         make_bed(t, VMO_PAGES / 3, 0);
-        run_threads(t, come_and_go);
+        run_threads(t, THREADS, come_and_go);
         end_bed(t);
 }
 
 TEST(vmo_threads, pages_come_and_go_while_the_size_changes)
 {
         make_bed(t, VMO_PAGES, VMO_RESIZABLE);
-        run_threads(t, come_and_go);
+        run_threads(t, THREADS, come_and_go);
         end_bed(t);
 }
 
@@ -272,7 +231,7 @@ TEST(vmo_threads, page_tables_show_what_is_there)
         table = (struct table){.link = {.ops = &forget_ops, .bytes = VMO_PAGES * PAGE_BYTES},
                                .visitor = {show}};
         vmo_add_mapping(vmo, &table.link);
-        run_threads(t, fault_and_drop);
+        run_threads(t, THREADS, fault_and_drop);
         for (uint64_t page = 0; page < VMO_PAGES; page++) {
                 if (table.shown[page] == 0)
                         continue;
@@ -304,7 +263,7 @@ TEST(vmo_threads, the_last_reference_frees)
         REQUIRE_OK(vmo_op_range(vmo, VMO_OP_COMMIT, 0, 50 * PAGE_BYTES));
         for (unsigned i = 1; i < THREADS; i++)
                 vmo_get(vmo);
-        run_threads(t, get_and_put);
+        run_threads(t, THREADS, get_and_put);
         vmo_pool_fini(&pool);
         EXPECT_EQ(pmm_count_free_pages(&pmm), free_before);
 }
@@ -334,6 +293,6 @@ static void *resize_and_walk(void *number)
 TEST(vmo_threads, walking_while_the_size_changes)
 {
         make_bed(t, BED_PAGES, VMO_RESIZABLE);
-        run_threads(t, resize_and_walk);
+        run_threads(t, THREADS, resize_and_walk);
         end_bed(t);
 }
