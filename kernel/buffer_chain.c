@@ -48,25 +48,26 @@ static inline struct buffer_chain_buffer *make_buffer(const struct pmm *pmm, str
         return buffer;
 }
 
-/* Short messages are copied in pieces of so many bytes at most. Payload starts 72 or 16 bytes into a
- * page and so seldom lies like its source; for such bytes one long copy of the usual C library costs a
- * sixth more than two short ones. What does not fit the processor's nearest cache is better copied at
- * one go. */
+/* What lies in one buffer of a short message is copied in two pieces if it is more than so many
+ * bytes. Payload starts 72 or 16 bytes into a page and so seldom lies like its source; for such bytes
+ * one long copy of the usual C library costs a sixth more than two short ones. What does not fit the
+ * processor's nearest cache is better copied at one go. */
 #define COPY_PIECE_BYTES 2048u
 #define COPY_IN_PIECES_BYTES_MAX (4 * BUFFER_CHAIN_BUFFER_BYTES)
 
-/* `bytes` bytes of a message of `message_bytes`. */
+_Static_assert(BUFFER_CHAIN_RAW_DATA_BYTES <= 2 * COPY_PIECE_BYTES, "two pieces");
+
+/* `bytes` bytes in one buffer of a message of `message_bytes`. */
 static inline void copy(void *restrict destination, const void *restrict source, size_t bytes,
                         size_t message_bytes)
 {
         char *to = destination;
         const char *from = source;
-        if (message_bytes <= COPY_IN_PIECES_BYTES_MAX) {
-                for (; bytes > COPY_PIECE_BYTES; bytes -= COPY_PIECE_BYTES) {
-                        memcpy(to, from, COPY_PIECE_BYTES);
-                        to += COPY_PIECE_BYTES;
-                        from += COPY_PIECE_BYTES;
-                }
+        if (bytes > COPY_PIECE_BYTES && message_bytes <= COPY_IN_PIECES_BYTES_MAX) {
+                memcpy(to, from, COPY_PIECE_BYTES);
+                to += COPY_PIECE_BYTES;
+                from += COPY_PIECE_BYTES;
+                bytes -= COPY_PIECE_BYTES;
         }
         memcpy(to, from, bytes);
 }
@@ -243,24 +244,23 @@ static ALWAYS_INLINE zx_status_t append(struct buffer_chain *chain,
                 status = ZX_ERR_OUT_OF_RANGE;
         while (status == ZX_OK && left > 0) {
                 size_t room = buffer_chain_size(checked(tail)) - chain->write_offset;
-                if (room == 0) {
-                        tail = grow(chain);
-                        if (UNLIKELY(tail == NULL)) {
-                                status = ZX_ERR_OUT_OF_RANGE;
-                                break;
-                        }
-                        room = BUFFER_CHAIN_RAW_DATA_BYTES;
-                }
                 size_t piece = left < room ? left : room;
                 char *destination = payload(tail, chain->write_offset);
-                if (source != NULL)
+                if (source != NULL) {
                         status = source->read(source, destination, piece);
-                else
-                        copy(destination, bytes_in + (bytes - left), piece, bytes);
-                if (status == ZX_OK) {
-                        chain->write_offset += piece;
-                        left -= piece;
+                        if (status != ZX_OK)
+                                break;
+                } else {
+                        copy(destination, bytes_in, piece, bytes);
+                        bytes_in += piece;
                 }
+                chain->write_offset += piece;
+                left -= piece;
+                if (left == 0)
+                        break;
+                tail = grow(chain);
+                if (UNLIKELY(tail == NULL))
+                        status = ZX_ERR_OUT_OF_RANGE;
         }
         if (status != ZX_OK)
                 chain->tail = BUFFER_CHAIN_END; /* closed [B4] */
