@@ -9,6 +9,7 @@
 #include "arch/io.h"
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "drivers/virtio/virtio_device.h"
 #include "kernel/memory.h"
 #include "kernel/time.h"
 
@@ -30,6 +31,7 @@
 #define MMIO_QUEUE_DESCRIPTORS 0x080 /* low half; high half behind it, as in the next two */
 #define MMIO_QUEUE_DRIVER 0x090
 #define MMIO_QUEUE_DEVICE 0x0a0
+#define MMIO_QUEUE_RESET 0x0c0
 #define MMIO_CONFIG_GENERATION 0x0fc
 
 #define MAGIC 0x74726976
@@ -38,6 +40,7 @@
 #define INTERRUPT_QUEUE_BIT 0
 #define INTERRUPT_CONFIG_BIT 1
 #define INTERRUPT_MASK 3u
+#define BANK_BITS 32
 #define POLL_PAUSE_NS (10 * NS_PER_US)
 
 static struct virtio_mmio *from(struct virtio_transport *transport)
@@ -77,6 +80,8 @@ static void accept_features(struct virtio_transport *transport, uint32_t bank, u
 {
         put(transport, MMIO_DRIVER_FEATURES_SELECT, bank);
         put(transport, MMIO_DRIVER_FEATURES, bits);
+        if (bank == VIRTIO_F_RING_RESET / BANK_BITS)
+                from(transport)->reset_accepted = (bits >> VIRTIO_F_RING_RESET % BANK_BITS) & 1;
 }
 
 static uint32_t config_generation(struct virtio_transport *transport)
@@ -112,18 +117,46 @@ static void write_address(struct virtio_transport *transport, uint32_t offset, u
         put(transport, offset + 4, (uint32_t)(dev >> 32));
 }
 
-static zx_status_t queue_enable(struct virtio_transport *transport, uint16_t queue,
-                                const struct virtio_queue_setup *setup)
+/* The selected queue, which is not live. */
+static zx_status_t program(struct virtio_transport *transport,
+                           const struct virtio_queue_setup *setup)
 {
-        put(transport, MMIO_QUEUE_SELECT, queue);
-        if (get(transport, MMIO_QUEUE_READY) != 0)
-                return ZX_ERR_BAD_STATE;
         put(transport, MMIO_QUEUE_SIZE, setup->size);
         write_address(transport, MMIO_QUEUE_DESCRIPTORS, setup->descriptors_dev);
         write_address(transport, MMIO_QUEUE_DRIVER, setup->driver_dev);
         write_address(transport, MMIO_QUEUE_DEVICE, setup->device_dev);
         put(transport, MMIO_QUEUE_READY, 1);
         return get(transport, MMIO_QUEUE_READY) == 1 ? ZX_OK : ZX_ERR_IO;
+}
+
+/* 4.2.2.1: the register reads 1 while it goes on, and then both it and "ready" read 0. */
+static zx_status_t queue_reset(struct virtio_transport *transport, uint16_t queue)
+{
+        uint64_t start_ns = time_ns();
+        put(transport, MMIO_QUEUE_SELECT, queue);
+        put(transport, MMIO_QUEUE_RESET, 1);
+        while (get(transport, MMIO_QUEUE_RESET) != 0) {
+                if (time_ns() - start_ns >= VIRTIO_RESET_LIMIT_NS)
+                        return ZX_ERR_TIMED_OUT;
+                time_sleep(POLL_PAUSE_NS);
+        }
+        return get(transport, MMIO_QUEUE_READY) == 0 ? ZX_OK : ZX_ERR_IO;
+}
+
+static zx_status_t queue_enable(struct virtio_transport *transport, uint16_t queue,
+                                const struct virtio_queue_setup *setup)
+{
+        struct virtio_mmio *virtio = from(transport);
+        put(transport, MMIO_QUEUE_SELECT, queue);
+        if (get(transport, MMIO_QUEUE_READY) != 0)
+                return ZX_ERR_BAD_STATE;
+        zx_status_t status = program(transport, setup);
+        if (status != ZX_OK || !virtio->reset_accepted || virtio->reset_proven)
+                return status;
+        /* The first queue shows whether the device does what it offers, while nothing is in it. */
+        transport->resets_queues = queue_reset(transport, queue) == ZX_OK;
+        virtio->reset_proven = transport->resets_queues;
+        return virtio->reset_proven ? program(transport, setup) : ZX_ERR_NOT_SUPPORTED;
 }
 
 static void notify(struct virtio_transport *transport, uint16_t queue)
@@ -206,6 +239,7 @@ static const struct virtio_transport_ops mmio_ops = {
         .queue_count = queue_count,
         .queue_size_max = queue_size_max,
         .queue_enable = queue_enable,
+        .queue_reset = queue_reset,
         .notify = notify,
         .config_generation = config_generation,
         .config_read = config_read,
@@ -222,7 +256,8 @@ static const struct virtio_transport_ops mmio_ops = {
 zx_status_t virtio_mmio_open(struct virtio_mmio *virtio, const struct virtio_mmio_place *place)
 {
         void *va;
-        *virtio = (struct virtio_mmio){.transport.ops = &mmio_ops, .line = place->line};
+        *virtio = (struct virtio_mmio){.transport = {.ops = &mmio_ops, .resets_queues = true},
+                                       .line = place->line};
         snprintf(virtio->transport.place, sizeof(virtio->transport.place), "0x%llx",
                  (unsigned long long)place->pa);
         if (place->bytes <= VIRTIO_MMIO_CONFIG_OFFSET)

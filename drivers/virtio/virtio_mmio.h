@@ -17,8 +17,10 @@
  *             overrides it): a hypervisor that pulses it (Firecracker) would lose interrupts
  *             otherwise, and one that holds it up until the acknowledgement (QEMU) loses none,
  *             because the status is read until it is zero (kernel/irq_line.h)
- * Queue reset not offered to drivers: QEMU announces the feature on this transport and has no
- *             register for it, so that it cannot be told from a device that has
+ * Queue reset where RING_RESET was accepted, the first queue that is made live is reset once, still
+ *             empty, and made live again. QEMU (7.2) offers the feature on this transport and has no
+ *             register for it: the queue stays ready, transport.resets_queues becomes false, and
+ *             the driver negotiates again without the feature
  * Owner       struct virtio_mmio is the caller's and must not move while interrupts are open
  * Peer        what registers say is checked by virtio_device.h's callers; a queue that does not hold
  *             what was written is refused
@@ -52,6 +54,8 @@ struct virtio_mmio {
         uint32_t version; /* as found; 0: there are no such registers */
         struct irq_line line;
         struct irq_line_user user;
+        bool reset_accepted; /* RING_RESET, in this negotiation */
+        bool reset_proven;   /* a queue was reset */
         uint32_t queue_sources; /* all queues that interrupts were opened for */
         virtio_interrupt_fn handler;
         void *handler_context;

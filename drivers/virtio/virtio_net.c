@@ -168,7 +168,7 @@ static zx_status_t go_live(struct virtio_net *net)
 }
 
 /* From a device in any state to a running card, or to nothing held but receive memory. */
-static zx_status_t bring_up(struct virtio_net *net)
+static zx_status_t try_bring_up(struct virtio_net *net)
 {
         zx_status_t status = virtio_device_reset(&net->device);
         if (status != ZX_OK)
@@ -193,6 +193,17 @@ static zx_status_t bring_up(struct virtio_net *net)
         virtio_net_update_counters(&net->netdev);
         netdev_set_running(&net->netdev, true);
         return ZX_OK;
+}
+
+/* A device that turned out not to reset queues is asked again without that feature. */
+static zx_status_t bring_up(struct virtio_net *net)
+{
+        const struct virtio_transport *transport = net->device.transport;
+        bool resets_queues = transport->resets_queues;
+        zx_status_t status = try_bring_up(net);
+        if (status != ZX_OK && resets_queues && !transport->resets_queues)
+                status = try_bring_up(net);
+        return status;
 }
 
 static zx_status_t use_queue_pairs(struct netdev *netdev, uint32_t count)

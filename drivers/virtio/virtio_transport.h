@@ -54,13 +54,15 @@ struct virtio_transport_ops {
         uint32_t (*queue_size_max)(struct virtio_transport *transport, uint16_t queue);
         /* Programs size, addresses and interrupt vector of a queue that is not live, then makes it
          * live. ZX_ERR_BAD_STATE: it is live; ZX_ERR_IO_DATA_INTEGRITY: its notification address
-         * leaves the window; ZX_ERR_IO: what was written does not read back; or what mapping
-         * registers returns. */
+         * leaves the window; ZX_ERR_IO: what was written does not read back; ZX_ERR_NOT_SUPPORTED:
+         * the device has offered RING_RESET and does not reset queues: transport->resets_queues,
+         * which was true, is false, and the device is to be reset and negotiated with again; or what
+         * mapping registers returns. */
         zx_status_t (*queue_enable)(struct virtio_transport *transport, uint16_t queue,
                                     const struct virtio_queue_setup *setup);
         /* Takes one live queue back (RING_RESET); afterwards it may be enabled again. Waits, at most
-         * VIRTIO_RESET_LIMIT_NS. ZX_ERR_TIMED_OUT: the device does not let go. Only where
-         * transport->resets_queues. */
+         * VIRTIO_RESET_LIMIT_NS. ZX_ERR_TIMED_OUT: the device does not let go; ZX_ERR_IO: it says
+         * that it has, and the queue is still live. Only where transport->resets_queues. */
         zx_status_t (*queue_reset)(struct virtio_transport *transport, uint16_t queue);
         /* Tells the device that a live queue has something new. */
         void (*notify)(struct virtio_transport *transport, uint16_t queue);
@@ -91,7 +93,7 @@ struct virtio_transport_ops {
 struct virtio_transport {
         const struct virtio_transport_ops *ops;
         uint16_t device_type;  /* 1: net */
-        bool resets_queues;    /* it has the registers for that */
+        bool resets_queues;    /* it has the registers for that, as far as is known */
         uint32_t config_bytes; /* of the device configuration that can be read */
         enum virtio_interrupt_mode interrupt_mode;
         char place[VIRTIO_PLACE_BYTES]; /* for messages: "00:02.0", "0xfeb00e00" */

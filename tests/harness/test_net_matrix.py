@@ -78,7 +78,8 @@ def test_negotiates_and_moves_frames(run_name, shape):
     assert passed > 0 and "# SKIP" not in result.stdout, result.explain()
     accepted, sizes, said_mtu = negotiated(result.stdout)
     wanted = {"packed": ring == "packed", "event-idx": event_idx == "on", "indirect": indirect == "on",
-              "mrg-rxbuf": mrg == "on", "access-platform": iommu == "on", "mtu": mtu != 0, "version-1": True}
+              "mrg-rxbuf": mrg == "on", "access-platform": iommu == "on", "mtu": mtu != 0, "version-1": True,
+              "ring-reset": machine != "microvm"}  # offered there, but its registers have no queue reset
     for feature, on in wanted.items():
         assert (feature in accepted) == on, f"{feature}: {result.explain()}"
     assert sizes == [queue, queue if machine == "microvm" else min(queue, TX_MAX)], result.explain()

@@ -24,8 +24,12 @@ static struct registers {
         struct {
                 uint32_t max, size, ready;
                 uint64_t addresses[3];
+                uint32_t resets;      /* writes of 1 to its reset register */
+                uint32_t reset_reads; /* so many more times that register reads 1 */
         } queues[QUEUES];
         bool loses_ready; /* a queue does not become ready */
+        bool no_reset_register; /* RING_RESET is offered all the same, as QEMU 7.2 does */
+        uint32_t reset_polls;   /* reads of 1 until a queue reset has ended */
         uint32_t notified; /* queue, plus 1 */
         uint32_t broken_rules;
         uint8_t config[CONFIG_BYTES];
@@ -40,6 +44,34 @@ static uint32_t read_queue(uint64_t offset)
                 return 0;
         return offset == 0x034 ? registers.queues[registers.queue].max :
                                  registers.queues[registers.queue].ready;
+}
+
+/* Exists with RING_RESET only; "ready" is up as long as it goes on. */
+static uint32_t read_queue_reset(void)
+{
+        uint32_t index = registers.queue;
+        registers.broken_rules += !(registers.accepted & BIT_MASK(VIRTIO_F_RING_RESET)) ||
+                                  index >= QUEUES;
+        if (index >= QUEUES || registers.no_reset_register || registers.queues[index].resets == 0)
+                return 0;
+        if (registers.queues[index].reset_reads != 0) {
+                registers.queues[index].reset_reads--;
+                return 1;
+        }
+        registers.queues[index].ready = 0;
+        return 0;
+}
+
+static void write_queue_reset(uint32_t value)
+{
+        uint32_t index = registers.queue;
+        if (!(registers.accepted & BIT_MASK(VIRTIO_F_RING_RESET)) || index >= QUEUES ||
+            registers.queues[index].ready != 1 || value != 1) {
+                registers.broken_rules++;
+                return;
+        }
+        registers.queues[index].resets++;
+        registers.queues[index].reset_reads = registers.reset_polls;
 }
 
 static uint32_t read_register(void *context, uint64_t offset, uint8_t bytes)
@@ -61,6 +93,7 @@ static uint32_t read_register(void *context, uint64_t offset, uint8_t bytes)
         case 0x044: return read_queue(offset);
         case 0x060: return registers.interrupts;
         case 0x070: return registers.status;
+        case 0x0c0: return read_queue_reset();
         case 0x0fc: return registers.generation;
         default: registers.broken_rules++; return 0;
         }
@@ -90,6 +123,7 @@ static void write_status(uint32_t value)
         if (value != 0)
                 return;
         registers.interrupts = 0;
+        registers.accepted = 0;
         for (uint32_t i = 0; i < QUEUES; i++)
                 registers.queues[i].ready = 0;
 }
@@ -108,6 +142,7 @@ static void write_register(void *context, uint64_t offset, uint8_t bytes, uint32
         case 0x050: registers.notified = value + 1; break;
         case 0x064: registers.interrupts &= ~value; break;
         case 0x070: write_status(value); break;
+        case 0x0c0: write_queue_reset(value); break;
         default: registers.broken_rules++;
         }
 }
@@ -182,6 +217,95 @@ TEST(virtio_mmio, queue_that_does_not_become_ready)
         registers.loses_ready = true;
         EXPECT_STATUS(ZX_ERR_IO, virtio_device_queue_enable(&device, 0, &setup));
         expect_no_rule_broken(t);
+}
+
+/* ---- queue reset ---- */
+
+static const struct virtio_wishes reset_wishes = {.wanted = BIT_MASK(5) |
+                                                            BIT_MASK(VIRTIO_F_RING_RESET)};
+static const struct virtio_queue_setup reset_setup = {
+        .size = 128, .descriptors_dev = 0x5000, .driver_dev = 0x6000, .device_dev = 0x7000};
+
+/* A device that offers RING_RESET, up to the point where queues can be made live. */
+static void bring_up_with_reset(struct test *t)
+{
+        make_machine();
+        registers.offered |= BIT_MASK(VIRTIO_F_RING_RESET);
+        EXPECT_OK(virtio_mmio_open(&virtio, &place));
+        EXPECT_TRUE(virtio.transport.resets_queues);
+        virtio_device_init(&device, &virtio.transport);
+        EXPECT_OK(virtio_device_reset(&device));
+        EXPECT_OK(virtio_device_negotiate(&device, &reset_wishes));
+        REQUIRE_TRUE(virtio_device_has(&device, VIRTIO_F_RING_RESET));
+}
+
+TEST(virtio_mmio, queue_is_reset_and_made_live_again)
+{
+        bring_up_with_reset(t);
+        registers.reset_polls = 3;
+        REQUIRE_OK(virtio_device_queue_enable(&device, 1, &reset_setup));
+        EXPECT_EQ(registers.queues[1].resets, 1); /* the device has shown that it can */
+        EXPECT_EQ(registers.queues[1].ready, 1);
+        EXPECT_EQ(registers.queues[1].addresses[2], 0x7000);
+        REQUIRE_OK(virtio_device_queue_enable(&device, 0, &reset_setup));
+        EXPECT_EQ(registers.queues[0].resets, 0); /* once is enough */
+        REQUIRE_OK(virtio_device_start(&device));
+        registers.queue = 0;
+        uint64_t before_ns = scripted_machine.clock_ns;
+        REQUIRE_OK(virtio_device_queue_reset(&device, 1));
+        EXPECT_GT(scripted_machine.clock_ns, before_ns); /* it waited between its looks */
+        EXPECT_EQ(registers.queues[1].resets, 2);
+        EXPECT_EQ(registers.queues[1].ready, 0);
+        EXPECT_EQ(registers.queues[0].ready, 1);
+        struct virtio_queue_setup other = {.size = 32, .descriptors_dev = 0x8000};
+        REQUIRE_OK(virtio_device_queue_enable(&device, 1, &other));
+        EXPECT_EQ(registers.queues[1].size, 32);
+        EXPECT_EQ(registers.queues[1].addresses[0], 0x8000);
+        EXPECT_EQ(registers.queues[1].ready, 1);
+        EXPECT_EQ(registers.queues[1].resets, 2);
+        REQUIRE_OK(virtio_device_reset(&device)); /* the proof holds in its next life, too */
+        REQUIRE_OK(virtio_device_negotiate(&device, &reset_wishes));
+        REQUIRE_OK(virtio_device_queue_enable(&device, 0, &reset_setup));
+        EXPECT_EQ(registers.queues[0].resets, 0);
+        expect_no_rule_broken(t);
+}
+
+/* Offered, and not there: found out by the first queue, and not asked for again. */
+TEST(virtio_mmio, queue_reset_that_is_only_offered)
+{
+        for (uint32_t never_ends = 0; never_ends < 2; never_ends++) {
+                bring_up_with_reset(t);
+                registers.no_reset_register = !never_ends;
+                registers.reset_polls = UINT32_MAX;
+                EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED,
+                              virtio_device_queue_enable(&device, 1, &reset_setup));
+                EXPECT_FALSE(virtio.transport.resets_queues);
+                EXPECT_EQ(scripted_machine.clock_ns >= VIRTIO_RESET_LIMIT_NS, never_ends);
+                REQUIRE_OK(virtio_device_reset(&device));
+                REQUIRE_OK(virtio_device_negotiate(&device, &wishes));
+                REQUIRE_OK(virtio_device_queue_enable(&device, 1, &reset_setup));
+                EXPECT_EQ(registers.queues[1].resets, 1);
+                EXPECT_EQ(registers.queues[1].ready, 1);
+                expect_no_rule_broken(t);
+        }
+}
+
+/* A device that has once reset a queue and no longer does. */
+TEST(virtio_mmio, queue_reset_that_fails)
+{
+        for (uint32_t never_ends = 0; never_ends < 2; never_ends++) {
+                bring_up_with_reset(t);
+                REQUIRE_OK(virtio_device_queue_enable(&device, 1, &reset_setup));
+                REQUIRE_OK(virtio_device_start(&device));
+                registers.no_reset_register = !never_ends;
+                registers.reset_polls = UINT32_MAX;
+                uint64_t before_ns = scripted_machine.clock_ns;
+                EXPECT_STATUS(never_ends ? ZX_ERR_TIMED_OUT : ZX_ERR_IO,
+                              virtio_device_queue_reset(&device, 1));
+                EXPECT_LE(scripted_machine.clock_ns - before_ns, 2 * VIRTIO_RESET_LIMIT_NS);
+                EXPECT_EQ(registers.queues[1].ready, 1);
+                expect_no_rule_broken(t);
+        }
 }
 
 TEST(virtio_mmio, configuration_in_its_own_widths)

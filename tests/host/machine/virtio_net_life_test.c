@@ -561,6 +561,25 @@ TEST(virtio_net_life, broken_queue_with_ring_reset)
         rig_finish(t);
 }
 
+/* A transport that finds out that queues are not reset: the card starts without the feature. */
+TEST(virtio_net_life, ring_reset_that_is_only_offered)
+{
+        rig_init(t, PAGES);
+        rig.offered |= RIG_F(RING_RESET) | RIG_NET(MRG_RXBUF);
+        rig.only_offers_reset = true;
+        REQUIRE_OK(rig_start(t));
+        EXPECT_EQ(rig.resets, 3); /* at the first try, at its end, and at the second */
+        EXPECT_EQ(rig.accepted, rig.offered & ~RIG_F(RING_RESET));
+        EXPECT_EQ(netdev_counters(rig_card())->faults, 0);
+        expect_traffic(t, 0);
+        rig_break_queue(1);
+        rig_poll(0);
+        EXPECT_EQ(netdev_counters(rig_card())->restarts, 1); /* the whole card */
+        EXPECT_EQ(rig.queues[1].resets, 0);
+        expect_traffic(t, 0);
+        rig_finish(t);
+}
+
 /* A device that does not answer to a reset keeps its rings and a reference to the client's
  * memory; the client has its frames back all the same. */
 TEST(virtio_net_life, reset_that_never_ends)

@@ -131,7 +131,6 @@ static zx_status_t queue_enable(struct virtio_transport *transport, uint16_t ind
                                 const struct virtio_queue_setup *setup)
 {
         struct rig_queue *queue = &rig.queues[index];
-        (void)transport;
         ASSERT(index < RIG_QUEUES);
         if (queue->live)
                 return ZX_ERR_BAD_STATE;
@@ -148,6 +147,11 @@ static zx_status_t queue_enable(struct virtio_transport *transport, uint16_t ind
         };
         if (virtqueue_device_init(&queue->device, &config) != ZX_OK)
                 return ZX_ERR_IO;
+        if (rig.only_offers_reset && (rig.accepted & RIG_F(RING_RESET))) {
+                queue->live = true;
+                transport->resets_queues = false;
+                return ZX_ERR_NOT_SUPPORTED;
+        }
         queue->setup = *setup;
         queue->wild = false;
         queue->live = true;

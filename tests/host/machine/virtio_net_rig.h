@@ -92,6 +92,7 @@ struct rig {
         bool never_resets;
         bool breaks_at_start; /* NEEDS_RESET as soon as DRIVER_OK is set */
         bool queue_never_resets;
+        bool only_offers_reset; /* of a queue; as the memory-mapped transport finds out */
         bool control_silent;
         bool control_says_nothing; /* used, with nothing written */
         uint8_t control_answer;
