@@ -46,6 +46,7 @@ zx_status_t vmar_space_init(struct vmar_space *space, const struct vmar_space_co
 
 void vmar_space_fini(struct vmar_space *space)
 {
+        ASSERT(space->root != NULL); /* twice */
         spinlock_take(&space->lock);
         space->table->unmap(space->table, space->root->node.base, space->root->node.bytes);
         vmar_take_apart(space->root);
@@ -78,7 +79,8 @@ zx_status_t vmar_duplicate(struct vmar_handle handle, uint32_t rights,
         if ((rights & ~handle.rights) != 0)
                 return ZX_ERR_INVALID_ARGS;
         /* relaxed: the caller has a reference, so the region cannot go meanwhile */
-        __atomic_fetch_add(&handle.vmar->references, 1, __ATOMIC_RELAXED);
+        uint32_t before = __atomic_fetch_add(&handle.vmar->references, 1, __ATOMIC_RELAXED);
+        ASSERT(before != 0);
         *handle_out = (struct vmar_handle){.vmar = handle.vmar, .rights = rights};
         return ZX_OK;
 }

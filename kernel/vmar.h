@@ -185,7 +185,8 @@ struct vmar_space {
  *            ZX_ERR_NO_MEMORY */
 zx_status_t MUST_CHECK vmar_space_init(struct vmar_space *space,
                                        const struct vmar_space_config *config);
-/* Destroys everything in it. All handles but the root's have been closed; otherwise our bug. */
+/* Destroys everything in it, once. All handles but the root's have been closed, those of dead
+ * regions too, and the root's has not; otherwise our bug: an ASSERT. */
 void vmar_space_fini(struct vmar_space *space);
 /* The root with all rights, without a reference of its own: not to be closed. */
 struct vmar_handle vmar_space_root(struct vmar_space *space);
@@ -198,7 +199,9 @@ struct vmar_handle vmar_space_root(struct vmar_space *space);
  *            ZX_ERR_INVALID_ARGS: more rights than there are */
 zx_status_t MUST_CHECK vmar_duplicate(struct vmar_handle handle, uint32_t rights,
                                       struct vmar_handle *handle_out);
-/* Gives the handle's reference back; {NULL} is fine. The region stays where it is. */
+/* Gives the handle's reference back; {NULL} is fine. The region stays where it is. Once for each
+ * handle, and never for the root's: an ASSERT, as one on using a handle whose region's memory is
+ * gone. */
 void vmar_close(struct vmar_handle handle);
 
 struct vmar_info {
@@ -269,7 +272,8 @@ struct vmar_map_request {
  *   12  as vmar_allocate from 5 on, SPECIFIC_OVERWRITE counts as SPECIFIC in 8, 9, 10, 11
  *       INVALID_ARGS    SPECIFIC_OVERWRITE: a sub-region touches the range (in place of
  *                       ALREADY_EXISTS)
- *   13  NO_MEMORY       for the mapping; MAP_RANGE: for page tables, the mapping is gone again
+ *   13  NO_MEMORY       for the mapping; MAP_RANGE: for page tables, or another status of theirs;
+ *                       the mapping is gone again
  *
  * What the mapping may ever be protected to: what both handles have as rights and the region as
  * CAN_MAP_*, as of now. The mapping holds a reference on the VMO.
@@ -327,7 +331,8 @@ enum vmar_op {
  *    5  INVALID_ARGS    COMMIT, DECOMMIT, PREFETCH: a mapping there belongs to a sub-region
  *    6  ACCESS_DENIED   COMMIT, DECOMMIT, ZERO: a mapping there may never be writable
  *    7  OUT_OF_RANGE    COMMIT, DECOMMIT, ZERO: it reaches beyond the VMO
- *    8  what vmo.h says to that op: NOT_SUPPORTED, BAD_STATE (a pinned page), NO_MEMORY
+ *    8  what vmo.h says to that op: NOT_SUPPORTED, BAD_STATE (a pinned page; ZERO of memory that
+ *       is not cached), NO_MEMORY; COMMIT, MAP_RANGE: what the page table says
  * 4 to 7: the lowest address that offends decides. 8 may come after a part was done: mappings are
  * taken in order of address, and each is all or nothing. */
 zx_status_t MUST_CHECK vmar_op_range(struct vmar_handle region, uint32_t op, uint64_t va,
@@ -340,7 +345,8 @@ enum vmar_fault_flags { VMAR_FAULT_WRITE = 1 << 0, VMAR_FAULT_EXECUTE = 1 << 1 }
 /* Somebody touched `va` and the page table said no: enters the page, making it if it is not there.
  *   flags    what was tried; 0 is a read
  *   returns  ZX_OK: try again; ZX_ERR_NOT_FOUND: no mapping there; ZX_ERR_ACCESS_DENIED: it does
- *            not permit that; ZX_ERR_OUT_OF_RANGE: beyond the end of the VMO; ZX_ERR_NO_MEMORY
+ *            not permit that; ZX_ERR_OUT_OF_RANGE: beyond the end of the VMO; ZX_ERR_NO_MEMORY;
+ *            what the page table says to a page that it cannot show
  *   context  no lock held, "vmar tree" and all to its right */
 zx_status_t MUST_CHECK vmar_fault(struct vmar_space *space, uint64_t va, uint32_t flags);
 

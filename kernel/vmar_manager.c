@@ -100,9 +100,11 @@ undo_make:
 
 void vmar_manager_get(struct vmar_manager *manager)
 {
+        if (manager == NULL)
+                return;
         /* relaxed: the caller has a reference already */
-        if (manager != NULL)
-                __atomic_fetch_add(&manager->references, 1, __ATOMIC_RELAXED);
+        uint32_t before = __atomic_fetch_add(&manager->references, 1, __ATOMIC_RELAXED);
+        ASSERT(before != 0);
 }
 
 static void end(struct vmar_manager *manager)

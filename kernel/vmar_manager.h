@@ -12,7 +12,13 @@
  *             holds a reference on its parent, a mapper one on its manager, so a region outlives
  *             what is in it
  * Context     as vmar.h; references are atomic
- * Invariants  [M1] an owned region is alive as long as its manager (nobody else may destroy it)
+ * Invariants  [M1] an owned region is alive as long as its manager: nobody else destroys it, nor a
+ *                  region around it, nor closes the manager's handle
+ *             [M2] a used region is alive as long as a mapper or a child's manager is in it
+ * Errors      breaking [M1] or [M2] is our bug: an ASSERT ends the run when the manager, child or
+ *             mapper gives back what is gone already. So is giving a reference back twice, or
+ *             taking one of a manager that is gone: an ASSERT, as long as its memory is nobody
+ *             else's yet
  * Better      than the original: the status of a failure is returned, not lost; sizes are rounded
  *             up to a page instead of failing
  * Facts       spec/zircon-objects.md, 8 */
@@ -63,7 +69,9 @@ struct vmar_manager_request {
 zx_status_t MUST_CHECK vmar_manager_create(struct vmar_home *home,
                                            const struct vmar_manager_request *request,
                                            struct vmar_manager **manager_out);
-/* Makes a manager of a region that is somebody else's and stays so.
+/* Makes a manager of a region that is somebody else's and stays so. Its owner must not destroy it
+ * under a mapper or a child [M2]. Without either he may: then create and map with this manager say
+ * ZX_ERR_BAD_STATE, and its last put only closes the handle.
  *   region       duplicated, not consumed
  *   manager_out  out: one reference; NULL for the root region, which is its own manager, and on
  *                failure

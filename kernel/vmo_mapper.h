@@ -12,6 +12,10 @@
  *             something is mapped. May move, by vmo_mapper_move only
  * Context     as vmar.h; one mapper is one thread's
  * Invariants  [P1] start is 0 exactly when nothing is mapped; then bytes is 0 and manager NULL
+ *             [P2] what is mapped is in a region that is alive, and only the mapper takes it away
+ * Errors      a region destroyed under a mapper ([M2] of vmar_manager.h) is our bug: an ASSERT ends
+ *             the run in unmap, fini or move. Addresses that somebody else has unmapped are not
+ *             noticed: unmapping a hole is ZX_OK, and what lies there meanwhile goes
  * Better      than the original: moving a mapper onto itself changes nothing
  * Facts       spec/zircon-objects.md, 9 */
 #ifndef KERNEL_VMO_MAPPER_H

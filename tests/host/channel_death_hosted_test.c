@@ -59,6 +59,15 @@ DEATH(read_after_close, "!end->closed", {
 });
 DEATH(owned_after_close, "!end->closed", channel_close(end); channel_set_owner(end, 1););
 DEATH(asked_after_close, "!end->closed", channel_close(end); (void)channel_signals(end););
+DEATH(pool_end_with_an_open_end, "list_is_empty", {
+        static const struct channel_ops ops;
+        static struct channel_pool pool;
+        struct channel_end *left, *right;
+        IGNORE(channel_pool_init(&pool, &pmm));
+        IGNORE(channel_create(&pool, &ops, &left, &right));
+        channel_close(left);
+        channel_pool_fini(&pool);
+});
 DEATH(handles_nobody_can_close, "!owns || ops != NULL",
       message_packet_set_owns_handles(packet, true, NULL););
 DEATH(packet_freed_twice, "canary", {

@@ -73,6 +73,12 @@ DEATH(set_state_to_a_number_that_is_none, "VM_PAGE_STATE_COUNT",
 DEATH(unwire_of_a_page_that_is_not_wired, "== from", pmm_unwire_page(&pmm, page););
 DEATH(unwire_of_the_pmm_s_own_page, "own_first",
       pmm_unwire_page(&pmm, pmm_page_from_pa(&pmm, MIB + FREE_PAGES * PAGE_BYTES)););
+DEATH(address_of_no_index, "known", (void)pmm_index_to_pa(&pmm, PMM_INDEX_NONE););
+DEATH(address_of_an_index_that_no_page_has, "known", {
+        uint32_t behind_the_last = FREE_PAGES + 2;
+        (void)pmm_index_to_pa(&pmm,
+                              behind_the_last << (PMM_INDEX_SPARE_BITS + PMM_INDEX_ARENA_BITS));
+});
 DEATH(unknown_flag, "KNOWN_FLAGS", (void)!pmm_alloc_page(&pmm, 4, &page););
 DEATH(contiguous_with_can_wait, "PMM_ALLOC_LO_MEM",
       (void)!pmm_alloc_contiguous(&pmm, 2, PMM_ALLOC_CAN_WAIT, 0, NULL, &list););
