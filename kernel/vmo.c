@@ -193,7 +193,7 @@ zx_status_t vmo_set_size(struct vmo *vmo, uint64_t size_bytes)
         spinlock_take(&vmo->lock);
         if (rounded < vmo->size_bytes) {
                 uint64_t first = rounded / PAGE_BYTES, end = vmo->size_bytes / PAGE_BYTES;
-                if (vmo_any_pinned(vmo, first, end)) {
+                if (vmo_any_has_pins(vmo, first, end, 1)) {
                         spinlock_give(&vmo->lock);
                         return ZX_ERR_BAD_STATE;
                 }

@@ -31,13 +31,13 @@ bool vmo_next_page(const struct vmo *vmo, uint64_t *number, uint64_t end, uint64
         return page != NULL;
 }
 
-bool vmo_any_pinned(const struct vmo *vmo, uint64_t first, uint64_t end)
+bool vmo_any_has_pins(const struct vmo *vmo, uint64_t first, uint64_t end, uint32_t least)
 {
         uint64_t pa;
         if (vmo->pinned_pages == 0)
                 return false;
         for (uint64_t number = first; vmo_next_page(vmo, &number, end, &pa); number++) {
-                if (vmo_page_pins(vmo_find_page(vmo, number)) != 0)
+                if (vmo_page_pins(vmo_find_page(vmo, number)) >= least)
                         return true;
         }
         return false;
@@ -202,7 +202,7 @@ static zx_status_t decommit(struct vmo *vmo, uint64_t offset, uint64_t bytes)
         spinlock_take(&vmo->lock);
         if (!vmo_range_is_in(vmo->size_bytes, offset, bytes))
                 status = ZX_ERR_OUT_OF_RANGE;
-        else if (vmo_any_pinned(vmo, first, end))
+        else if (vmo_any_has_pins(vmo, first, end, 1))
                 status = ZX_ERR_BAD_STATE;
         else
                 vmo_drop_pages(vmo, first, end, &dead);
@@ -294,11 +294,8 @@ zx_status_t vmo_op_range(struct vmo *vmo, uint32_t op, uint64_t offset, uint64_t
 /* Whether the pages of [first, end) that are there can take one more pin; the lock is held. */
 static zx_status_t check_pins(const struct vmo *vmo, uint64_t first, uint64_t end)
 {
-        uint64_t pa;
-        for (uint64_t number = first; vmo_next_page(vmo, &number, end, &pa); number++)
-                if (vmo_page_pins(vmo_find_page(vmo, number)) == VM_PAGE_PIN_COUNT_MAX)
-                        return ZX_ERR_UNAVAILABLE;
-        return ZX_OK;
+        return vmo_any_has_pins(vmo, first, end, VM_PAGE_PIN_COUNT_MAX) ? ZX_ERR_UNAVAILABLE
+                                                                        : ZX_OK;
 }
 
 zx_status_t vmo_pin(struct vmo *vmo, uint64_t offset, uint64_t bytes)

@@ -32,24 +32,26 @@ static zx_status_t from_user(struct vmo_source *base, void *destination, size_t 
         return status;
 }
 
+/* What both directions look at first, and nothing is made for it: the VMO's range, then the whole range of
+ * user memory. */
+static zx_status_t check(struct vmo *vmo, uint64_t user_va, uint64_t offset, size_t bytes)
+{
+        zx_status_t status = vmo_check_read(vmo, offset, bytes);
+        if (status == ZX_OK && bytes != 0 && !user_copy_range_valid(user_va, bytes))
+                status = ZX_ERR_INVALID_ARGS;
+        return status;
+}
+
 zx_status_t vmo_read_user(struct vmo *vmo, uint64_t user_va, uint64_t offset, size_t bytes)
 {
         struct user_sink sink = {{to_user}, user_va};
-        zx_status_t status = vmo_check_read(vmo, offset, bytes);
-        if (status != ZX_OK || bytes == 0)
-                return status;
-        if (!user_copy_range_valid(user_va, bytes))
-                return ZX_ERR_INVALID_ARGS;
-        return vmo_read_to(vmo, &sink.sink, offset, bytes);
+        zx_status_t status = check(vmo, user_va, offset, bytes);
+        return status == ZX_OK ? vmo_read_to(vmo, &sink.sink, offset, bytes) : status;
 }
 
 zx_status_t vmo_write_user(struct vmo *vmo, uint64_t user_va, uint64_t offset, size_t bytes)
 {
         struct user_source source = {{from_user}, user_va};
-        zx_status_t status = vmo_check_read(vmo, offset, bytes); /* the same checks; makes nothing */
-        if (status != ZX_OK || bytes == 0)
-                return status;
-        if (!user_copy_range_valid(user_va, bytes))
-                return ZX_ERR_INVALID_ARGS;
-        return vmo_write_from(vmo, &source.source, offset, bytes);
+        zx_status_t status = check(vmo, user_va, offset, bytes);
+        return status == ZX_OK ? vmo_write_from(vmo, &source.source, offset, bytes) : status;
 }
