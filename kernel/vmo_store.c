@@ -127,30 +127,38 @@ static void count(uint64_t *counter)
         __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
 }
 
+/* Counts a call that named what is none. */
+static zx_status_t note_refusal(struct vmo_store *store, zx_status_t status)
+{
+        if (status == ZX_ERR_NOT_FOUND || status == ZX_ERR_OUT_OF_RANGE)
+                count(&store->counters.refused);
+        return status;
+}
+
 /* Counts what became of a call. */
 static zx_status_t counted(struct vmo_store *store, zx_status_t status, uint64_t *counter)
 {
         if (status == ZX_OK)
                 count(counter);
-        else if (status == ZX_ERR_NOT_FOUND || status == ZX_ERR_OUT_OF_RANGE)
-                count(&store->counters.refused);
-        return status;
+        return note_refusal(store, status);
 }
 
 zx_status_t vmo_store_check_read(struct vmo_store *store, struct vmo_region region)
 {
         struct vmo *vmo = vmo_store_vmo(store, region.vmo_id);
-        if (vmo == NULL)
-                return ZX_ERR_NOT_FOUND;
-        return vmo_check_read(vmo, region.offset, region.length);
+        zx_status_t status = ZX_ERR_NOT_FOUND;
+        if (vmo != NULL)
+                status = vmo_check_read(vmo, region.offset, region.length);
+        return note_refusal(store, status);
 }
 
 zx_status_t vmo_store_prepare_write(struct vmo_store *store, struct vmo_region region)
 {
         struct vmo *vmo = vmo_store_vmo(store, region.vmo_id);
-        if (vmo == NULL)
-                return ZX_ERR_NOT_FOUND;
-        return vmo_prepare_write(vmo, region.offset, region.length);
+        zx_status_t status = ZX_ERR_NOT_FOUND;
+        if (vmo != NULL)
+                status = vmo_prepare_write(vmo, region.offset, region.length);
+        return note_refusal(store, status);
 }
 
 zx_status_t vmo_store_read(struct vmo_store *store, struct vmo_region region, void *destination)
@@ -202,11 +210,12 @@ zx_status_t vmo_store_pinned_spans(struct vmo_store *store, struct vmo_region re
                                    struct vmo_span_list list, size_t *count_out)
 {
         struct vmo *vmo = vmo_store_vmo(store, region.vmo_id);
-        if (vmo == NULL)
-                return ZX_ERR_NOT_FOUND;
-        if (!store->slots[region.vmo_id].pinned)
-                return ZX_ERR_BAD_STATE;
-        return vmo_pinned_spans(vmo, region.offset, region.length, list, count_out);
+        zx_status_t status = ZX_ERR_NOT_FOUND;
+        if (vmo != NULL && !store->slots[region.vmo_id].pinned)
+                status = ZX_ERR_BAD_STATE;
+        else if (vmo != NULL)
+                status = vmo_pinned_spans(vmo, region.offset, region.length, list, count_out);
+        return note_refusal(store, status);
 }
 
 /* ---- validity ---- */
