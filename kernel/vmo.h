@@ -246,7 +246,9 @@ zx_status_t MUST_CHECK vmo_op_range(struct vmo *vmo, uint32_t op, uint64_t offse
 /* ---- pins and physical memory ---- */
 
 /* Makes the pages of a range and keeps them in place until vmo_unpin of the same range. Pins count,
- * up to VM_PAGE_PIN_COUNT_MAX for a page. All or nothing. Whoever pins holds a reference.
+ * up to VM_PAGE_PIN_COUNT_MAX for a page. All or nothing. Whoever pins holds a reference. What is
+ * physical cannot go away: there a pin only looks at the range, nothing counts it, and every page is as
+ * good as pinned.
  *   returns  ZX_OK; ZX_ERR_INVALID_ARGS: misaligned, or bytes 0; ZX_ERR_OUT_OF_RANGE;
  *            ZX_ERR_UNAVAILABLE: a page has VM_PAGE_PIN_COUNT_MAX pins; ZX_ERR_NO_MEMORY */
 zx_status_t MUST_CHECK vmo_pin(struct vmo *vmo, uint64_t offset, uint64_t bytes);

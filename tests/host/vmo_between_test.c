@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* Memory objects: what happens between two holds of a VMO's lock. New pages are taken from the pmm without
+ * it; the pmm's one-shot signal, which comes from inside that allocation, is the other party here, so that
+ * each test meets the same moment every time. (With threads: vmo_threads_hosted_test.c.) */
+#include "tests/boot/vmo_bed.h"
+
+#define P PAGE_BYTES
+#define PAGES 4
+
+static struct vmo *victim;
+static uint64_t shrink_to;
+static unsigned fired;
+
+static void do_nothing(void *context)
+{
+}
+
+/* Drops no page, for there is none yet: the pmm, which is in the middle of an allocation, is not asked for
+ * anything. */
+static void shrink(void *context)
+{
+        fired++;
+        if (vmo_set_size(victim, shrink_to) != ZX_OK)
+                fired += 100;
+}
+
+static void arm(void (*signal)(void *), uint64_t lower_pages)
+{
+        struct pmm_signal_config config = {lower_pages, UINT64_MAX, 0, signal, NULL};
+        if (!pmm_set_free_memory_signal(&bed.pmm, &config))
+                fired += 1000;
+}
+
+static void disarm(void)
+{
+        arm(do_nothing, 0);
+}
+
+/* The next allocation leaves fewer pages free than there are. */
+static void shrink_at_next_allocation(struct vmo *vmo, uint64_t size)
+{
+        victim = vmo;
+        shrink_to = size;
+        fired = 0;
+        bed.clean_up = disarm;
+        arm(shrink, bed_free());
+}
+
+SWEPT_TEST(vmo_between, the_range_has_gone_when_its_pages_come)
+{
+        static const struct {
+                uint64_t size;
+                zx_status_t status; /* of two pages from page 1 on */
+        } cases[] = {{0, ZX_ERR_OUT_OF_RANGE},     {P, ZX_ERR_OUT_OF_RANGE}, {P + 1, ZX_ERR_OUT_OF_RANGE},
+                     {2 * P + 1, ZX_OK}, {PAGES * P, ZX_OK}};
+        for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+                struct vmo *vmo;
+                TRY(bed_vmo(PAGES * P, VMO_RESIZABLE, &vmo));
+                TRY(bed_free() == 0 ? ZX_ERR_NO_MEMORY : ZX_OK);
+                shrink_at_next_allocation(vmo, cases[i].size);
+                zx_status_t status = TRIED(vmo_op_range(vmo, VMO_OP_COMMIT, P, 2 * P));
+                if (status == ZX_ERR_NO_MEMORY)
+                        return status;
+                EXPECT_STATUS(cases[i].status, status);
+                EXPECT_EQ(fired, 1);
+                EXPECT_EQ(vmo_size(vmo), round_up(cases[i].size, P));
+                EXPECT_EQ(vmo_committed_pages(vmo), status == ZX_OK ? 2 : 0); /* all back, or all there */
+                TRY(vmo_op_range(vmo, VMO_OP_DECOMMIT, 0, vmo_size(vmo)));
+        }
+        return ZX_OK;
+}
+
+struct visits {
+        struct vmo_page_visitor visitor;
+        unsigned count;
+};
+
+static zx_status_t visit(struct vmo_page_visitor *visitor, uint64_t offset, uint64_t pa,
+                         enum vmo_cache_policy policy)
+{
+        CONTAINER_OF(visitor, struct visits, visitor)->count++;
+        return ZX_OK;
+}
+
+/* Pages beyond the size are left out, also when the size changes under the walk. */
+SWEPT_TEST(vmo_between, a_walk_begins_again_with_the_new_size)
+{
+        for (uint64_t pages = 0; pages <= PAGES; pages++) {
+                struct vmo *vmo;
+                struct visits visits = {{visit}, 0};
+                TRY(bed_vmo(PAGES * P, VMO_RESIZABLE, &vmo));
+                TRY(bed_free() == 0 ? ZX_ERR_NO_MEMORY : ZX_OK);
+                shrink_at_next_allocation(vmo, pages * P);
+                zx_status_t status = TRIED(
+                        vmo_with_pages(vmo, 0, PAGES * P, VMO_PAGE_COMMIT, &visits.visitor));
+                if (status == ZX_ERR_NO_MEMORY)
+                        return status;
+                EXPECT_OK(status);
+                EXPECT_EQ(fired, 1);
+                EXPECT_EQ(visits.count, pages);
+                EXPECT_EQ(vmo_committed_pages(vmo), pages);
+                TRY(vmo_op_range(vmo, VMO_OP_DECOMMIT, 0, vmo_size(vmo)));
+        }
+        return ZX_OK;
+}
