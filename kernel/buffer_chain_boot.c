@@ -47,7 +47,7 @@ uint64_t buffer_chain_boot_drain(uint64_t deadline_ns)
         return count;
 }
 
-static void bufferchain_print(void)
+void buffer_chain_boot_print(void)
 {
         struct page_cache_counters counters = page_cache_counters(&kernel_buffer_chain_cache);
         uint64_t stock = 0;
@@ -66,4 +66,4 @@ static void bufferchain_print(void)
                  (unsigned long long)counters.freed, (unsigned long long)counters.drained);
 }
 COMMAND(bufferchain_command, "bufferchain", "the page cache of message buffers: reserve, stock, counters",
-        bufferchain_print);
+        buffer_chain_boot_print);

@@ -160,6 +160,50 @@ TEST(channel_wait, what_the_console_word_says)
         expect_no_leak(t);
 }
 
+/* ---- too many messages ---- */
+
+static void write_more(struct test *t, unsigned count)
+{
+        for (unsigned i = 0; i < count && !test_has_failed(t); i++) {
+                struct message_packet *packet = numbered(i, 8);
+                REQUIRE_TRUE(packet != NULL);
+                EXPECT_OK(channel_write(near, CHANNEL_OWNER_NONE, &packet));
+        }
+}
+
+/* The warning is written to the console with the channel's lock held, in the middle of a write. */
+TEST(channel_wait, half_the_limit_is_said_on_the_console)
+{
+        static const char line[] = "# channel: 1750 messages wait at one end, 3500 are the limit\n";
+        struct log_sink sink = {.write = keep_line}, *console;
+        struct message_packet *packet;
+        char before[sizeof(line)], again[sizeof(said)];
+
+        if (pmm_count_free_pages(&kernel_pmm) < 2 * CHANNEL_PENDING_WARNING)
+                SKIP("the machine has too little memory for so many messages");
+        make_bed(t);
+        said[0] = '\0';
+        console = log_replace_sinks(&sink);
+        write_more(t, CHANNEL_PENDING_WARNING - 1);
+        strncpy(before, said, sizeof(before));
+        write_more(t, 20);
+        for (unsigned i = 0; i < 20 && !test_has_failed(t); i++) {
+                EXPECT_OK(read_any(far, &packet));
+                message_packet_free(packet);
+        }
+        strcpy(again, said);
+        write_more(t, 1); /* reached again */
+        log_replace_sinks(console);
+        EXPECT_STR_EQ(before, "");
+        EXPECT_STR_EQ(again, line);
+        EXPECT_STR_EQ(said + strlen(again), line);
+        EXPECT_EQ(channel_pending(far, NULL), CHANNEL_PENDING_WARNING);
+        EXPECT_TRUE(channel_valid(near->channel));
+        channel_close(near);
+        channel_close(far);
+        expect_no_leak(t);
+}
+
 /* ---- two CPUs ---- */
 
 /* Sends everything back until the other end is closed. */
