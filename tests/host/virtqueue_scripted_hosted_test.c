@@ -7,21 +7,16 @@
  * A word is what one load takes: half a descriptor (8 bytes), half a used element or a packed event
  * word (4), an index, a flag, an entry of the avail ring, an event index (2).
  *
- * Needs Linux on x86-64: protection faults, the trap flag. */
+ * Needs what tests/host/watched_memory.h needs. */
 #define _GNU_SOURCE
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <ucontext.h>
-
 #include "base/bytes.h"
 #include "tests/expect.h"
+#include "tests/host/watched_memory.h"
 #include "virtqueue/virtqueue_device.h"
 #include "virtqueue/virtqueue_driver.h"
 
 #if defined(__x86_64__)
 
-#define TRAP_FLAG 0x100ll
 #define PAGES 4u
 #define BYTES (PAGES * PAGE_BYTES)
 #define UNIT_BYTES 2u
@@ -43,12 +38,10 @@
 static struct {
         uint8_t *pages;
         bool packed;
-        bool armed;
         bool changes;          /* invert what was loaded, right after its first load */
         uint32_t word;         /* offset of the word of the access that is being let through */
         uint64_t before;       /* what it was */
         uint32_t loads[UNITS]; /* of the word that begins there: accesses that changed nothing */
-        uint32_t accesses;
 } script;
 
 static uint32_t word_bytes(uint32_t offset)
@@ -67,47 +60,27 @@ static uint64_t read_word(uint32_t offset)
         return value;
 }
 
-static void on_fault(int number, siginfo_t *info, void *context)
+static void before_access(size_t offset)
 {
-        ucontext_t *cpu = context;
-        uintptr_t offset = (uintptr_t)info->si_addr - (uintptr_t)script.pages;
-        if (!script.armed || offset >= BYTES) {
-                signal(SIGSEGV, SIG_DFL); /* a real one: fault again and die */
-                return;
-        }
-        mprotect(script.pages, BYTES, PROT_READ | PROT_WRITE);
         script.word = (uint32_t)round_down(offset, word_bytes((uint32_t)offset));
         script.before = read_word(script.word);
-        script.accesses++;
-        cpu->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
 }
 
-static void on_step(int number, siginfo_t *info, void *context)
+static void after_access(void)
 {
-        ucontext_t *cpu = context;
-        cpu->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
-        if (read_word(script.word) == script.before) { /* a load; nobody stores what is there */
-                script.loads[script.word / UNIT_BYTES]++;
-                for (uint32_t i = 0; script.changes && i < word_bytes(script.word); i++)
-                        script.pages[script.word + i] = (uint8_t)~script.pages[script.word + i];
-        }
-        mprotect(script.pages, BYTES, PROT_NONE);
+        if (read_word(script.word) != script.before)
+                return;
+        script.loads[script.word / UNIT_BYTES]++; /* a load; nobody stores what is there */
+        for (uint32_t i = 0; script.changes && i < word_bytes(script.word); i++)
+                script.pages[script.word + i] = (uint8_t)~script.pages[script.word + i];
 }
 
-/* From here on every access is noted, until disarm(). */
+/* From here on every access is noted, until unwatch(). */
 static void arm(bool changes)
 {
         memset(script.loads, 0, sizeof(script.loads));
-        script.accesses = 0;
         script.changes = changes;
-        script.armed = true;
-        mprotect(script.pages, BYTES, PROT_NONE);
-}
-
-static void disarm(void)
-{
-        mprotect(script.pages, BYTES, PROT_READ | PROT_WRITE);
-        script.armed = false;
+        watch();
 }
 
 static uint32_t loads_at(uint32_t offset)
@@ -184,13 +157,10 @@ static void soil(bool packed)
 
 static bool open_bed(struct test *t, const struct shape *shape)
 {
-        struct sigaction fault = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
-        struct sigaction step = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO};
         memset(&bed, 0, sizeof(bed));
         script.pages = world_pages(t, PAGES, NULL);
         script.packed = shape->packed;
-        sigaction(SIGSEGV, &fault, NULL);
-        sigaction(SIGTRAP, &step, NULL);
+        watched_open(script.pages, BYTES, before_access, after_access);
         bed.region = (struct virtqueue_device_region){RING_DEV, BYTES, script.pages};
         bed.table = (struct virtqueue_device_regions){&bed.region, 1};
         struct virtqueue_driver_config driver = {
@@ -225,8 +195,7 @@ static bool open_bed(struct test *t, const struct shape *shape)
 
 static void close_bed(void)
 {
-        signal(SIGSEGV, SIG_DFL);
-        signal(SIGTRAP, SIG_DFL);
+        watched_close();
 }
 
 /* Chains of one piece to read, of one to write, of both kinds, of none to read, of one again. */
@@ -316,7 +285,7 @@ static void look_at_pops(struct test *t, const struct shape *shape, bool batch)
         go_back();
         arm(true);
         pop_chains(&restless, batch);
-        disarm();
+        unwatch();
         (void)expect_same_chains(t, &quiet, &restless);
         /* A copy out of a table may take both words of a descriptor in one load. */
         uint32_t words = loaded_words(t), expected = words_of_chains(shape);
@@ -376,7 +345,7 @@ static void look_at_gets(struct test *t, const struct shape *shape)
         go_back();
         arm(true);
         take_chains(&restless);
-        disarm();
+        unwatch();
         EXPECT_BYTES_EQ(&restless, &quiet, sizeof(quiet));
         uint32_t words = loaded_words(t);
         EXPECT_GE(words, 2u);
@@ -398,7 +367,7 @@ TEST(virtqueue_scripted, a_driver_looks_at_each_word_of_a_used_entry_once)
         do {                       \
                 arm(false);        \
                 what;              \
-                disarm();          \
+                unwatch();         \
         } while (0)
 
 /* What an end has written it remembers: it loads none of it. What it asks of the other, it asks
@@ -420,10 +389,10 @@ static void look_at_the_rest(struct test *t, const struct shape *shape)
         WATCHED(status = give_chains());
         EXPECT_OK(status);
         EXPECT_EQ(loaded_words(t), 0);
-        EXPECT_GE(script.accesses, 2 * CHAINS);
+        EXPECT_GE(watched.accesses, 2 * CHAINS);
         WATCHED(virtqueue_driver_publish(&bed.driver));
         EXPECT_EQ(loaded_words(t), 0);
-        EXPECT_EQ(script.accesses, 1);
+        EXPECT_EQ(watched.accesses, 1);
         WATCHED(answer = virtqueue_driver_kick_needed(&bed.driver));
         EXPECT_TRUE(answer);
         EXPECT_EQ(loaded_words(t), 1);
@@ -435,7 +404,7 @@ static void look_at_the_rest(struct test *t, const struct shape *shape)
         EXPECT_EQ(loads_at(shape->packed ? 8 : DEVICE_AREA + INDEX_OFFSET), 1);
         WATCHED(give_back(&popped));
         EXPECT_EQ(loaded_words(t), 0);
-        EXPECT_GE(script.accesses, 2u);
+        EXPECT_GE(watched.accesses, 2u);
         WATCHED(answer = virtqueue_device_signal_needed(&bed.device));
         EXPECT_EQ(loaded_words(t), 1);
         EXPECT_EQ(loads_at(wish_of_driver), 1);

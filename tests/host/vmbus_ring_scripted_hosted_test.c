@@ -9,29 +9,22 @@
  * header and no index is loaded twice in one call, and when every word is overwritten right after
  * its first load nothing in the result changes. */
 #define _GNU_SOURCE
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <ucontext.h>
-
 #include "tests/boot/vmbus_ring_rig.h"
 #include "tests/expect.h"
+#include "tests/host/watched_memory.h"
 
 #if defined(__x86_64__)
 
-#define TRAP_FLAG 0x100ll
 #define PAGES 3u /* control page, two pages of data */
 #define RING_PAGES_BYTES (PAGES * PAGE_BYTES)
 #define UNITS (PAGES * 1024u) /* of 4 bytes, the smallest that is loaded */
 
 static struct {
         uint8_t *pages;
-        bool armed;
         bool changes;          /* overwrite what was loaded right after its first load */
         uint32_t unit;         /* of the access that is being let through */
         uint64_t before;       /* what the word that holds it was */
         uint32_t loads[UNITS]; /* accesses that changed nothing */
-        uint32_t accesses;
 } script;
 
 static uint64_t word_of(uint32_t unit)
@@ -41,19 +34,10 @@ static uint64_t word_of(uint32_t unit)
         return word;
 }
 
-static void on_fault(int number, siginfo_t *info, void *context)
+static void before_access(size_t offset)
 {
-        ucontext_t *cpu = context;
-        uintptr_t offset = (uintptr_t)info->si_addr - (uintptr_t)script.pages;
-        if (!script.armed || offset >= RING_PAGES_BYTES) {
-                signal(SIGSEGV, SIG_DFL); /* a real one: fault again and die */
-                return;
-        }
-        mprotect(script.pages, RING_PAGES_BYTES, PROT_READ | PROT_WRITE);
         script.unit = (uint32_t)(offset / 4);
         script.before = word_of(script.unit);
-        script.accesses++;
-        cpu->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
 }
 
 /* A word of the control page is 4 bytes, of the data 8. */
@@ -65,46 +49,30 @@ static void invert(uint32_t unit)
                 bytes[i] = (uint8_t)~bytes[i];
 }
 
-static void on_step(int number, siginfo_t *info, void *context)
+static void after_access(void)
 {
-        ucontext_t *cpu = context;
-        cpu->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
-        if (word_of(script.unit) == script.before) { /* a load; no test stores what is there */
-                script.loads[script.unit]++;
-                if (script.changes)
-                        invert(script.unit);
-        }
-        mprotect(script.pages, RING_PAGES_BYTES, PROT_NONE);
+        if (word_of(script.unit) != script.before)
+                return;
+        script.loads[script.unit]++; /* a load; no test stores what is there */
+        if (script.changes)
+                invert(script.unit);
 }
 
-/* From here on every access is noted; arm(false) ends it. */
-static void arm(bool on)
+/* From here on every access is noted, until unwatch(). */
+static void arm(void)
 {
-        if (on) {
-                memset(script.loads, 0, sizeof(script.loads));
-                script.accesses = 0;
-        }
-        script.armed = on;
-        mprotect(script.pages, RING_PAGES_BYTES, on ? PROT_NONE : PROT_READ | PROT_WRITE);
+        memset(script.loads, 0, sizeof(script.loads));
+        watch();
 }
 
 /* A ring of two pages under the script, its indices at `index`. */
 static bool open_scripted(struct test *t, struct rig *rig, uint32_t index)
 {
-        struct sigaction fault = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
-        struct sigaction step = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO};
-        sigaction(SIGSEGV, &fault, NULL);
-        sigaction(SIGTRAP, &step, NULL);
         script.pages = world_pages(t, PAGES, NULL);
+        watched_open(script.pages, RING_PAGES_BYTES, before_access, after_access);
         return EXPECT_OK(vmbus_memory_init_flat(&rig->memory, script.pages,
                                                 script.pages + PAGE_BYTES, 2 * PAGE_BYTES)) &&
                attach_at(t, rig, index);
-}
-
-static void close_scripted(void)
-{
-        signal(SIGSEGV, SIG_DFL);
-        signal(SIGTRAP, SIG_DFL);
 }
 
 /* The most loads of any of the units first .. first + count - 1. */
@@ -224,15 +192,15 @@ TEST(vmbus_ring, no_word_of_a_packet_is_looked_at_twice)
                         rig.from = before[i];
                         rig.receiver.state = VMBUS_END_READY; /* if a range was found broken */
                         script.changes = true;
-                        arm(true);
+                        arm();
                         see_packet(&rig, &restless);
-                        arm(false);
+                        unwatch();
                         script.changes = false;
-                        EXPECT_GE(script.accesses, 2u);
+                        EXPECT_GE(watched.accesses, 2u);
                         if (!expect_same(t, &rig, &restless, &quiet[i]))
                                 test_log(t, "packet %u of a ring at %u", i, index);
                 }
-                close_scripted();
+                watched_close();
         }
 }
 
@@ -250,9 +218,9 @@ static void expect_loads(struct test *t, const char *what, const uint32_t loads[
 
 #define SCRIPTED(what, ...)                                                                        \
         do {                                                                                       \
-                arm(true);                                                                         \
+                arm();                                                                             \
                 what;                                                                              \
-                arm(false);                                                                        \
+                unwatch();                                                                         \
                 expect_loads(t, #what, (const uint32_t[4]){__VA_ARGS__});                          \
         } while (0)
 
@@ -309,7 +277,7 @@ TEST(vmbus_ring, every_index_is_loaded_once_and_never_our_own)
         }
         (void)signal;
         (void)result;
-        close_scripted();
+        watched_close();
 }
 
 TEST(vmbus_ring, inspection_and_pipes_look_once_too)
@@ -328,26 +296,26 @@ TEST(vmbus_ring, inspection_and_pipes_look_once_too)
         REQUIRE_EQ(vmbus_pipe_write_message(&rig.sender, &rig.to, &message), VMBUS_OK);
         signal = commit(&rig);
         (void)signal;
-        arm(true);
+        arm();
         vmbus_inspect_control(rig.memory.control, 8192, &view);
-        arm(false);
+        unwatch();
         EXPECT_EQ(most_loads(0, UNITS), 1u);
         EXPECT_EQ(view.used_bytes, 48);
         vmbus_text_init(&text, lines, sizeof(lines));
-        arm(true);
+        arm();
         vmbus_print_packets(&text, &rig.memory, 1);
-        arm(false);
+        unwatch();
         EXPECT_EQ(script.loads[1024 + 2046], 1u); /* the two words of the descriptor */
         EXPECT_EQ(script.loads[1024 + 0], 1u);
         script.changes = true;
-        arm(true);
+        arm();
         result = vmbus_pipe_read(&rig.receiver, &rig.from, &reader, &buffer, &pipe_signal);
-        arm(false);
+        unwatch();
         script.changes = false;
         EXPECT_EQ(script.loads[1024 + 2], 1u); /* the pipe header */
         REQUIRE_EQ(result, VMBUS_OK);
         EXPECT_EQ(buffer.byte_count, 10);
-        close_scripted();
+        watched_close();
 }
 
 #endif
