@@ -5,13 +5,12 @@
 #include "tests/expect.h"
 
 #include "arch/arch.h"
-#include "drivers/hyperv/hyperv.h"
 #include "kernel/aspace.h"
 #include "kernel/cpu.h"
 #include "kernel/memory.h"
 #include "kernel/time.h"
+#include "tests/boot/vmbus_machine.h"
 #include "tests/peers/vmbus_host/vmbus_host.h"
-#include "tests/peers/vmbus_host/vmbus_host_echo.h"
 
 #define QUEUE 8
 #define WORDS 64
@@ -271,13 +270,7 @@ TEST(vmbus_client, meets_the_host_and_echoes_packets)
 /* Against the host that this machine has, as `run-qemu.sh --vmbus` gives it one. */
 TEST(vmbus_client, echoes_packets_over_the_machines_own_connection)
 {
-        static const struct vmbus_guid echo = {VMBUS_HOST_ECHO_PACKETS};
-        struct vmbus *vmbus = hyperv_vmbus();
-        struct vmbus_channel *channel = NULL;
-        for (uint32_t i = 0; vmbus != NULL && i < vmbus->config.channel_count; i++)
-                if (vmbus_channel_state(&vmbus->config.channels[i]) == VMBUS_CHANNEL_OFFERED &&
-                    vmbus_guid_equal(&vmbus->config.channels[i].offer.interface, &echo))
-                        channel = &vmbus->config.channels[i];
+        struct vmbus_channel *channel = vmbus_machine_echo();
         if (channel == NULL)
                 SKIP("no VMBus host with an echo here");
         REQUIRE_OK(vmbus_open(channel, &parameters));

@@ -10,10 +10,9 @@
 
 #include <string.h>
 
-#include "drivers/hyperv/hyperv.h"
 #include "kernel/cmdline.h"
 #include "kernel/time.h"
-#include "tests/peers/vmbus_host/vmbus_host_echo.h"
+#include "tests/boot/vmbus_machine.h"
 
 static uint64_t packets = 1000, window = 1, seconds = 600;
 CMDLINE_UINT(packets, "vmbus_echo.packets", 1, UINT32_MAX, "vmbus_echo.round_trips: how many");
@@ -91,15 +90,9 @@ static void wait_for_packets(struct test *t, struct vmbus_channel *channel)
 
 TEST_WITH(vmbus_echo, round_trips, TEST_ON_REQUEST, TEST_LIMIT_MS)
 {
-        static const struct vmbus_guid echo = {VMBUS_HOST_ECHO_PACKETS};
         static const struct vmbus_open_parameters parameters = {
                 .send_pages = 16, .receive_pages = 16, .callback = on_event};
-        struct vmbus *vmbus = hyperv_vmbus();
-        struct vmbus_channel *channel = NULL;
-        for (uint32_t i = 0; vmbus != NULL && i < vmbus->config.channel_count; i++)
-                if (vmbus_channel_state(&vmbus->config.channels[i]) == VMBUS_CHANNEL_OFFERED &&
-                    vmbus_guid_equal(&vmbus->config.channels[i].offer.interface, &echo))
-                        channel = &vmbus->config.channels[i];
+        struct vmbus_channel *channel = vmbus_machine_echo();
         if (channel == NULL)
                 SKIP("no VMBus host with an echo here");
         REQUIRE_OK(vmbus_open(channel, &parameters));
@@ -123,5 +116,5 @@ TEST_WITH(vmbus_echo, round_trips, TEST_ON_REQUEST, TEST_LIMIT_MS)
                  (unsigned long long)(received * NS_PER_SECOND / max_u64(took_ns, 1)));
         EXPECT_OK(vmbus_close(channel));
         for (unsigned i = 0; i < VMBUS_FAULT_COUNT; i++)
-                EXPECT_EQ(vmbus->faults[i], 0);
+                EXPECT_EQ(hyperv_vmbus()->faults[i], 0);
 }
