@@ -4,6 +4,7 @@
  * chooses what the card offers and says of itself, which headers and lengths it delivers, what it
  * writes into used rings and packed descriptors, how it answers commands, when it wants a reset; and
  * what the client does meanwhile. Whatever happens, in the end every page is there again. */
+#include "tests/fuzz/expect_aborts.h"
 #include "tests/fuzz/virtqueue_fuzz.h"
 #include "base/spinlock.h"
 #include "kernel/cpu.h"
@@ -48,26 +49,6 @@ uint32_t spinlock_self(void)
 uint32_t cpu_count(void)
 {
         return 1;
-}
-
-bool expect_failed_(struct test *t, const char *file, unsigned line, const char *text)
-{
-        (void)t;
-        fprintf(stderr, "%s:%u: %s\n", file, line, text);
-        abort();
-}
-
-bool expect_relation_failed_(struct test *t, const char *file, unsigned line, const char *text,
-                             long long left, long long right)
-{
-        fprintf(stderr, "%lld, %lld\n", left, right);
-        return expect_failed_(t, file, line, text);
-}
-
-bool expect_status_failed_(struct test *t, const char *file, unsigned line, const char *text,
-                           zx_status_t expected, zx_status_t got)
-{
-        return expect_relation_failed_(t, file, line, text, expected, got);
 }
 
 /* ---- the card ---- */

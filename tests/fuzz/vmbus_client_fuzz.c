@@ -6,9 +6,7 @@
  *
  * What must hold: no access outside, no assertion, no wait without an end; and after the host has
  * said UnloadComplete every page is back. */
-#include <stdio.h>
-#include <stdlib.h>
-
+#include "tests/fuzz/expect_aborts.h"
 #include "tests/host/vmbus_client_bed.h"
 
 #define STEPS_MAX 200
@@ -19,23 +17,6 @@ static struct {
 } input;
 static uint8_t memory[BED_PAGES * 4096] ALIGNED(4096);
 
-/* What the bed takes from a test: any failure is a finding. */
-bool expect_failed_(struct test *t, const char *file, unsigned line, const char *text)
-{
-        fprintf(stderr, "%s:%u: %s\n", file, line, text);
-        abort();
-}
-bool expect_relation_failed_(struct test *t, const char *file, unsigned line, const char *text,
-                             long long left, long long right)
-{
-        fprintf(stderr, "%lld, %lld\n", left, right);
-        return expect_failed_(t, file, line, text);
-}
-bool expect_status_failed_(struct test *t, const char *file, unsigned line, const char *text,
-                           zx_status_t expected, zx_status_t got)
-{
-        return expect_relation_failed_(t, file, line, text, expected, got);
-}
 NORETURN void assert_failed(const char *file, unsigned line, const char *expression)
 {
         fprintf(stderr, "%s:%u: assertion failed: %s\n", file, line, expression);
