@@ -11,13 +11,13 @@
  * Usage: PROGRAM ITERATIONS [SCENARIO]   exit status 0: nothing found. Needs relacy (Debian:
  * relacy-dev). */
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include <relacy/relacy.hpp>
 #include <relacy/pthread.h>
 
+#include "tests/model/scenario.h"
 #include "tests/model/virtqueue_model_ends.h"
 
 enum model_order { MODEL_RELAXED, MODEL_ACQUIRE, MODEL_RELEASE };
@@ -179,13 +179,7 @@ template <class suite> static bool holds(const char *name)
 {
         if (*wanted != '\0' && strcmp(wanted, name) != 0)
                 return true;
-        rl::test_params params;
-        params.iteration_count = iterations;
-        params.execution_depth_limit = 20000;
-        params.search_type = rl::random_scheduler_type;
-        bool good = rl::simulate<suite>(params);
-        printf("scenario %s: %s\n", name, good ? "holds" : rl::test_result_str(params.test_result));
-        return good;
+        return scenario_holds<suite>(name, iterations);
 }
 
 int main(int argc, char **argv)

@@ -13,10 +13,11 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <cstdio>
 
 #include <relacy/relacy.hpp>
 #include <relacy/pthread.h>
+
+#include "tests/model/scenario.h"
 
 #define _Static_assert static_assert
 #define _Noreturn [[noreturn]]
@@ -193,27 +194,16 @@ struct both_sleep : rl::test_suite<both_sleep, 2> {
         }
 };
 
-template <class suite> static bool holds(const char *name, unsigned iterations)
-{
-        rl::test_params params;
-        params.iteration_count = iterations;
-        params.execution_depth_limit = 20000;
-        params.search_type = rl::random_scheduler_type;
-        bool good = rl::simulate<suite>(params);
-        printf("scenario %s: %s\n", name, good ? "holds" : rl::test_result_str(params.test_result));
-        return good;
-}
-
 int main(int argc, char **argv)
 {
         unsigned iterations = argc > 1 ? (unsigned)strtoul(argv[1], nullptr, 0) : 20000;
         const char *which = argc > 2 ? argv[2] : "";
         bool good = true;
         if (*which == '\0' || !strcmp(which, "receiver_sleeps"))
-                good &= holds<receiver_sleeps>("receiver_sleeps", iterations);
+                good &= scenario_holds<receiver_sleeps>("receiver_sleeps", iterations);
         if (good && (*which == '\0' || !strcmp(which, "sender_sleeps")))
-                good &= holds<sender_sleeps>("sender_sleeps", iterations);
+                good &= scenario_holds<sender_sleeps>("sender_sleeps", iterations);
         if (good && (*which == '\0' || !strcmp(which, "both_sleep")))
-                good &= holds<both_sleep>("both_sleep", iterations / 2);
+                good &= scenario_holds<both_sleep>("both_sleep", iterations / 2);
         return good ? 0 : 1;
 }

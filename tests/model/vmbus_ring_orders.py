@@ -57,7 +57,7 @@ def build(folder, name, mutant):
     orders.copy_sources(work, "vmbus_ring", orders.TOP / "tests/model/shim/base/shared.h", mutant)
     program = work / "model"
     # The sources are C; what C++ frowns on in them is no news.
-    subprocess.run([COMPILER, "-std=gnu++20", "-fpermissive", "-w", "-O1", f"-I{work}", "-o", program,
+    subprocess.run([COMPILER, "-std=gnu++20", "-fpermissive", "-w", "-O1", f"-I{work}", f"-I{orders.TOP}", "-o", program,
                     orders.TOP / "tests/model/vmbus_ring_model.cpp"], check=True)
     return program, ITERATIONS
 
