@@ -29,6 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/peers/net_bytes.h"
+
 #define FRAME_BYTES_MAX 1514u
 #define HEADERS_BYTES 42u /* Ethernet, IPv4, ICMP; and Ethernet, ARP */
 #define WINDOW_MAX 1024u
@@ -59,29 +61,6 @@ static uint64_t now_ns(void)
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
         return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
-}
-
-static void put16(uint8_t *at, uint32_t value)
-{
-        at[0] = (uint8_t)(value >> 8);
-        at[1] = (uint8_t)value;
-}
-
-static uint32_t get16(const uint8_t *at)
-{
-        return (uint32_t)at[0] << 8 | at[1];
-}
-
-static uint32_t checksum(const uint8_t *at, uint32_t bytes)
-{
-        uint32_t sum = 0;
-        for (uint32_t i = 0; i + 1 < bytes; i += 2)
-                sum += get16(at + i);
-        if (bytes % 2 != 0)
-                sum += (uint32_t)at[bytes - 1] << 8;
-        while (sum >> 16 != 0)
-                sum = (sum & 0xffff) + (sum >> 16);
-        return ~sum & 0xffff;
 }
 
 /* ---- frames ---- */
@@ -135,13 +114,13 @@ static uint32_t build_echo(uint8_t *frame, uint32_t sequence)
         ip[9] = 1;
         memcpy(ip + 12, own_ip, 4);
         memcpy(ip + 16, client.guest_ip, 4);
-        put16(ip + 10, checksum(ip, 20));
+        put16(ip + 10, internet_checksum(ip, 20));
         icmp[0] = 8;
         put16(icmp + 4, ECHO_ID);
         put16(icmp + 6, sequence);
         for (uint32_t i = 0; i < client.payload_bytes; i++)
                 icmp[8 + i] = (uint8_t)(sequence + i);
-        put16(icmp + 2, checksum(icmp, 8 + client.payload_bytes));
+        put16(icmp + 2, internet_checksum(icmp, 8 + client.payload_bytes));
         return bytes < 60 ? 60 : bytes;
 }
 
@@ -151,9 +130,9 @@ static bool is_echo_answer(const uint8_t *frame, ssize_t bytes, uint32_t *sequen
         uint32_t total = 20 + 8 + client.payload_bytes;
         const uint8_t *ip = frame + 14, *icmp = ip + 20;
         if (bytes < (ssize_t)(14 + total) || get16(frame + 12) != 0x0800 || ip[0] != 0x45 ||
-            ip[9] != 1 || get16(ip + 2) != total || checksum(ip, 20) != 0 || icmp[0] != 0 ||
+            ip[9] != 1 || get16(ip + 2) != total || internet_checksum(ip, 20) != 0 || icmp[0] != 0 ||
             get16(icmp + 4) != ECHO_ID || memcmp(ip + 12, client.guest_ip, 4) != 0 ||
-            checksum(icmp, 8 + client.payload_bytes) != 0)
+            internet_checksum(icmp, 8 + client.payload_bytes) != 0)
                 return false;
         *sequence = get16(icmp + 6);
         return true;

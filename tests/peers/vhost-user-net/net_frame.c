@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "tests/peers/net_bytes.h"
+
 #define IP_VERSION_SHIFT 4
 #define ETHERTYPE_OFFSET 12u
 #define ETHERTYPE_IPV4 0x0800u
@@ -85,29 +87,16 @@ const char *net_frame_fault_name(enum net_frame_fault fault)
         return (unsigned)fault < NET_FRAME_FAULT_COUNT ? names[fault] : "?";
 }
 
-static uint16_t get16(const uint8_t *at)
-{
-        return (uint16_t)(at[0] << 8 | at[1]);
-}
-
 void net_frame_complete_checksum(struct net_frame_place *frame)
 {
         struct net_header *header = net_frame_header(frame);
-        uint64_t sum = 0;
         if (!(header->flags & BIT_MASK(NET_NEEDS_CSUM_BIT)))
                 return;
-        for (uint32_t i = header->csum_start; i + 1 < frame->bytes; i += 2)
-                sum += get16(frame->data + i);
-        if ((frame->bytes - header->csum_start) % 2 != 0)
-                sum += (uint64_t)frame->data[frame->bytes - 1] << 8;
-        while (sum >> 16 != 0)
-                sum = (sum & UINT16_MAX) + (sum >> 16);
-        uint16_t checksum = (uint16_t)~sum;
+        uint16_t checksum = internet_checksum(frame->data + header->csum_start,
+                                              frame->bytes - header->csum_start);
         if (checksum == 0) /* in UDP 0 means none; in TCP both are the same number */
                 checksum = UINT16_MAX;
-        uint8_t *at = frame->data + header->csum_start + header->csum_offset;
-        at[0] = (uint8_t)(checksum >> 8);
-        at[1] = (uint8_t)checksum;
+        put16(frame->data + header->csum_start + header->csum_offset, checksum);
         header->flags = 0;
         header->csum_start = header->csum_offset = 0;
 }
@@ -141,7 +130,7 @@ uint32_t net_frame_flow(const struct net_frame_place *frame)
 {
         const uint8_t *ip = frame->data + ETHERNET_HEADER_BYTES;
         uint32_t bytes = frame->bytes - ETHERNET_HEADER_BYTES, hash = 0x811c9dc5u;
-        uint16_t type = get16(frame->data + ETHERTYPE_OFFSET);
+        uint32_t type = get16(frame->data + ETHERTYPE_OFFSET);
         if (type == ETHERTYPE_IPV4 && bytes >= 40 && ip[0] >> IP_VERSION_SHIFT == 4) {
                 uint32_t header_bytes = (ip[0] & 15u) * 4;
                 uint8_t protocol = ip[IPV4_PROTOCOL_OFFSET];

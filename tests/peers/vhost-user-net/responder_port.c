@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/peers/net_bytes.h"
+
 #define FRAME_BYTES_MIN 60u
 #define ETHERTYPE_IPV4 0x0800u
 #define ETHERTYPE_ARP 0x0806u
@@ -62,41 +64,6 @@ struct view {
         uint32_t bytes;
 };
 
-static uint16_t get16(const uint8_t *at)
-{
-        return (uint16_t)(at[0] << 8 | at[1]);
-}
-
-static uint32_t get32(const uint8_t *at)
-{
-        return (uint32_t)get16(at) << 16 | get16(at + 2);
-}
-
-static void put16(uint8_t *at, uint32_t value)
-{
-        at[0] = (uint8_t)(value >> 8);
-        at[1] = (uint8_t)value;
-}
-
-static void put32(uint8_t *at, uint32_t value)
-{
-        put16(at, value >> 16);
-        put16(at + 2, value);
-}
-
-/* RFC 1071; 0 over bytes that hold their right checksum. */
-static uint16_t checksum(const uint8_t *at, uint32_t bytes)
-{
-        uint32_t sum = 0;
-        for (uint32_t i = 0; i + 1 < bytes; i += 2)
-                sum += get16(at + i);
-        if (bytes % 2 != 0)
-                sum += (uint32_t)at[bytes - 1] << 8;
-        while (sum >> 16 != 0)
-                sum = (sum & UINT16_MAX) + (sum >> 16);
-        return (uint16_t)~sum;
-}
-
 /* ---- answers ---- */
 
 /* Begins an answer to `to`; NULL: no room. It is added by finish(). */
@@ -133,7 +100,7 @@ static void end_ip(uint8_t *ip, uint32_t payload_bytes)
         ip[0] = 0x45; /* version 4, 5 words */
         put16(ip + 2, IP_BYTES + payload_bytes);
         put16(ip + 10, 0);
-        put16(ip + 10, checksum(ip, IP_BYTES));
+        put16(ip + 10, internet_checksum(ip, IP_BYTES));
 }
 
 static void answer_arp(struct responder_port *responder, struct view arp)
@@ -158,7 +125,7 @@ static void answer_echo(struct responder_port *responder, const uint8_t *asker, 
                         struct view icmp)
 {
         if (icmp.bytes < ICMP_BYTES || icmp.at[0] != ICMP_ECHO_REQUEST || icmp.at[1] != 0 ||
-            checksum(icmp.at, icmp.bytes) != 0)
+            internet_checksum(icmp.at, icmp.bytes) != 0)
                 return;
         uint8_t *frame = begin(responder, asker, ETHERTYPE_IPV4);
         if (frame == NULL)
@@ -169,7 +136,7 @@ static void answer_echo(struct responder_port *responder, const uint8_t *asker, 
         memcpy(answer, icmp.at, icmp.bytes);
         answer[0] = ICMP_ECHO_REPLY;
         put16(answer + 2, 0);
-        put16(answer + 2, checksum(answer, icmp.bytes));
+        put16(answer + 2, internet_checksum(answer, icmp.bytes));
         finish(responder, ETHERNET_HEADER_BYTES + IP_BYTES + icmp.bytes);
 }
 
@@ -299,7 +266,7 @@ static void answer_ip(struct responder_port *responder, const uint8_t *asker, st
         uint32_t head = (ip.at[0] & 15u) * 4, total = get16(ip.at + 2);
         uint32_t to = get32(ip.at + 16);
         if (head < IP_BYTES || total < head || total > ip.bytes ||
-            (get16(ip.at + 6) & IP_FRAGMENT_MASK) != 0 || checksum(ip.at, head) != 0)
+            (get16(ip.at + 6) & IP_FRAGMENT_MASK) != 0 || internet_checksum(ip.at, head) != 0)
                 return;
         struct view payload = {ip.at + head, total - head};
         if (ip.at[9] == PROTOCOL_ICMP && to == responder->ip)

@@ -4,6 +4,7 @@
 #include "tests/peers/vmbus_host/vmbus_host_responder.h"
 
 #include "base/bytes.h"
+#include "tests/peers/net_bytes.h"
 #include "tests/peers/vmbus_host/wire_net.h"
 
 #define ETHERNET_BYTES 14u
@@ -36,38 +37,6 @@
 #define TTL 64u
 
 static const uint8_t router_mac[6] = {0x52, 0x55, 0x0a, 0x00, 0x02, 0x02};
-
-static uint32_t get16(const uint8_t *at)
-{
-        return (uint32_t)at[0] << 8 | at[1];
-}
-
-static uint32_t get32(const uint8_t *at)
-{
-        return get16(at) << 16 | get16(at + 2);
-}
-
-static void put16(uint8_t *at, uint32_t value)
-{
-        at[0] = (uint8_t)(value >> 8);
-        at[1] = (uint8_t)value;
-}
-
-static void put32(uint8_t *at, uint32_t value)
-{
-        put16(at, value >> 16);
-        put16(at + 2, value);
-}
-
-static uint32_t checksum(const uint8_t *bytes, uint32_t count)
-{
-        uint32_t sum = 0;
-        for (uint32_t i = 0; i < count; i++)
-                sum += i % 2 == 0 ? (uint32_t)bytes[i] << 8 : bytes[i];
-        while (sum > 0xffff)
-                sum = (sum & 0xffff) + (sum >> 16);
-        return ~sum & 0xffff;
-}
 
 /* ---- the queue to the guest ---- */
 
@@ -122,7 +91,7 @@ static uint8_t *new_packet(struct vmbus_host_responder *responder, uint32_t prot
         ip[9] = (uint8_t)protocol;
         put32(ip + 12, from);
         put32(ip + 16, to);
-        put16(ip + 10, checksum(ip, IP_BYTES));
+        put16(ip + 10, internet_checksum(ip, IP_BYTES));
         return ip + IP_BYTES;
 }
 
@@ -157,7 +126,7 @@ static bool answer_arp(struct vmbus_host_responder *responder, const uint8_t *fr
 static bool answer_icmp(struct vmbus_host_responder *responder, const uint8_t *ip,
                         const uint8_t *icmp, uint32_t bytes)
 {
-        if (bytes < ICMP_BYTES || checksum(icmp, bytes) != 0)
+        if (bytes < ICMP_BYTES || internet_checksum(icmp, bytes) != 0)
                 return false;
         if (icmp[0] == ICMP_REPLY && get16(icmp + 4) == PING_IDENTIFIER) {
                 responder->pings_answered++;
@@ -172,7 +141,7 @@ static bool answer_icmp(struct vmbus_host_responder *responder, const uint8_t *i
         memcpy(answer, icmp, bytes);
         answer[0] = ICMP_REPLY;
         put16(answer + 2, 0);
-        put16(answer + 2, checksum(answer, bytes));
+        put16(answer + 2, internet_checksum(answer, bytes));
         responder->echo_answered++;
         return true;
 }
@@ -268,7 +237,7 @@ static bool answer_ip(struct vmbus_host_responder *responder, const uint8_t *fra
         const uint8_t *ip = frame + ETHERNET_BYTES;
         uint32_t left = bytes - ETHERNET_BYTES;
         if (left < IP_BYTES || ip[0] != 0x45 || get16(ip + 2) < IP_BYTES || get16(ip + 2) > left ||
-            checksum(ip, IP_BYTES) != 0 || (get16(ip + 6) & 0x3fff) != 0)
+            internet_checksum(ip, IP_BYTES) != 0 || (get16(ip + 6) & 0x3fff) != 0)
                 return false;
         memcpy(responder->guest_mac, frame + 6, 6);
         left = get16(ip + 2) - IP_BYTES;
@@ -310,7 +279,7 @@ bool vmbus_host_responder_ping(struct vmbus_host_responder *responder)
         put16(icmp + 6, responder->ping_sequence++);
         for (uint32_t i = 0; i < PING_BYTES; i++)
                 icmp[ICMP_BYTES + i] = (uint8_t)i;
-        put16(icmp + 2, checksum(icmp, ICMP_BYTES + PING_BYTES));
+        put16(icmp + 2, internet_checksum(icmp, ICMP_BYTES + PING_BYTES));
         responder->pings_sent++;
         return true;
 }
