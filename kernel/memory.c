@@ -168,6 +168,13 @@ static void add_arena(const struct pmm_arena_config *config)
         }
 }
 
+static void print_left_out(void)
+{
+        log_line("memory: %llu KiB in %zu pieces are in no arena, %llu KiB of them in use",
+                 (unsigned long long)(plan.left_out_bytes / KIB), plan.left_out_count,
+                 (unsigned long long)(plan.left_out_in_use_bytes / KIB));
+}
+
 void memory_init(const struct boot_info *boot_info)
 {
         const struct arch_image_part *parts;
@@ -190,8 +197,7 @@ void memory_init(const struct boot_info *boot_info)
                  (unsigned long long)(pmm_count_free_pages(&kernel_pmm) * PAGE_BYTES / MIB),
                  (unsigned long long)early_page_count, (unsigned long long)image_pa);
         if (plan.left_out_bytes >= 2 * PAGE_BYTES)
-                log_line("memory: %llu KiB in %zu pieces are in no arena",
-                         (unsigned long long)(plan.left_out_bytes / KIB), plan.left_out_count);
+                print_left_out();
         pmm_console_start_checker();
 }
 
@@ -268,4 +274,5 @@ void memory_print_map(void)
                 log_line("memory: range 0x%llx..0x%llx type %u", (unsigned long long)map.ranges[i].pa,
                          (unsigned long long)(map.ranges[i].pa + map.ranges[i].bytes),
                          map.ranges[i].type);
+        print_left_out();
 }

@@ -29,7 +29,7 @@ void *memory_pa_to_va(uint64_t pa);
 /* The physical address behind a pointer into the physical map or into the kernel image. */
 uint64_t memory_va_to_pa(const void *va);
 
-/* One line on the console for each range of the normalised map. */
+/* One line on the console for each range of the normalised map, and one for what of it is in no arena. */
 void memory_print_map(void);
 
 /* A page of RAM below 1 MiB that nobody else uses, for the code that other CPUs start with; 0: there is none. */

@@ -13,7 +13,8 @@
  * the difference.
  *
  *   alloc takes from    the head of the zone's free list, then the lowest group not set up
- *   free puts back to   the head (the page that is in the CPU's cache goes out first)
+ *   free puts back to   the head (the page that is in the CPU's cache goes out first); pmm_free_late,
+ *                       and any free while the checker is on, to the tail (it goes out last)
  *   zones               high before low, so that low memory lasts; PMM_ALLOC_LO_MEM takes low only
  *
  * Owner       struct pmm is the caller's and must not move; page structures belong to the pmm, a
@@ -195,6 +196,9 @@ struct pmm_free_memory_signal {
         void *context;
 };
 
+/* The first allocation that failed (2.7). There it has a type, for a heap and a table of handles report
+ * theirs too; here whatever runs out of memory (a slab, a VMO, a page table) has asked this pmm, so all are
+ * of one type, and recorded where they fail. */
 struct pmm_failure {
         bool happened;
         uint64_t page_count;
@@ -233,6 +237,7 @@ struct pmm {
         uint64_t watch_upper_pages;
         struct pmm_free_memory_signal memory_signal;
         struct pmm_checker checker;
+        bool free_late; /* what is freed goes to the tail: as long as the checker is on */
         struct pmm_failure first_failure;
         struct pmm_statistics statistics;
         struct pmm_arena arenas[PMM_ARENA_COUNT_MAX]; /* ascending */
@@ -307,6 +312,11 @@ void pmm_free_page(struct pmm *pmm, struct vm_page *page);
 /* Gives back every page on `list`, which becomes empty; the first of them is the next to be
  * allocated. */
 void pmm_free(struct pmm *pmm, struct list_node *list);
+/* The same with delayed reuse (2.4): behind all pages that are set up and free now, in the order of the
+ * list; so none of them is the next to be allocated while its zone has another. While the free-page checker
+ * is on, the two above reuse late as well (a list's pages in any order): the longer a page lies, the more
+ * late writes are found in it. (There: under an address sanitizer.) */
+void pmm_free_late(struct pmm *pmm, struct list_node *list);
 
 /* ---- states ---- */
 
@@ -411,7 +421,7 @@ struct pmm_checker_config {
         pmm_checker_report_fn report;
         void *context;
 };
-/* Pages are filled with the pattern when they are freed, from now on and for ever.
+/* Pages are filled with the pattern when they are freed, from now on and for ever, and go to the tail.
  *   returns  false: it was enabled already, nothing changed */
 bool pmm_checker_enable(struct pmm *pmm, const struct pmm_checker_config *config);
 /* Fills every free page (this writes fill_bytes in each, and sets up all page structures), then

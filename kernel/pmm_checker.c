@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* pmm_checker — fills free pages with a pattern and looks whether it is still there.
+/* pmm_checker — fills free pages with a pattern and looks whether it is still there; and delayed reuse, by
+ * which it has longer to look.
  *
- * Finds whoever writes to a page after it was freed. Facts: spec/zircon-objects.md, 2.8. */
+ * Finds whoever writes to a page after it was freed. Facts: spec/zircon-objects.md, 2.4, 2.8. */
 #include "kernel/pmm.h"
 #include "kernel/pmm_internal.h"
 
@@ -27,6 +28,7 @@ bool pmm_checker_enable(struct pmm *pmm, const struct pmm_checker_config *config
                 pmm->checker.report = config->report;
                 pmm->checker.context = config->context;
                 pmm->checker.enabled = true;
+                pmm->free_late = true;
         }
         pmm_unlock(pmm);
         return first;
@@ -35,6 +37,30 @@ bool pmm_checker_enable(struct pmm *pmm, const struct pmm_checker_config *config
 void pmm_checker_fill(struct pmm *pmm, struct vm_page *page)
 {
         memset(pmm_page_va(pmm, page), PMM_CHECKER_PATTERN, pmm->checker.fill_bytes);
+}
+
+void pmm_add_tail(struct pmm *pmm, const struct pmm_arena *arena, struct vm_page *page)
+{
+        struct list_node *list = &pmm->free_list[arena->zone];
+        if (pmm->checker.enabled)
+                pmm_checker_fill(pmm, page);
+        if (list_is_empty(list) && pmm->free_in_zone[arena->zone] != 0)
+                pmm_set_up_next_group(pmm, arena->zone);
+        list_add_tail(list, &page->list);
+}
+
+void pmm_free_late(struct pmm *pmm, struct list_node *list)
+{
+        struct list_node reversed, *node; /* pmm_free_locked begins with the last */
+        list_init(&reversed);
+        while ((node = list_remove_head(list)) != NULL)
+                list_add_head(&reversed, node);
+        pmm_lock(pmm);
+        pmm->free_late = true;
+        pmm_free_locked(pmm, &reversed);
+        pmm->free_late = pmm->checker.enabled;
+        pmm_signal_after_free(pmm);
+        pmm_unlock(pmm);
 }
 
 /* Under the lock. */

@@ -158,6 +158,11 @@ zx_status_t MUST_CHECK pmm_alloc_between(struct pmm *pmm, uint64_t least, uint64
 
 /* ---- everything below: under the lock ---- */
 
+/* ---- pmm_page.c, too ---- */
+
+/* pmm_free, but for the lock and the signal; the last of the list comes first. */
+void pmm_free_locked(struct pmm *pmm, struct list_node *list);
+
 /* ---- pmm.c ---- */
 
 /* Sets up a group that is not: its free pages go to the tail of the zone's list, ascending. */
@@ -299,6 +304,9 @@ static inline void pmm_signal_after_free(struct pmm *pmm)
 /* ---- pmm_checker.c ---- */
 
 void pmm_checker_fill(struct pmm *pmm, struct vm_page *page);
+/* Puts a page that is being freed at the tail of its free list, filled if the checker is on. Groups that are
+ * not set up are behind that: one of them comes in front of a page that would be alone. */
+void pmm_add_tail(struct pmm *pmm, const struct pmm_arena *arena, struct vm_page *page);
 /* Reports a page that somebody wrote to while it was free. Only while armed. */
 bool pmm_checker_verify(struct pmm *pmm, const struct vm_page *page);
 

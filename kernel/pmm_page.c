@@ -152,9 +152,10 @@ struct freed {
         uint64_t count; /* of them */
 };
 
-/* Everything up to pmm_free is under the lock.
+/* Everything up to pmm_free_locked is under the lock, but pmm_free_page.
  *
- * Makes a page FREE and the head of its free list, in all but its bit. It must be on no list.
+ * Makes a page FREE and the head (or, with free_late, the tail) of its free list, in all but its bit. It
+ * must be on no list.
  *   last     where the page freed before this one lies: most pages that come together lie together
  *   returns  the arena, *number out */
 static ALWAYS_INLINE struct pmm_arena *give_back(struct pmm *pmm, struct vm_page *page,
@@ -173,11 +174,12 @@ static ALWAYS_INLINE struct pmm_arena *give_back(struct pmm *pmm, struct vm_page
                 ASSERT(page->use.object.owner == NULL);
                 ASSERT((page->use.object.bits & VM_PAGE_PIN_COUNT_MASK) == 0);
         }
-        if (UNLIKELY(pmm->checker.enabled))
-                pmm_checker_fill(pmm, page);
         pmm_write_state(page, VM_PAGE_FREE);
         pmm_count_add(&pmm->state_count[state], -1ull);
-        list_add_head(&pmm->free_list[arena->zone], &page->list);
+        if (UNLIKELY(pmm->free_late))
+                pmm_add_tail(pmm, arena, page);
+        else
+                list_add_head(&pmm->free_list[arena->zone], &page->list);
         return arena;
 }
 
@@ -203,10 +205,9 @@ void pmm_free_page(struct pmm *pmm, struct vm_page *page)
         pmm_unlock(pmm);
 }
 
-void pmm_free(struct pmm *pmm, struct list_node *list)
+void pmm_free_locked(struct pmm *pmm, struct list_node *list)
 {
         struct freed freed = {NULL, 0, 0, 0};
-        pmm_lock(pmm);
         /* From the tail, so that the list keeps its order at the head of the free list. */
         for (struct list_node *node = list->prev, *before; node != list; node = before) {
                 uint64_t number;
@@ -225,6 +226,12 @@ void pmm_free(struct pmm *pmm, struct list_node *list)
         }
         settle(pmm, &freed);
         list_init(list);
+}
+
+void pmm_free(struct pmm *pmm, struct list_node *list)
+{
+        pmm_lock(pmm);
+        pmm_free_locked(pmm, list);
         pmm_signal_after_free(pmm);
         pmm_unlock(pmm);
 }

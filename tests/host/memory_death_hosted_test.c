@@ -138,6 +138,36 @@ DEATH(set_state_to_loaned, "LABEL_STATES", pmm_set_state(&pmm, page, VM_PAGE_FRE
 DEATH(free_of_a_loaned_page, "loan_flags", page->loan_flags = 1; pmm_free_page(&pmm, page););
 DEATH(free_of_a_foreign_wired_range, "page != NULL", pmm_free_wired_range(&pmm, 0, 1););
 
+DEATH(late_double_free, "FREEABLE_STATES", pmm_free_page(&pmm, page); {
+        page->list.prev = page->list.next = NULL;
+        list_add_tail(&list, &page->list);
+        pmm_free_late(&pmm, &list);
+});
+DEATH(free_of_a_page_in_a_state_that_is_none, "VM_PAGE_STATE_COUNT",
+      page->state = VM_PAGE_STATE_COUNT; pmm_free_page(&pmm, page););
+DEATH(set_state_from_a_number_that_is_none, "from < VM_PAGE_STATE_COUNT",
+      page->state = VM_PAGE_STATE_COUNT; pmm_set_state(&pmm, page, VM_PAGE_HEAP););
+DEATH(unknown_flag_of_several, "KNOWN_FLAGS", IGNORE(pmm_alloc_pages(&pmm, 0, 4, &list)););
+DEATH(contiguous_aligned_to_everything, "align_log2 < 64",
+      IGNORE(pmm_alloc_contiguous(&pmm, 2, 0, 64, NULL, &list)););
+DEATH(structures_of_an_arena_too_large, "PMM_ARENA_PAGES_MAX",
+      (void)pmm_structure_bytes(PMM_ARENA_PAGES_MAX + 1););
+
+static struct pmm_state_counts state_counts[2];
+
+static uint32_t first_cpu(void)
+{
+        return 0;
+}
+
+DEATH(no_cpu, "cpu_count > 0", pmm_set_cpus(&pmm, state_counts, 0, first_cpu););
+DEATH(more_cpus_than_there_can_be, "PMM_CPU_COUNT_MAX",
+      pmm_set_cpus(&pmm, state_counts, PMM_CPU_COUNT_MAX + 1, first_cpu););
+DEATH(cpus_that_nobody_can_tell_apart, "current_cpu != NULL",
+      pmm_set_cpus(&pmm, state_counts, 2, NULL););
+DEATH(cpus_twice, "current_cpu == NULL", pmm_set_cpus(&pmm, state_counts, 2, first_cpu);
+      pmm_set_cpus(&pmm, state_counts, 2, first_cpu););
+
 /* ---- the checker: lists and counts ---- */
 
 static void no_report(void *context, const struct pmm_checker_report *report)

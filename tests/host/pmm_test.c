@@ -100,8 +100,13 @@ TEST(pmm, structures_can_lie_in_the_middle)
                                           .structures_pa = BED_PA + 63 * PAGE_BYTES};
         uint64_t count = 0;
         struct vm_page *page;
+        struct pmm_arena_info info;
         REQUIRE_OK(pmm_init(&pmm, (uint64_t)(uintptr_t)memory - BED_PA));
         REQUIRE_OK(pmm_add_arena_at(&pmm, &config));
+        __builtin_memset(&info, 0xff, sizeof(info));
+        EXPECT_OK(pmm_arena_info(&pmm, 1, 0, &info, sizeof(info)));
+        EXPECT_STR_EQ(info.name, "an arena with a"); /* cut */
+        EXPECT_EQ(info.flags, 0);
         while (TRIED(pmm_alloc_page(&pmm, PMM_ALLOC_ANY, &page)) == ZX_OK) {
                 EXPECT_FALSE(page->pa == BED_PA + 63 * PAGE_BYTES ||
                              page->pa == BED_PA + 64 * PAGE_BYTES);
@@ -345,6 +350,12 @@ TEST(pmm, states_are_counted_exactly)
                         EXPECT_EQ(page->use.object.bits, 0);
                 }
         }
+        pmm_set_state(&pmm, page, VM_PAGE_OBJECT);
+        page->use.object.share_count = 5;
+        pmm_set_state(&pmm, page, VM_PAGE_OBJECT); /* is so already: nothing is cleared */
+        EXPECT_EQ(page->use.object.share_count, 5);
+        pmm_set_state(&pmm, page, VM_PAGE_ALLOC);
+        EXPECT_EQ(page->use.object.share_count, 5); /* what it says no longer counts */
         pmm_set_state(&pmm, page, VM_PAGE_WIRED);
         EXPECT_EQ(pmm_count_state(&pmm, VM_PAGE_WIRED), 3);
         pmm_unwire_page(&pmm, page);

@@ -207,3 +207,9 @@ WRAP(void, pmm_free, (struct pmm * pmm, struct list_node *list))
         count_pages(-(int64_t)list_count(list));
         __real_pmm_free(pmm, list);
 }
+
+WRAP(void, pmm_free_late, (struct pmm * pmm, struct list_node *list))
+{
+        count_pages(-(int64_t)list_count(list));
+        __real_pmm_free_late(pmm, list);
+}

@@ -4,17 +4,53 @@
  * pages. The options are tested by tests/harness/test_memory.py. */
 #include "tests/expect.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/pmm_console.h"
 
-static char said[4096];
+static char said[4096], expected[80];
 
 static void keep_line(struct log_sink *sink, const char *line, size_t bytes)
 {
         strncat(said, line, bytes < sizeof(said) - strlen(said) ? bytes : 0);
+}
+
+/* The two addresses at `at`: "0x1000..0x9e000". */
+struct place {
+        uint64_t pa, end;
+};
+
+static struct place place_at(const char *at)
+{
+        char *rest;
+        uint64_t pa = strtoull(at, &rest, 0);
+
+        return (struct place){pa, strtoull(rest + 2, NULL, 0)};
+}
+
+/* The bytes of ranges with these words behind them that are in no arena; all as it was said. */
+static uint64_t bytes_in_no_arena(const char *words)
+{
+        static const char range[] = "# memory: range ", arena[] = "# pmm: arena ";
+        uint64_t bytes = 0;
+
+        for (const char *at = said; (at = strstr(at, range)) != NULL; at++) {
+                struct place place = place_at(at + strlen(range));
+                if (strncmp(strchr(at, '\n') - strlen(words), words, strlen(words)) != 0)
+                        continue;
+                bytes += place.end - place.pa;
+                for (const char *in = said; (in = strstr(in, arena)) != NULL; in++) {
+                        struct place ours = place_at(strstr(in, "0x"));
+                        uint64_t from = max_u64(place.pa, ours.pa), to = min_u64(place.end, ours.end);
+                        bytes -= from < to ? to - from : 0;
+                }
+        }
+        return bytes;
 }
 
 static const char *what_it_says(void (*print)(void))
@@ -38,6 +74,13 @@ TEST(pmm_console, what_the_console_words_say)
         EXPECT_TRUE(strstr(text, "# pmm: memory is enough; low below ") != NULL);
         EXPECT_TRUE(strstr(text, "# pmm-checker: ") != NULL);
         EXPECT_TRUE(strstr(text, "# memory: range 0x0..0x1000 type ") != NULL);
+        uint64_t in_use = bytes_in_no_arena(" type 16") + bytes_in_no_arena(" type 2");
+        snprintf(expected, sizeof(expected), " are in no arena, %llu KiB of them in use\n",
+                 (unsigned long long)(in_use / KIB));
+        EXPECT_TRUE(strstr(text, expected) != NULL);
+        snprintf(expected, sizeof(expected), "\n# memory: %llu KiB in ",
+                 (unsigned long long)((in_use + bytes_in_no_arena(" type 1")) / KIB));
+        EXPECT_TRUE(strstr(text, expected) != NULL);
         text = what_it_says(pmm_console_check);
         EXPECT_TRUE(strstr(text, kernel_pmm.checker.armed ? " free pages are bad now\n"
                                                           : "# pmm-checker: off\n") != NULL);
@@ -49,8 +92,10 @@ TEST(pmm_console, what_the_console_words_say)
 TEST_WITH(pmm_checker_kernel, write_after_free, TEST_ON_REQUEST, 0)
 {
         uint64_t failures = kernel_pmm.checker.failure_count;
-        struct vm_page *page, *again;
+        struct list_node again;
+        struct vm_page *page;
 
+        list_init(&again);
         REQUIRE_TRUE(kernel_pmm.checker.armed);
         REQUIRE_OK(pmm_alloc_page(&kernel_pmm, PMM_ALLOC_ANY, &page));
         uint8_t *bytes = pmm_page_va(&kernel_pmm, page);
@@ -58,8 +103,7 @@ TEST_WITH(pmm_checker_kernel, write_after_free, TEST_ON_REQUEST, 0)
         pmm_free_page(&kernel_pmm, page);
         EXPECT_EQ(bytes[0x123], kernel_pmm.checker.fill_bytes > 0x123 ? PMM_CHECKER_PATTERN : 0x77);
         bytes[0x7] = 0x99;
-        REQUIRE_OK(pmm_alloc_page(&kernel_pmm, PMM_ALLOC_ANY, &again));
-        EXPECT_PTR_EQ(again, page);
+        REQUIRE_OK(pmm_alloc_range(&kernel_pmm, page->pa, 1, &again)); /* it lies at the tail */
         EXPECT_EQ(kernel_pmm.checker.failure_count, failures + 1);
-        pmm_free_page(&kernel_pmm, again);
+        pmm_free(&kernel_pmm, &again);
 }
