@@ -273,6 +273,27 @@ def test_memory_slots(swap, path):
         assert front.receive_frame(3)[1] == vu.swapped(vu.a_frame(77))
 
 
+def test_a_memory_slot_has_as_many_holders_as_added_it(swap, path):
+    """QEMU 7.2 adds each region once for every queue pair; it is there until each has removed it."""
+    with vu.FrontEnd(path) as front:
+        front.negotiate(protocol=vu.PROTOCOL_REPLY_ACK | vu.PROTOCOL_SLOTS)
+        single = bytes(8) + front.region()
+        for _ in range(3):
+            assert front.acknowledged(vu.ADD_MEM_REG, single, [front.memory_fd])
+        front.start_ring(0)
+        front.start_ring(1)
+        exchange(front)
+        assert front.acknowledged(vu.REM_MEM_REG, single)
+        assert front.acknowledged(vu.REM_MEM_REG, single)
+        front.give_receive_buffers(1)
+        front.send_frame(vu.a_frame(77))
+        assert front.receive_frame(3)[1] == vu.swapped(vu.a_frame(77))
+        assert front.acknowledged(vu.REM_MEM_REG, single)
+        front.send(vu.REM_MEM_REG, single)
+        assert front.is_closed()
+    assert "there is no region" in swap.stderr()
+
+
 def test_configuration(tmp_path, path):
     with vu.back_end(tmp_path / "logs", "-s", path, "-m", "echo", "-a", "52:54:00:01:02:03") as back:
         vu.wait_for_socket(path, back)
@@ -346,6 +367,7 @@ WRONG = {
     "regions_overlap": (lambda f: f.send(*table(f, f.region(size=8192),
                                                 f.region(guest=4096, user=vu.USER_BASE + 65536, size=4096))),
                         "overlaps region"),
+    "regions_twice": (lambda f: f.send(*table(f, f.region(), f.region())), "2 regions, 1 of them different"),
     "regions_overlap_user": (lambda f: f.send(*table(f, f.region(size=8192),
                                                      f.region(guest=65536, user=vu.USER_BASE + 4096,
                                                               size=4096))), "overlaps region"),

@@ -86,23 +86,18 @@ static bool region_good(const struct vhost_memory *memory, const struct vhost_re
 }
 
 /* Maps the region's part of the file, from a block's beginning on. */
-static bool map(struct vhost_mapping *mapping, int fd, char *why)
+static bool map(struct vhost_mapping *mapping, int fd, const struct stat *file, char *why)
 {
         const struct vhost_region *region = &mapping->region;
-        struct stat file;
         uint64_t end = region->mmap_offset + region->bytes;
-        if (fstat(fd, &file) != 0 || !S_ISREG(file.st_mode) || file.st_size < 0) {
-                snprintf(why, VHOST_WHY_BYTES, "a region's descriptor is no file");
-                return false;
-        }
-        if (end > (uint64_t)file.st_size) {
+        if (end > (uint64_t)file->st_size) {
                 snprintf(why, VHOST_WHY_BYTES,
                          "region 0x%llx ends at 0x%llx of a file of 0x%llx bytes",
                          (unsigned long long)region->guest_address, (unsigned long long)end,
-                         (unsigned long long)file.st_size);
+                         (unsigned long long)file->st_size);
                 return false;
         }
-        uint64_t block = max_u64((uint64_t)file.st_blksize, PAGE_BYTES);
+        uint64_t block = max_u64((uint64_t)file->st_blksize, PAGE_BYTES);
         if (!is_power_of_two(block))
                 block = PAGE_BYTES;
         uint64_t start = round_down(region->mmap_offset, block);
@@ -118,16 +113,44 @@ static bool map(struct vhost_mapping *mapping, int fd, char *why)
         return true;
 }
 
+/* The mapping of the same bytes at the same addresses; NULL: there is none. */
+static struct vhost_mapping *find_same(struct vhost_memory *memory, const struct vhost_mapping *mapping)
+{
+        const struct vhost_region *region = &mapping->region;
+        for (size_t i = 0; i < memory->table.count; i++) {
+                struct vhost_mapping *other = &memory->mappings[i];
+                if (other->region.guest_address == region->guest_address &&
+                    other->region.user_address == region->user_address &&
+                    other->region.bytes == region->bytes &&
+                    other->region.mmap_offset == region->mmap_offset &&
+                    other->device == mapping->device && other->inode == mapping->inode)
+                        return other;
+        }
+        return NULL;
+}
+
 bool vhost_memory_add(struct vhost_memory *memory, const struct vhost_region *region, int fd,
                       char *why)
 {
-        struct vhost_mapping mapping = {.region = *region};
+        struct vhost_mapping mapping = {.region = *region, .holders = 1};
         size_t at = memory->table.count;
+        struct stat file;
+        if (fstat(fd, &file) != 0 || !S_ISREG(file.st_mode) || file.st_size < 0) {
+                snprintf(why, VHOST_WHY_BYTES, "a region's descriptor is no file");
+                return false;
+        }
+        mapping.device = file.st_dev;
+        mapping.inode = file.st_ino;
+        struct vhost_mapping *same = find_same(memory, &mapping);
+        if (same != NULL && same->holders < VHOST_MEMORY_HOLDERS_MAX) {
+                same->holders++;
+                return true;
+        }
         if (at == VHOST_MEMORY_SLOTS) {
                 snprintf(why, VHOST_WHY_BYTES, "more than %u regions", VHOST_MEMORY_SLOTS);
                 return false;
         }
-        if (!region_good(memory, region, why) || !map(&mapping, fd, why))
+        if (!region_good(memory, region, why) || !map(&mapping, fd, &file, why))
                 return false;
         while (at > 0 && memory->guest[at - 1].bytes < region->bytes) { /* [M2] */
                 memory->guest[at] = memory->guest[at - 1];
@@ -151,6 +174,8 @@ bool vhost_memory_remove(struct vhost_memory *memory, const struct vhost_region 
                 if (known->guest_address != region->guest_address ||
                     known->user_address != region->user_address || known->bytes != region->bytes)
                         continue;
+                if (--memory->mappings[i].holders != 0)
+                        return true;
                 munmap(memory->mappings[i].base, memory->mappings[i].mapped_bytes);
                 memory->table.count--;
                 for (size_t j = i; j < memory->table.count; j++) {

@@ -26,11 +26,15 @@
 #include "tests/peers/vhost-user-net/vhost_wire.h"
 #include "virtqueue/virtqueue_device_memory.h"
 
+#define VHOST_MEMORY_HOLDERS_MAX 64u /* of a region: the queue pairs that a front end may have */
+
 struct vhost_mapping {
         struct vhost_region region;
         void *va;   /* of the region */
         void *base; /* of the mapping, in which the region is */
         size_t mapped_bytes;
+        uint64_t device, inode; /* which file it is of */
+        uint32_t holders;       /* how often it was added, 1.. */
 };
 
 struct vhost_memory {
@@ -48,13 +52,15 @@ void vhost_memory_fini(struct vhost_memory *memory);
 /* Unmaps everything; the table is empty then, and not lost. */
 void vhost_memory_clear(struct vhost_memory *memory);
 
-/* Maps one more region of the file `fd`.
+/* Maps one more region of the file `fd`. One that is there already, of the same file, has one holder more:
+ * QEMU 7.2 adds each region once for every queue pair, over one connection.
  *   why      VHOST_WHY_BYTES (vhost_channel.h); says what is wrong with it
  *   returns  false: nothing has changed */
 bool MUST_CHECK vhost_memory_add(struct vhost_memory *memory, const struct vhost_region *region,
                                  int fd, char *why);
 
-/* Unmaps the region with exactly these addresses and length; false: there is none. */
+/* Takes away a holder of the region with exactly these addresses and length, and unmaps it with the last
+ * one; false: there is none. */
 bool MUST_CHECK vhost_memory_remove(struct vhost_memory *memory,
                                     const struct vhost_region *region);
 

@@ -161,6 +161,9 @@ static bool set_mem_table(struct vhost_session *session, struct vhost_message *m
         for (uint32_t i = 0; i < table->count; i++)
                 if (!vhost_memory_add(&session->memory, &table->regions[i], message->fds[i], why))
                         return false;
+        if (session->memory.table.count != table->count)
+                return WRONG("%u regions, %zu of them different", table->count,
+                             session->memory.table.count);
         go_on(session);
         return true;
 }
