@@ -210,6 +210,57 @@ BED_TEST(vmar_change, protect_makes_pieces_and_joins_them_again)
         vmo_put(vmo);
 }
 
+BED_TEST(vmar_change, protect_goes_through_sub_regions_and_out_again)
+{
+        struct vmo *vmo = make_vmo(t, 16);
+        struct vmar_handle child, inner;
+        const uint32_t R = VMAR_PERM_READ;
+
+        REQUIRE_OK(bed_region_at(bed.root, 4, 4, &child));
+        REQUIRE_OK(bed_region_at(child, 1, 2, &inner));
+        REQUIRE_OK(bed_map_at(bed.root, 0, 4, vmo));
+        REQUIRE_OK(bed_map_at(child, 0, 1, vmo));
+        REQUIRE_OK(bed_map_at(inner, 0, 2, vmo));
+        REQUIRE_OK(bed_map_at(child, 3, 1, vmo));
+        REQUIRE_OK(bed_map_at(bed.root, 8, 4, vmo));
+        EXPECT_OK(vmar_protect(bed.root, R, va_of(2), PAGES(8)));
+        EXPECT_TREE("0-2rw 2-4r+2 4-8{4-5r 5-7{5-7r} 7-8r} 8-10r 10-12rw+2");
+        EXPECT_OK(vmar_protect(bed.root, 0, va_of(5), PAGES(1))); /* a piece of one inside */
+        EXPECT_TREE("0-2rw 2-4r+2 4-8{4-5r 5-7{5-6 6-7r+1} 7-8r} 8-10r 10-12rw+2");
+        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, vmar_protect(bed.root, R, va_of(2), PAGES(8)));
+        EXPECT_OK(vmar_protect(bed.root, 0, va_of(6), PAGES(4))); /* joins it, and goes on */
+        EXPECT_TREE("0-2rw 2-4r+2 4-8{4-5r 5-7{5-7} 7-8} 8-10 10-12rw+2");
+        EXPECT_OK(vmar_protect(bed.root, RW, va_of(8), PAGES(2)));
+        EXPECT_TREE("0-2rw 2-4r+2 4-8{4-5r 5-7{5-7} 7-8} 8-12rw");
+        EXPECT_OK(vmar_protect(inner, RW, va_of(5), PAGES(2)));
+        EXPECT_TREE("0-2rw 2-4r+2 4-8{4-5r 5-7{5-7rw} 7-8} 8-12rw");
+        vmar_close(child);
+        vmar_close(inner);
+        vmo_put(vmo);
+}
+
+/* The next mapping is two regions further out, or there is none. */
+BED_TEST(vmar_change, protect_at_the_end_of_a_sub_region_with_a_hole)
+{
+        struct vmo *vmo = make_vmo(t, 16);
+        struct vmar_handle child, inner;
+        const uint32_t R = VMAR_PERM_READ;
+
+        REQUIRE_OK(bed_region_at(bed.root, 4, 4, &child));
+        REQUIRE_OK(bed_region_at(child, 1, 3, &inner));
+        REQUIRE_OK(bed_map_at(inner, 0, 2, vmo));
+        EXPECT_OK(vmar_protect(bed.root, R, va_of(6), PAGES(1)));
+        EXPECT_TREE("4-8{5-8{5-6rw 6-7r+1}}");
+        REQUIRE_OK(bed_map_at(bed.root, 8, 2, vmo));
+        EXPECT_OK(vmar_protect(bed.root, R, va_of(5), PAGES(2)));
+        EXPECT_TREE("4-8{5-8{5-7r}} 8-10rw");
+        EXPECT_OK(vmar_protect(child, 0, va_of(6), PAGES(1)));
+        EXPECT_TREE("4-8{5-8{5-6r 6-7+1}} 8-10rw");
+        vmar_close(child);
+        vmar_close(inner);
+        vmo_put(vmo);
+}
+
 BED_TEST(vmar_change, protect_that_changes_nothing_needs_nothing)
 {
         struct vmo *vmo = make_vmo(t, 8);

@@ -458,6 +458,10 @@ MANAGER_TEST(vmar_manager, over_a_region_that_is_gone)
         REQUIRE_OK(vmar_destroy(region));
         vmar_close(region);
         EXPECT_STATUS(ZX_ERR_BAD_STATE, create(PAGES(1), manager, &child));
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, create(0 - PAGE_BYTES, manager, &child)); /* the most */
+        /* its own checks come first */
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, create(0, manager, &child));
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS, create(0 - PAGE_BYTES + 1, manager, &child));
         EXPECT_PTR_EQ(child, NULL);
         vmo_mapper_init(&mapper, &home);
         request.manager = manager;

@@ -81,6 +81,8 @@ BED_TEST(vmar, everything_on_a_dead_region_is_bad_state)
         EXPECT_FALSE(bed_shown(va_of(4)));
         EXPECT_EQ(bed.space.region_count, 1);
         EXPECT_EQ(bed.space.mapping_count, 0);
+        EXPECT_PTR_EQ(dead.vmar->parent, NULL); /* [R5] */
+        EXPECT_PTR_EQ(grandchild.vmar->parent, NULL);
         for (unsigned i = 0; i < 2; i++) {
                 struct vmar_handle handle = i == 0 ? dead : grandchild;
                 EXPECT_STATUS(ZX_ERR_BAD_STATE, vmar_allocate(handle, &allocate, &child, NULL));
