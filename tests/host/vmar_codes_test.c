@@ -186,6 +186,27 @@ BED_TEST(vmar_codes, no_memory_is_told_last)
         vmo_put(fixed);
 }
 
+/* Two pages under two tables, and a page for one of these. */
+BED_TEST(vmar_codes, map_range_without_a_second_table)
+{
+        struct vmo *vmo = make_vmo(t, 1024);
+        const struct vmar_map_request map = {RW | VMAR_MAP_RANGE, 0, PAGES(1024),
+                                             {vmo, RIGHTS_ALL}, 0};
+        uint64_t va;
+
+        REQUIRE_OK(vmo_write(vmo, "a", 0, 1));
+        REQUIRE_OK(vmo_write(vmo, "b", PAGES(600), 1));
+        REQUIRE_OK(bed_map_at(bed.root, 2000, 1, vmo)); /* so that the slab has room */
+        REQUIRE_OK(pmm_alloc_pages(&bed.pmm, pmm_count_free_pages(&bed.pmm) - 1, PMM_ALLOC_ANY,
+                                   &bed.taken));
+        EXPECT_STATUS(ZX_ERR_NO_MEMORY, vmar_map(bed.root, &map, &va));
+        EXPECT_EQ(bed_shown_count(), 0);
+        EXPECT_EQ(bed.table.table_pages, 0);
+        EXPECT_EQ(pmm_count_free_pages(&bed.pmm), 1);
+        EXPECT_TREE("2000-2001rw");
+        vmo_put(vmo);
+}
+
 /* ---- operations: what the VMO says, and how far they came ---- */
 
 /* Maps 4 pages of a VMO at a page of the root. */

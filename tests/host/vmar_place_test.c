@@ -302,6 +302,28 @@ TEST(vmar_place, the_seed_decides)
         EXPECT_TRUE(__builtin_memcmp(pages[0], pages[2], sizeof(pages[0])) != 0);
 }
 
+TEST(vmar_place, what_failed_moves_nothing)
+{
+        const struct vmar_request too_large = {0, 0, PAGES(1u << 20)};
+        uint64_t pages[2][4], page;
+        struct vmar_handle child;
+
+        for (unsigned run = 0; run < 2; run++) {
+                make(t, 1u << 20, 30, 7);
+                for (unsigned i = 0; i < 4; i++) {
+                        EXPECT_OK(place(bed.root, 0, 0, 1, &pages[run][i]));
+                        if (run == 0)
+                                continue;
+                        EXPECT_STATUS(ZX_ERR_NO_RESOURCES,
+                                      place(bed.root, 0, 0, 1u << 20, &page));
+                        EXPECT_STATUS(ZX_ERR_NO_RESOURCES,
+                                      vmar_allocate(bed.root, &too_large, &child, NULL));
+                }
+                unmake(t);
+        }
+        EXPECT_BYTES_EQ(pages[0], pages[1], sizeof(pages[0]));
+}
+
 TEST(vmar_place, compact_is_first_fit_and_not_inherited)
 {
         struct vmar_handle compact, inner;
