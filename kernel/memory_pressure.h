@@ -15,7 +15,9 @@
  * Options  kernel.oom.warning-mb: `low`, at most half of memory; by default a 32nd, at most 300 MiB.
  *          `high` is twice that, but at most `low` and a quarter of what is above it
  * Non-goals  the levels critical and out-of-memory, debounce and hysteresis by time, reboot: nobody
- *          here could act on them
+ *          here could act on them. So kernel.oom.enable, .behavior, .outofmemory-mb, .critical-mb,
+ *          .debounce-mb, .hysteresis-seconds and .imminent-oom-delta-mb are unknown words of the
+ *          command line, and are named as such at boot
  * Facts    spec/zircon-objects.md, 2.7, 14 */
 #ifndef KERNEL_MEMORY_PRESSURE_H
 #define KERNEL_MEMORY_PRESSURE_H

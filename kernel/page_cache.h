@@ -21,7 +21,8 @@
  *             [C3] the pages of a stock are chained by list.next alone, the last one leads to the
  *                  entry; list.prev is NULL
  * Facts       spec/zircon-objects.md, 3. Unlike there: last in first out, stock and pmm are
- *             combined, and the stock is used before new pages */
+ *             combined, the stock is used before new pages and can be drained, and no request is
+ *             made to wait at random (host-tests --refuse refuses each in turn) */
 #ifndef KERNEL_PAGE_CACHE_H
 #define KERNEL_PAGE_CACHE_H
 

@@ -31,6 +31,8 @@
  *                  one has its bit in the run words of order k or above; the bit may also be there
  *                  without, until a search finds that out
  * Errors      double free, a foreign page, a wrong state: our bugs, ASSERT in every build
+ * Non-goals   loaned pages (2.9); a thread that sleeps until a page comes (2.7: who gets SHOULD_WAIT comes
+ *             again); requests that wait at random in debug builds: host-tests --refuse refuses each in turn
  * Facts       spec/zircon-objects.md, 2 */
 #ifndef KERNEL_PMM_H
 #define KERNEL_PMM_H

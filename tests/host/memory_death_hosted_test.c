@@ -183,6 +183,15 @@ static void arm_checker(void)
         pmm_checker_arm(&pmm);
 }
 
+DEATH(checker_without_a_report, "report != NULL", {
+        struct pmm_checker_config config = {8, false, NULL, NULL};
+        pmm_checker_enable(&pmm, &config);
+});
+DEATH(checker_armed_before_it_is_on, "enabled", pmm_checker_arm(&pmm););
+DEATH(signal_to_nobody, "signal != NULL", {
+        struct pmm_signal_config config = {0, UINT64_MAX, 0, NULL, NULL};
+        pmm_set_free_memory_signal(&pmm, &config);
+});
 DEATH(checker_finds_a_list_too_short, "free_count", arm_checker();
       pmm.state_count[VM_PAGE_FREE]++; (void)pmm_checker_check_all(&pmm););
 DEATH(checker_finds_a_list_too_long, "free_count", arm_checker();

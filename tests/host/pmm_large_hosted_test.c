@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "kernel/memory_map.h"
 #include "kernel/pmm.h"
+#include "kernel/pmm_fragments.h"
 #include "tests/expect.h"
 
 #define MACHINE_BYTES (1024 * GIB)
@@ -115,6 +116,42 @@ TEST(pmm_large, pages_come_from_high_and_low_and_go_back)
                 pmm_free_page(&pmm, high);
                 EXPECT_EQ(pmm_count_free_pages(&pmm), free_pages);
                 EXPECT_TRUE(pmm_valid(&pmm));
+        }
+        end_machine();
+}
+
+/* The largest number that a page of the largest arena has is one below 2^32. */
+TEST(pmm_large, the_last_page_of_every_arena_has_a_name_in_32_bits)
+{
+        bool full = false;
+        if (make_machine(t)) {
+                for (uint32_t i = 0; i < pmm.arena_count; i++) {
+                        const struct pmm_arena *arena = &pmm.arenas[i];
+                        uint64_t pa = arena->pa + (arena->page_count - 1) * PAGE_BYTES;
+                        struct vm_page *page = pmm_page_from_pa(&pmm, pa);
+                        uint32_t index = pmm_page_to_index(&pmm, page);
+                        EXPECT_EQ(index, (arena->page_count << 4 | i) << 3);
+                        EXPECT_PTR_EQ(pmm_index_to_page(&pmm, index), page);
+                        EXPECT_EQ(pmm_index_to_pa(&pmm, index), pa);
+                        full = full || arena->page_count == PMM_ARENA_PAGES_MAX;
+                }
+                EXPECT_TRUE(full);
+        }
+        end_machine();
+}
+
+/* Runs longer than the last length that is told apart are counted with that. */
+TEST(pmm_large, runs_of_any_length_are_counted)
+{
+        if (make_machine(t)) {
+                struct pmm_fragments fragments = pmm_fragments(&pmm);
+                uint64_t runs = 0;
+                for (unsigned order = 0; order < PMM_FRAGMENTS_ORDER_COUNT; order++)
+                        runs += fragments.runs[order];
+                EXPECT_EQ(runs, fragments.run_count);
+                EXPECT_EQ(fragments.free_pages, pmm_count_free_pages(&pmm));
+                EXPECT_GE(fragments.runs[PMM_FRAGMENTS_ORDER_COUNT - 1], pmm.arena_count - 1);
+                EXPECT_GT(fragments.longest_pages, 1ull << 24);
         }
         end_machine();
 }

@@ -168,6 +168,20 @@ TEST(pmm_signal, delay_is_sticky_until_a_new_call)
         EXPECT_TRUE(pmm_check_all(&pmm));
 }
 
+/* One step from above the signal to the delay level: there it is not below it. */
+TEST(pmm_signal, exactly_at_the_delay_level_nobody_waits)
+{
+        struct vm_page *page;
+        make_bed(t);
+        EXPECT_TRUE(arm(30, UINT64_MAX, 20));
+        EXPECT_OK(pmm_alloc_pages(&pmm, FREE_PAGES - 20, PMM_ALLOC_ANY, &list));
+        EXPECT_EQ(signal_count, 1);
+        EXPECT_EQ(pmm_wait_state(&pmm), PMM_WAIT_ONCE_LEVEL_TRIPPED);
+        EXPECT_OK(pmm_alloc_page(&pmm, PMM_ALLOC_CAN_WAIT, &page)); /* the last one that is served */
+        EXPECT_EQ(pmm_wait_state(&pmm), PMM_WAIT_UNTIL_RESET);
+        EXPECT_STATUS(ZX_ERR_SHOULD_WAIT, pmm_alloc_page(&pmm, PMM_ALLOC_CAN_WAIT, &page));
+}
+
 TEST(pmm_signal, delay_at_once)
 {
         struct vm_page *page;

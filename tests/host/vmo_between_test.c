@@ -71,6 +71,37 @@ SWEPT_TEST(vmo_between, the_range_has_gone_when_its_pages_come)
         return ZX_OK;
 }
 
+/* Takes the last pins that a page can have; it is there, so nothing is allocated. */
+static void pin_all(void *context)
+{
+        fired++;
+        for (unsigned i = 0; i < VM_PAGE_PIN_COUNT_MAX; i++) {
+                if (bed_pin(victim, 0, P) != ZX_OK)
+                        fired += 100;
+        }
+}
+
+SWEPT_TEST(vmo_between, pins_are_looked_at_again_when_the_pages_have_come)
+{
+        struct vmo *vmo;
+        TRY(bed_vmo(PAGES * P, 0, &vmo));
+        TRY(vmo_op_range(vmo, VMO_OP_COMMIT, 0, P));
+        TRY(bed_free() == 0 ? ZX_ERR_NO_MEMORY : ZX_OK);
+        victim = vmo;
+        fired = 0;
+        bed.clean_up = disarm;
+        arm(pin_all, bed_free());
+        zx_status_t status = TRIED(vmo_pin(vmo, 0, 2 * P));
+        if (status == ZX_ERR_NO_MEMORY)
+                return status;
+        EXPECT_STATUS(ZX_ERR_UNAVAILABLE, status);
+        EXPECT_EQ(fired, 1);
+        EXPECT_OK(vmo_op_range(vmo, VMO_OP_DECOMMIT, P, P)); /* the other page is not pinned */
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, vmo_op_range(vmo, VMO_OP_DECOMMIT, 0, P));
+        EXPECT_EQ(bed.pin_count, VM_PAGE_PIN_COUNT_MAX); /* the bed takes all of them off */
+        return ZX_OK;
+}
+
 struct visits {
         struct vmo_page_visitor visitor;
         unsigned count;

@@ -67,6 +67,14 @@ DEATH(slab_free_of_null, "object != NULL", slab_free(&slab, NULL););
 DEATH(slab_end_with_objects, "object_count == 0", slab_fini(&slab););
 
 DEATH(pool_end_with_vmos, "object_count == 0", vmo_pool_fini(&pool););
+DEATH(pool_end_with_a_vmo_without_pages, "object_count == 0", {
+        (void)!vmo_op_range(vmo, VMO_OP_DECOMMIT, 0, 4 * PAGE_BYTES);
+        vmo_pool_fini(&pool);
+});
+DEATH(more_references_than_a_count_can_hold, "before != UINT32_MAX", {
+        vmo->reference_count = UINT32_MAX;
+        vmo_get(vmo);
+});
 DEATH(one_reference_too_many_given_back, "before != 0", vmo_put(vmo); vmo_put(vmo););
 DEATH(reference_to_a_dead_vmo, "before != 0", vmo_put(vmo); vmo_get(vmo););
 DEATH(last_reference_of_a_mapped_vmo, "mapping_count == 0", {

@@ -119,6 +119,26 @@ SWEPT_TEST(vmo_kinds, operations_of_every_kind_under_every_policy)
         return ZX_OK;
 }
 
+/* Of no length, in the middle of a page: nothing is made, nothing leaves. */
+SWEPT_TEST(vmo_kinds, operations_on_nothing)
+{
+        static const uint32_t ops[] = {VMO_OP_COMMIT, VMO_OP_ZERO, VMO_OP_DONT_NEED, VMO_OP_ALWAYS_NEED};
+        struct vmo *vmo;
+        TRY(make(VMO_KIND_PAGED, &vmo));
+        TRY(vmo_op_range(vmo, VMO_OP_COMMIT, 0, P));
+        for (size_t i = 0; i < ARRAY_COUNT(ops); i++) {
+                EXPECT_OK(vmo_op_range(vmo, ops[i], 5, 0));
+                EXPECT_OK(vmo_op_range(vmo, ops[i], P + 5, 0));
+                EXPECT_OK(vmo_op_range(vmo, ops[i], PAGES * P, 0));
+                EXPECT_STATUS(RANGE, vmo_op_range(vmo, ops[i], PAGES * P + 1, 0));
+                EXPECT_EQ(vmo_committed_pages(vmo), 1);
+        }
+        EXPECT_OK(vmo_prepare_write(vmo, P + 5, 0));
+        EXPECT_OK(vmo_write(vmo, "", P + 5, 0));
+        EXPECT_EQ(vmo_committed_pages(vmo), 1);
+        return ZX_OK;
+}
+
 /* ---- bytes ---- */
 
 SWEPT_TEST(vmo_kinds, bytes_of_every_kind_under_every_policy)

@@ -12,8 +12,9 @@
 #include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/pmm_console.h"
+#include "kernel/pmm_fragments.h"
 
-static char said[4096], expected[80];
+static char said[4096], expected[160];
 
 static void keep_line(struct log_sink *sink, const char *line, size_t bytes)
 {
@@ -65,12 +66,38 @@ static const char *what_it_says(void (*print)(void))
 
 TEST(pmm_console, what_the_console_words_say)
 {
-        const char *text = what_it_says(pmm_console_print);
+        struct list_node none;
+        const char *text;
 
-        EXPECT_TRUE(strstr(text, "# pmm: arena 0 '") != NULL);
-        EXPECT_TRUE(strstr(text, "# pmm: free         ") != NULL);
-        EXPECT_TRUE(strstr(text, " runs of free pages, the longest ") != NULL);
-        EXPECT_TRUE(strstr(text, " allocation failures, 0 delayed, ") != NULL);
+        list_init(&none); /* a request that has to wait is counted, and no failure */
+        EXPECT_STATUS(ZX_ERR_SHOULD_WAIT,
+                      pmm_alloc_pages(&kernel_pmm, SIZE_MAX, PMM_ALLOC_CAN_WAIT, &none));
+        text = what_it_says(pmm_console_print);
+        const struct pmm_arena *arena = &kernel_pmm.arenas[0];
+        const struct pmm_statistics *statistics = &kernel_pmm.statistics;
+        struct pmm_fragments fragments = pmm_fragments(&kernel_pmm);
+
+        snprintf(expected, sizeof(expected), "# pmm: arena 0 '%s' 0x%llx..0x%llx, %llu pages\n",
+                 arena->name, (unsigned long long)arena->pa,
+                 (unsigned long long)(arena->pa + arena->page_count * PAGE_BYTES),
+                 (unsigned long long)arena->page_count);
+        EXPECT_TRUE(strstr(text, expected) != NULL);
+        for (unsigned state = 0; state < VM_PAGE_STATE_COUNT; state++) {
+                uint64_t pages = pmm_count_state(&kernel_pmm, (enum vm_page_state)state);
+                snprintf(expected, sizeof(expected), "# pmm: %-12s %llu pages\n",
+                         vm_page_state_name((enum vm_page_state)state), (unsigned long long)pages);
+                EXPECT_EQ(strstr(text, expected) != NULL, pages != 0);
+        }
+        snprintf(expected, sizeof(expected), "# pmm: %llu runs of free pages, the longest %llu, ",
+                 (unsigned long long)fragments.run_count,
+                 (unsigned long long)fragments.longest_pages);
+        EXPECT_TRUE(strstr(text, expected) != NULL);
+        snprintf(expected, sizeof(expected),
+                 "# pmm: %llu allocation failures, %llu delayed, longest contiguous search %llu groups ",
+                 (unsigned long long)statistics->allocation_failures,
+                 (unsigned long long)statistics->delayed_allocations,
+                 (unsigned long long)statistics->groups_examined_max);
+        EXPECT_TRUE(strstr(text, expected) != NULL);
         EXPECT_TRUE(strstr(text, "# pmm: memory is enough; low below ") != NULL);
         EXPECT_TRUE(strstr(text, "# pmm-checker: ") != NULL);
         EXPECT_TRUE(strstr(text, "# memory: range 0x0..0x1000 type ") != NULL);
