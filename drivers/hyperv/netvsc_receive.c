@@ -279,7 +279,7 @@ zx_status_t netvsc_take(struct netvsc *netvsc, uint32_t packets_max)
         vmbus_channel_wake_receive(channel);
         for (uint32_t i = 0; i < packets_max && status == ZX_OK; i++) {
                 struct vmbus_incoming packet;
-                enum vmbus_result result = vmbus_receiver_read(
+                enum vmbus_result result = vmbus_receiver_take(
                         &channel->receiver, &channel->receive_position, &packet);
                 if (result == VMBUS_EMPTY)
                         status = ZX_ERR_SHOULD_WAIT;

@@ -120,7 +120,7 @@ zx_status_t vmbus_channel_receive(struct vmbus_channel *channel, struct vmbus_in
                 return ZX_ERR_PEER_CLOSED;
         vmbus_channel_wake_receive(channel);
         enum vmbus_result result =
-                vmbus_receiver_read(&channel->receiver, &channel->receive_position, packet);
+                vmbus_receiver_take(&channel->receiver, &channel->receive_position, packet);
         if (result == VMBUS_OK &&
             vmbus_receiver_copy(&channel->receiver, &packet->payload, buffer, buffer_bytes) !=
                     VMBUS_OK) {

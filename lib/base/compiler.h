@@ -18,6 +18,7 @@
 #define UNUSED __attribute__((unused))
 #define PACKED __attribute__((packed))
 #define ALIGNED(bytes) __attribute__((aligned(bytes)))
+#define VECTOR_BYTES(bytes) __attribute__((vector_size(bytes))) /* several numbers as one value */
 #define NOINLINE __attribute__((noinline))
 #define COLD __attribute__((cold)) /* runs rarely: built for size, away from the rest */
 #define ALWAYS_INLINE inline __attribute__((always_inline))

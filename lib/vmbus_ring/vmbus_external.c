@@ -6,71 +6,123 @@
 /* Where a range ends at most: two numbers of 32 bits. */
 #define RANGE_END_MAX ((uint64_t)UINT32_MAX * 2)
 
-/* Whether all ranges lie in the buffer. To each end, a 64-bit sum, is added what takes the end of the
- * buffer to the largest positive number: whoever gets beyond that, and so sets the highest bit, lies
- * outside. One bit for all, so that nothing is predicted; four to a round, for a round costs as much as
- * a range. */
-static bool all_inside(const struct vmbus_transfer_range *ranges, uint32_t count,
-                       uint64_t buffer_bytes)
+/* Two ranges in wire form. A processor that has registers of 16 bytes, and may use them, loads and
+ * adds up both at once; in the kernel they are two words. */
+typedef uint64_t two_ranges VECTOR_BYTES(16);
+
+/* Copies `count` ranges that lie in a row in the ring, each loaded once, and returns their ends,
+ * `bias` added to each, as one number: a bit that is set in any of them is set in it. They are
+ * looked at on the way, while they are in registers: a copy just made is still on its way to
+ * memory, and whoever looks at it waits. */
+static ALWAYS_INLINE uint64_t take_row(struct vmbus_transfer_range *target, const uint8_t *row,
+                                       uint64_t count, uint64_t bias)
 {
-        uint64_t bias = (uint64_t)INT64_MAX - min_u64(buffer_bytes, RANGE_END_MAX);
-        uint64_t sums = 0;
-#pragma GCC unroll 4
-        for (uint32_t i = 0; i < count; i++)
-                sums |= bias + ranges[i].byte_offset + ranges[i].byte_count;
-        return sums <= INT64_MAX;
+        two_ranges sums = {0, 0}, more_sums = {0, 0}, biases = {bias, bias};
+        const uint8_t *end = row + count * VMBUS_TRANSFER_RANGE_BYTES;
+        for (; end - row >= (ptrdiff_t)(2 * sizeof(two_ranges)); target += 4) {
+                two_ranges first, second;
+                shared_copy_in(&first, row, sizeof(first));
+                shared_copy_in(&second, row + sizeof(first), sizeof(second));
+                __builtin_memcpy(target, &first, sizeof(first));
+                __builtin_memcpy(target + 2, &second, sizeof(second));
+                sums |= (first >> VMBUS_RANGE_BYTE_OFFSET_BIT) + (first & UINT32_MAX) + biases;
+                more_sums |= (second >> VMBUS_RANGE_BYTE_OFFSET_BIT) + (second & UINT32_MAX) +
+                             biases;
+                row += 2 * sizeof(two_ranges);
+        }
+        sums |= more_sums;
+        uint64_t all = sums[0] | sums[1];
+        for (; row != end; row += VMBUS_TRANSFER_RANGE_BYTES, target++) {
+                uint64_t word = shared_load_u64(row);
+                __builtin_memcpy(target, &word, sizeof(word));
+                all |= (word >> VMBUS_RANGE_BYTE_OFFSET_BIT) + (uint32_t)word + bias;
+        }
+        return all;
 }
 
-/* The first range that leaves the buffer; there is one. */
-static uint32_t first_outside(const struct vmbus_transfer_range *ranges, uint32_t count,
-                              uint64_t buffer_bytes)
+/* What takes the end of the buffer to the largest positive number when it is added: the end of a
+ * range, a 64-bit sum, that gets beyond that, and so sets the highest bit, lies outside. */
+static uint64_t end_bias(const struct vmbus_transfer_list *list)
 {
-        uint32_t i = 0;
-        while (i < count - 1 &&
-               (uint64_t)ranges[i].byte_offset + ranges[i].byte_count <= buffer_bytes)
-                i++;
-        return i;
+        return (uint64_t)INT64_MAX - min_u64(list->buffer_bytes, RANGE_END_MAX);
+}
+
+/* What remains when the ranges could not be taken in a row, or one of them lies outside: copies
+ * what was not copied, and looks at one after the other. */
+static NOINLINE COLD enum vmbus_result judge_ranges(struct vmbus_receiver *receiver,
+                                                    const struct vmbus_incoming *packet,
+                                                    struct vmbus_transfer_list *list, bool copied)
+{
+        const struct vmbus_transfer_range *ranges = list->ranges;
+        if (!copied)
+                vmbus_memory_copy_in_pieces_(&receiver->memory, packet->ranges.offset, list->ranges,
+                                             packet->range_count * VMBUS_TRANSFER_RANGE_BYTES);
+        for (uint32_t i = 0; i < packet->range_count; i++)
+                if ((uint64_t)ranges[i].byte_offset + ranges[i].byte_count > list->buffer_bytes)
+                        return vmbus_receiver_broken_(receiver, VMBUS_BAD_TRANSFER_RANGE,
+                                                      packet->ranges.offset, ranges[i].byte_offset,
+                                                      ranges[i].byte_count);
+        list->count = packet->range_count;
+        return VMBUS_OK;
 }
 
 enum vmbus_result vmbus_receiver_transfer_ranges(struct vmbus_receiver *receiver,
                                                  const struct vmbus_incoming *packet,
                                                  struct vmbus_transfer_list *list)
 {
-        uint32_t count = packet->range_count;
+        const struct vmbus_memory *memory = &receiver->memory;
+        uint32_t count = packet->range_count, index = packet->ranges.offset;
         ASSERT(packet->type == VMBUS_PACKET_TRANSFER_PAGES);
         list->count = 0;
-        if (receiver->state != VMBUS_END_READY)
+        if (UNLIKELY(receiver->state != VMBUS_END_READY))
                 return vmbus_receiver_not_ready_(receiver);
         if (count > list->capacity)
                 return VMBUS_RANGE_END;
-        vmbus_memory_copy_in(&receiver->memory, packet->ranges.offset, list->ranges,
-                             count * VMBUS_TRANSFER_RANGE_BYTES);
-        if (!all_inside(list->ranges, count, list->buffer_bytes)) {
-                uint32_t bad = first_outside(list->ranges, count, list->buffer_bytes);
-                return vmbus_receiver_broken_(receiver, VMBUS_BAD_TRANSFER_RANGE,
-                                              packet->ranges.offset, list->ranges[bad].byte_offset,
-                                              list->ranges[bad].byte_count);
-        }
+        bool in_row;
+        const uint8_t *row = vmbus_memory_run_(memory, index, count * VMBUS_TRANSFER_RANGE_BYTES,
+                                               &in_row);
+        if (UNLIKELY(!in_row) ||
+            UNLIKELY(take_row(list->ranges, row, count, end_bias(list)) > INT64_MAX))
+                return judge_ranges(receiver, packet, list, in_row);
         list->count = count;
         return VMBUS_OK;
+}
+
+/* The first broken rule of the ranges, which are in private memory. */
+static NOINLINE COLD enum vmbus_result gpa_broken(struct vmbus_receiver *receiver,
+                                                  const struct vmbus_incoming *packet,
+                                                  const uint64_t *words)
+{
+        struct vmbus_gpa_check check;
+        enum vmbus_result result = vmbus_gpa_validate(
+                words, packet->ranges.bytes / VMBUS_WORD_BYTES, packet->range_count, &check);
+        return vmbus_receiver_broken_(receiver, result, packet->ranges.offset, check.value,
+                                      check.limit);
 }
 
 enum vmbus_result vmbus_receiver_gpa_ranges(struct vmbus_receiver *receiver,
                                             const struct vmbus_incoming *packet,
                                             struct vmbus_gpa_list *list)
 {
-        uint32_t words = packet->ranges.bytes / VMBUS_WORD_BYTES;
-        struct vmbus_gpa_check check;
+        uint32_t new_words = packet->ranges.bytes / VMBUS_WORD_BYTES, word_count = list->word_count;
+        uint64_t *words = list->words + word_count;
+        uint32_t words_used;
         ASSERT(packet->type == VMBUS_PACKET_GPA_DIRECT);
-        if (receiver->state != VMBUS_END_READY)
+        if (UNLIKELY(receiver->state != VMBUS_END_READY))
                 return vmbus_receiver_not_ready_(receiver);
-        if (words > list->word_capacity - list->word_count)
+        if (new_words > list->word_capacity - word_count)
                 return VMBUS_RANGE_END;
-        vmbus_memory_copy_in(&receiver->memory, packet->ranges.offset,
-                             list->words + list->word_count, packet->ranges.bytes);
-        enum vmbus_result result = vmbus_gpa_list_extend(list, words, packet->range_count, &check);
-        if (result == VMBUS_OK)
-                return VMBUS_OK;
-        return vmbus_receiver_broken_(receiver, result, packet->ranges.offset, check.value,
-                                      check.limit);
+        bool in_row;
+        const uint8_t *run = vmbus_memory_run_(&receiver->memory, packet->ranges.offset,
+                                               packet->ranges.bytes, &in_row);
+        if (LIKELY(in_row))
+                shared_copy_in(words, run, packet->ranges.bytes);
+        else
+                vmbus_memory_copy_in_pieces_(&receiver->memory, packet->ranges.offset, words,
+                                             packet->ranges.bytes);
+        if (UNLIKELY(!vmbus_gpa_good_(words, new_words, packet->range_count, &words_used)))
+                return gpa_broken(receiver, packet, words);
+        list->word_count = word_count + words_used;
+        list->range_count += packet->range_count;
+        return VMBUS_OK;
 }

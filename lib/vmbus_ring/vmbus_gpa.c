@@ -32,28 +32,13 @@ static enum vmbus_result check_range(uint64_t word, uint32_t words_left, uint32_
         return VMBUS_OK;
 }
 
-/* Whether the range lies in one page and breaks no rule, the page being there: what network data is
- * made of. */
-static bool is_one_page(uint64_t word)
-{
-        uint32_t byte_count = (uint32_t)(word >> VMBUS_RANGE_BYTE_COUNT_BIT);
-        uint32_t byte_offset = (uint32_t)(word >> VMBUS_RANGE_BYTE_OFFSET_BIT);
-        return byte_offset < PAGE_BYTES && byte_count - 1 < PAGE_BYTES - byte_offset;
-}
-
-enum vmbus_result vmbus_gpa_validate(const uint64_t *words, uint32_t word_count,
+COLD enum vmbus_result vmbus_gpa_validate(const uint64_t *words, uint32_t word_count,
                                      uint32_t range_count, struct vmbus_gpa_check *check)
 {
         uint32_t used = 0;
-        /* Each round takes two words at least or ends: word_count bounds it, not range_count. */
+        /* Each round takes a word at least or ends: word_count bounds it, not range_count. */
         for (uint32_t i = 0; i < range_count; i++) {
                 uint32_t page_count;
-                /* Apart from the rest: where the next range begins is then known before this one's
-                 * header has been loaded. */
-                if (word_count - used >= 2 && LIKELY(is_one_page(words[used]))) {
-                        used += 2;
-                        continue;
-                }
                 if (used == word_count) {
                         *check = (struct vmbus_gpa_check){.value = i, .limit = range_count};
                         return VMBUS_BAD_GPA_HEADER;
@@ -66,11 +51,6 @@ enum vmbus_result vmbus_gpa_validate(const uint64_t *words, uint32_t word_count,
         }
         *check = (struct vmbus_gpa_check){.words_used = used};
         return VMBUS_OK;
-}
-
-void vmbus_gpa_list_init(struct vmbus_gpa_list *list, uint64_t *words, uint32_t word_capacity)
-{
-        *list = (struct vmbus_gpa_list){.words = words, .word_capacity = word_capacity};
 }
 
 enum vmbus_result vmbus_gpa_list_take(struct vmbus_gpa_list *list, uint64_t *words,
@@ -103,12 +83,13 @@ zx_status_t vmbus_gpa_list_push(struct vmbus_gpa_list *list, const struct vmbus_
 enum vmbus_result vmbus_gpa_list_extend(struct vmbus_gpa_list *list, uint32_t new_words,
                                         uint32_t range_count, struct vmbus_gpa_check *check)
 {
-        ASSERT(new_words <= list->word_capacity - list->word_count); /* [G1] */
-        enum vmbus_result result =
-                vmbus_gpa_validate(list->words + list->word_count, new_words, range_count, check);
-        if (result != VMBUS_OK)
-                return result;
-        list->word_count += check->words_used;
+        uint32_t words_used, word_count = list->word_count;
+        const uint64_t *words = list->words + word_count;
+        ASSERT(new_words <= list->word_capacity - word_count); /* [G1] */
+        if (UNLIKELY(!vmbus_gpa_good_(words, new_words, range_count, &words_used)))
+                return vmbus_gpa_validate(words, new_words, range_count, check);
+        check->words_used = words_used;
+        list->word_count = word_count + words_used;
         list->range_count += range_count;
         return VMBUS_OK;
 }

@@ -61,10 +61,42 @@ enum vmbus_result MUST_CHECK vmbus_gpa_validate(const uint64_t *words, uint32_t 
                                                 uint32_t range_count,
                                                 struct vmbus_gpa_check *check);
 
+/* Private: whether none of them breaks a rule, and the words that they take; what is common, told
+ * without a call. Which rule it is vmbus_gpa_validate() says. */
+static ALWAYS_INLINE bool vmbus_gpa_good_(const uint64_t *words, uint32_t word_count,
+                                          uint32_t range_count, uint32_t *words_used)
+{
+        uint32_t used = 0;
+        /* Each round takes two words at least or ends: word_count bounds it, not range_count. */
+        for (uint32_t i = 0; i < range_count; i++) {
+                if (UNLIKELY(word_count - used < 2))
+                        return false;
+                uint64_t byte_count = (uint32_t)(words[used] >> VMBUS_RANGE_BYTE_COUNT_BIT);
+                uint64_t byte_offset = words[used] >> VMBUS_RANGE_BYTE_OFFSET_BIT;
+                /* One page, what network data is made of, apart from the rest: where the next range
+                 * begins is then known before this one's header has been loaded. */
+                if (LIKELY(byte_offset < PAGE_BYTES && byte_count - 1 < PAGE_BYTES - byte_offset)) {
+                        used += 2;
+                        continue;
+                }
+                uint64_t end = byte_count + byte_offset + (PAGE_BYTES - 1);
+                if (byte_count == 0 || byte_offset >= PAGE_BYTES || end > UINT32_MAX ||
+                    end / PAGE_BYTES > word_count - used - 1)
+                        return false;
+                used += 1 + (uint32_t)(end / PAGE_BYTES);
+        }
+        *words_used = used;
+        return true;
+}
+
 /* ---- lists ---- */
 
 /* An empty list in `words`, word_capacity of them (1 .. for anything to fit). */
-void vmbus_gpa_list_init(struct vmbus_gpa_list *list, uint64_t *words, uint32_t word_capacity);
+static inline void vmbus_gpa_list_init(struct vmbus_gpa_list *list, uint64_t *words,
+                                       uint32_t word_capacity)
+{
+        *list = (struct vmbus_gpa_list){.words = words, .word_capacity = word_capacity};
+}
 
 /* A list over words that hold range_count ranges already; what lies behind them is cut off.
  *   returns  as vmbus_gpa_validate(); on a broken rule *list is empty */

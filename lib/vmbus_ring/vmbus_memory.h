@@ -42,7 +42,7 @@ struct vmbus_memory {
         struct vmbus_control_page *control;
         uint8_t *data;           /* flat and mirrored: the first byte */
         uint8_t *const *pages;   /* paged: the address of each page of 4096 bytes */
-        uint64_t straight_bytes; /* from data on in a row: data_bytes; mirrored: twice that */
+        uint64_t straight_bytes; /* from data on in a row: data_bytes; mirrored: twice; paged: 0 */
         uint32_t data_bytes;
 };
 
@@ -124,12 +124,25 @@ static ALWAYS_INLINE uint64_t vmbus_memory_row_bytes(const struct vmbus_memory *
         return PAGE_BYTES - index % PAGE_BYTES;
 }
 
-/* Whether the `bytes` bytes from `index` on lie in a row, so that the address of the first is that
- * of them all. */
-static ALWAYS_INLINE bool vmbus_memory_in_row(const struct vmbus_memory *memory, uint32_t index,
-                                              uint32_t bytes)
+/* Whether the `bytes` bytes from `index` on, 1 .., lie in a row, in an area that is not paged: one
+ * comparison tells both. */
+static ALWAYS_INLINE bool vmbus_memory_in_data_(const struct vmbus_memory *memory, uint32_t index,
+                                                uint32_t bytes)
 {
-        return bytes <= vmbus_memory_row_bytes(memory, index);
+        return (uint64_t)index + bytes <= memory->straight_bytes;
+}
+
+/* The address of the byte at `index`, and whether it is that of the `bytes` bytes from there on,
+ * 1 .., because they lie in a row. */
+static ALWAYS_INLINE uint8_t *vmbus_memory_run_(const struct vmbus_memory *memory, uint32_t index,
+                                                uint32_t bytes, bool *in_row)
+{
+        DEBUG_ASSERT(index < memory->data_bytes); /* [V2] */
+        *in_row = true;
+        if (LIKELY(vmbus_memory_in_data_(memory, index, bytes)))
+                return memory->data + index;
+        *in_row = bytes <= vmbus_memory_row_bytes(memory, index);
+        return vmbus_memory_at_(memory, index);
 }
 
 /* Whether they do, and the index behind them is still in the data: then no index in them and none
@@ -172,17 +185,25 @@ void vmbus_memory_copy_in_pieces_(const struct vmbus_memory *memory, uint32_t in
 void vmbus_memory_copy_out_pieces_(const struct vmbus_memory *memory, uint32_t index,
                                    const void *restrict source, uint32_t bytes);
 
+/* A cache line, the size of many messages: copied without a call, which takes longer to find out
+ * how than to copy so little. */
+#define VMBUS_LINE_BYTES 64u
+
 /* Copies between private memory and the data area, around its end if need be.
  *   index  of the first byte, any alignment, < data_bytes
  *   bytes  0 .. data_bytes; with 0 the private pointer is ignored */
 static ALWAYS_INLINE void vmbus_memory_copy_in(const struct vmbus_memory *memory, uint32_t index,
                                                void *restrict target, uint32_t bytes)
 {
+        bool in_row;
         DEBUG_ASSERT(bytes <= memory->data_bytes);
         if (UNLIKELY(bytes == 0))
                 return;
-        if (LIKELY(vmbus_memory_in_row(memory, index, bytes)))
-                shared_copy_in(target, vmbus_memory_at_(memory, index), bytes);
+        const uint8_t *run = vmbus_memory_run_(memory, index, bytes, &in_row);
+        if (LIKELY(in_row) && bytes == VMBUS_LINE_BYTES)
+                shared_copy_in(target, run, VMBUS_LINE_BYTES);
+        else if (LIKELY(in_row))
+                shared_copy_in(target, run, bytes);
         else
                 vmbus_memory_copy_in_pieces_(memory, index, target, bytes);
 }
@@ -190,11 +211,15 @@ static ALWAYS_INLINE void vmbus_memory_copy_in(const struct vmbus_memory *memory
 static ALWAYS_INLINE void vmbus_memory_copy_out(const struct vmbus_memory *memory, uint32_t index,
                                                 const void *restrict source, uint32_t bytes)
 {
+        bool in_row;
         DEBUG_ASSERT(bytes <= memory->data_bytes);
         if (UNLIKELY(bytes == 0))
                 return;
-        if (LIKELY(vmbus_memory_in_row(memory, index, bytes)))
-                shared_copy_out(vmbus_memory_at_(memory, index), source, bytes);
+        uint8_t *run = vmbus_memory_run_(memory, index, bytes, &in_row);
+        if (LIKELY(in_row) && bytes == VMBUS_LINE_BYTES)
+                shared_copy_out(run, source, VMBUS_LINE_BYTES);
+        else if (LIKELY(in_row))
+                shared_copy_out(run, source, bytes);
         else
                 vmbus_memory_copy_out_pieces_(memory, index, source, bytes);
 }

@@ -5,6 +5,9 @@
  * Relies on vmbus_memory.h for the arithmetic. Facts: spec/vmbus.md, a.4, b.4, b.5, c.3 to c.7. */
 #include "vmbus_ring/vmbus_receiver.h"
 
+/* Where the ranges of a packet with external data begin. */
+#define RANGES_OFFSET (VMBUS_DESCRIPTOR_BYTES + VMBUS_EXTERNAL_HEADER_BYTES)
+
 void vmbus_receiver_init(struct vmbus_receiver *receiver, const struct vmbus_memory *memory)
 {
         ASSERT(is_aligned(memory->data_bytes, VMBUS_DATA_UNIT_BYTES)); /* [V1] */
@@ -111,26 +114,26 @@ static enum vmbus_result check_word0(struct vmbus_receiver *receiver, uint32_t i
         return VMBUS_OK;
 }
 
-/* The word in front of the ranges of a packet of types 7 and 9; `ranges_bytes` follow it. */
-static enum vmbus_result check_external(struct vmbus_receiver *receiver, struct vmbus_rare *rare,
-                                        bool direct, uint32_t ranges_bytes)
+/* How many ranges fit in `ranges_bytes`; a GPA-direct range has one page at least. */
+static uint32_t range_count_max(bool direct, uint32_t ranges_bytes)
 {
-        const struct vmbus_memory *memory = &receiver->memory;
-        uint64_t word = vmbus_memory_load_u64(
-                memory, vmbus_memory_advance(memory, rare->start, VMBUS_DESCRIPTOR_BYTES));
-        uint32_t count = (uint32_t)(word >> VMBUS_EXTERNAL_RANGE_COUNT_BIT);
-        /* A GPA-direct range has one page at least. */
-        uint32_t range_bytes_min = direct ? VMBUS_GPA_RANGE_BYTES + VMBUS_GPA_PAGE_BYTES
-                                          : VMBUS_TRANSFER_RANGE_BYTES;
+        return direct ? ranges_bytes / (VMBUS_GPA_RANGE_BYTES + VMBUS_GPA_PAGE_BYTES)
+                      : ranges_bytes / VMBUS_TRANSFER_RANGE_BYTES;
+}
 
+/* `header` is the word in front of the ranges of a packet of types 7 and 9. */
+static enum vmbus_result check_header(struct vmbus_receiver *receiver, uint32_t start,
+                                      uint64_t word0, uint64_t header)
+{
+        bool direct = (uint16_t)(word0 >> VMBUS_WORD0_TYPE_BIT) == VMBUS_PACKET_GPA_DIRECT;
+        uint32_t data_offset = vmbus_word0_data_offset_(word0);
+        uint32_t count = (uint32_t)(header >> VMBUS_EXTERNAL_RANGE_COUNT_BIT);
+        uint32_t count_max = range_count_max(direct, data_offset - RANGES_OFFSET);
         if (direct && count == 0)
-                return vmbus_receiver_broken_(receiver, VMBUS_BAD_RANGE_COUNT_ZERO, rare->start, 0,
-                                              1);
-        if (count > ranges_bytes / range_bytes_min)
-                return vmbus_receiver_broken_(receiver, VMBUS_BAD_RANGE_COUNT, rare->start, count,
-                                              ranges_bytes / range_bytes_min);
-        rare->range_count = count;
-        rare->transfer_page_set_id = direct ? 0 : (uint16_t)(word >> VMBUS_EXTERNAL_SET_ID_BIT);
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_RANGE_COUNT_ZERO, start, 0, 1);
+        if (count > count_max)
+                return vmbus_receiver_broken_(receiver, VMBUS_BAD_RANGE_COUNT, start, count,
+                                              count_max);
         return VMBUS_OK;
 }
 
@@ -140,7 +143,6 @@ NOINLINE enum vmbus_result vmbus_receiver_read_rare_(struct vmbus_receiver *rece
         const struct vmbus_memory *memory = &receiver->memory;
         uint64_t word0 = rare->word0;
         uint32_t type = (uint16_t)(word0 >> VMBUS_WORD0_TYPE_BIT);
-        uint32_t data_offset = (uint16_t)(word0 >> VMBUS_WORD0_DATA_OFFSET8_BIT) * VMBUS_WORD_BYTES;
         if (rare->available < VMBUS_PACKET_BYTES_MIN)
                 return vmbus_receiver_broken_(receiver, VMBUS_BAD_AVAILABLE, rare->start,
                                               rare->available, VMBUS_PACKET_BYTES_MIN);
@@ -153,8 +155,107 @@ NOINLINE enum vmbus_result vmbus_receiver_read_rare_(struct vmbus_receiver *rece
         rare->transfer_page_set_id = 0;
         if (type != VMBUS_PACKET_TRANSFER_PAGES && type != VMBUS_PACKET_GPA_DIRECT)
                 return VMBUS_OK;
-        return check_external(receiver, rare, type == VMBUS_PACKET_GPA_DIRECT,
-                              data_offset - VMBUS_DESCRIPTOR_BYTES - VMBUS_EXTERNAL_HEADER_BYTES);
+        uint64_t header = vmbus_memory_load_u64(
+                memory, vmbus_memory_advance(memory, rare->start, VMBUS_DESCRIPTOR_BYTES));
+        rare->range_count = (uint32_t)(header >> VMBUS_EXTERNAL_RANGE_COUNT_BIT);
+        if (type == VMBUS_PACKET_TRANSFER_PAGES)
+                rare->transfer_page_set_id = (uint16_t)(header >> VMBUS_EXTERNAL_SET_ID_BIT);
+        return check_header(receiver, rare->start, word0, header);
+}
+
+/* vmbus_receiver_take() once `in` was loaded and is not plain. */
+static NOINLINE COLD enum vmbus_result take_judged(struct vmbus_receiver *receiver,
+                                                   struct vmbus_receive_position *position,
+                                                   struct vmbus_incoming *packet, uint32_t in)
+{
+        enum vmbus_result result = vmbus_receiver_check_in_(receiver, in, position->committed_out,
+                                                            position->cached_in);
+        if (result != VMBUS_OK)
+                return result;
+        position->cached_in = in;
+        if (position->next_out == in)
+                return VMBUS_EMPTY;
+        return vmbus_receiver_take(receiver, position, packet); /* finds it there */
+}
+
+/* The same once the first word was loaded and is not common. */
+static NOINLINE COLD enum vmbus_result take_rest(struct vmbus_receiver *receiver,
+                                                 struct vmbus_receive_position *position,
+                                                 struct vmbus_incoming *packet, uint64_t word0)
+{
+        return vmbus_receiver_read_rest_(receiver, position, word0, packet);
+}
+
+/* Whether the first word is that of a packet with external data that breaks no rule and ends within
+ * `ahead` bytes. */
+static ALWAYS_INLINE bool is_external(uint64_t word0, uint32_t ahead)
+{
+        uint32_t type = (uint16_t)(word0 >> VMBUS_WORD0_TYPE_BIT);
+        uint32_t length = vmbus_word0_length_(word0), data_offset = vmbus_word0_data_offset_(word0);
+        if (type != VMBUS_PACKET_TRANSFER_PAGES && type != VMBUS_PACKET_GPA_DIRECT)
+                return false;
+        if (UNLIKELY(word0 >> VMBUS_WORD0_FLAGS_BIT > 1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT))
+                return false;
+        if (UNLIKELY(data_offset < RANGES_OFFSET))
+                return false;
+        if (UNLIKELY(length < data_offset))
+                return false;
+        return LIKELY(length + VMBUS_FOOTER_BYTES <= ahead);
+}
+
+/* A packet with external data whose header breaks a rule. */
+static NOINLINE COLD enum vmbus_result take_broken(struct vmbus_receiver *receiver, uint32_t start,
+                                                   uint64_t word0, uint64_t header)
+{
+        return check_header(receiver, start, word0, header);
+}
+
+enum vmbus_result vmbus_receiver_take(struct vmbus_receiver *receiver,
+                                      struct vmbus_receive_position *position,
+                                      struct vmbus_incoming *packet)
+{
+        const struct vmbus_memory *memory = &receiver->memory;
+        uint32_t start = position->next_out;
+        if (UNLIKELY(receiver->state != VMBUS_END_READY))
+                return vmbus_receiver_not_ready_(receiver);
+        DEBUG_ASSERT(vmbus_receive_position_valid(memory, position));
+        if (start == position->cached_in) {
+                uint32_t in = vmbus_receiver_load_in_(receiver);
+                if (UNLIKELY(!vmbus_receiver_in_plain_(receiver, in, position)))
+                        return take_judged(receiver, position, packet, in);
+                position->cached_in = in;
+                if (UNLIKELY(start == in))
+                        return VMBUS_EMPTY;
+        }
+        /* The one look at each word; what is checked and used is the local. */
+        bool in_row;
+        const uint8_t *run = vmbus_memory_run_(memory, start, RANGES_OFFSET, &in_row);
+        uint64_t word0 = shared_load_u64(run);
+        uint32_t ahead = vmbus_receiver_ahead_(receiver, position);
+        if (LIKELY(in_row) && vmbus_receiver_word0_plain_(word0, ahead)) {
+                vmbus_receiver_get_plain_(position, word0, shared_load_u64(run + VMBUS_WORD_BYTES),
+                                          packet);
+                return VMBUS_OK;
+        }
+        if (UNLIKELY(!in_row) || UNLIKELY(!is_external(word0, ahead)))
+                return take_rest(receiver, position, packet, word0);
+        uint64_t id = shared_load_u64(run + VMBUS_WORD_BYTES);
+        uint64_t header = shared_load_u64(run + VMBUS_DESCRIPTOR_BYTES);
+        uint32_t data_offset = vmbus_word0_data_offset_(word0);
+        bool direct = (uint16_t)(word0 >> VMBUS_WORD0_TYPE_BIT) == VMBUS_PACKET_GPA_DIRECT;
+        uint32_t count = (uint32_t)(header >> VMBUS_EXTERNAL_RANGE_COUNT_BIT);
+        if (UNLIKELY(count > range_count_max(direct, data_offset - RANGES_OFFSET)) ||
+            (direct && UNLIKELY(count == 0)))
+                return take_broken(receiver, start, word0, header);
+        vmbus_receiver_get_(start, word0, id, packet);
+        packet->transfer_page_set_id =
+                direct ? 0 : (uint16_t)(header >> VMBUS_EXTERNAL_SET_ID_BIT);
+        packet->range_count = count;
+        packet->ranges.offset = start + RANGES_OFFSET;
+        packet->ranges.bytes = data_offset - RANGES_OFFSET;
+        packet->payload.offset = start + data_offset;
+        position->next_out = start + vmbus_word0_length_(word0) + VMBUS_FOOTER_BYTES;
+        return VMBUS_OK;
 }
 
 /* The second half of a settlement: the caller's fence lies between the store of `out` and this. */

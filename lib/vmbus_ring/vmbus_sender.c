@@ -5,6 +5,10 @@
  * Relies on vmbus_memory.h for the arithmetic. Facts: spec/vmbus.md, a.4, c.2, c.4, c.5, c.7. */
 #include "vmbus_ring/vmbus_sender.h"
 
+/* Where the ranges of a packet with external data begin: behind the descriptor and a word with
+ * their number. */
+#define RANGES_OFFSET (VMBUS_DESCRIPTOR_BYTES + VMBUS_EXTERNAL_HEADER_BYTES)
+
 void vmbus_sender_init(struct vmbus_sender *sender, const struct vmbus_memory *memory)
 {
         ASSERT(is_aligned(memory->data_bytes, VMBUS_DATA_UNIT_BYTES)); /* [V1] */
@@ -95,41 +99,103 @@ NOINLINE void vmbus_sender_put_pieces_(const struct vmbus_sender *sender, uint32
         vmbus_sender_put_(sender, start, packet, false);
 }
 
-/* Descriptor, header word and footer; the ranges lie between, in wire form already. */
-NOINLINE void vmbus_sender_put_external_(const struct vmbus_sender *sender, uint32_t start,
-                                         const struct vmbus_outgoing *packet)
+/* A packet with external data: its ranges, and where its parts are, from its start on. */
+struct external {
+        const void *ranges;
+        uint64_t ranges_bytes;
+        uint64_t data_offset;
+        uint64_t footer;
+        uint64_t total;
+};
+
+static ALWAYS_INLINE struct external external_sizes(const struct vmbus_outgoing *packet,
+                                                    bool direct)
+{
+        struct external external;
+        external.ranges = direct ? (const void *)packet->gpa->words : packet->transfer;
+        uint64_t words = direct ? packet->gpa->word_count : packet->transfer_count;
+        external.ranges_bytes = words * VMBUS_WORD_BYTES;
+        external.data_offset = RANGES_OFFSET + external.ranges_bytes;
+        external.footer = external.data_offset + VMBUS_ROUND8(packet->payload_bytes);
+        external.total = external.footer + VMBUS_FOOTER_BYTES;
+        return external;
+}
+
+static ALWAYS_INLINE uint64_t external_word0(const struct external *external, bool direct)
+{
+        return VMBUS_WORD0(direct ? VMBUS_PACKET_GPA_DIRECT : VMBUS_PACKET_TRANSFER_PAGES,
+                           external->data_offset / VMBUS_WORD_BYTES,
+                           external->footer / VMBUS_WORD_BYTES,
+                           1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT);
+}
+
+/* The word in front of the ranges. */
+static ALWAYS_INLINE uint64_t external_header(const struct vmbus_outgoing *packet, bool direct)
+{
+        if (direct)
+                return (uint64_t)packet->gpa->range_count << VMBUS_EXTERNAL_RANGE_COUNT_BIT;
+        return (uint64_t)packet->transfer_page_set_id << VMBUS_EXTERNAL_SET_ID_BIT |
+               (uint64_t)packet->transfer_count << VMBUS_EXTERNAL_RANGE_COUNT_BIT;
+}
+
+/* Writes it where it does not lie in a row, or where `out` must be looked at first. */
+static NOINLINE COLD enum vmbus_result write_external_apart(struct vmbus_sender *sender,
+                                                            struct vmbus_send_position *position,
+                                                            const struct vmbus_outgoing *packet,
+                                                            struct vmbus_range *payload)
 {
         const struct vmbus_memory *memory = &sender->memory;
         bool direct = packet->kind == VMBUS_SEND_GPA_DIRECT;
+        struct external external = external_sizes(packet, direct);
+        uint32_t start = position->next_in, footer = (uint32_t)external.footer;
+        const uint64_t head[] = {external_word0(&external, direct), packet->transaction_id,
+                                 external_header(packet, direct)};
+        enum vmbus_result result = vmbus_sender_can_write(sender, position, external.total);
+        if (result != VMBUS_OK)
+                return result;
+        /* From here on nothing fails; total fits the ring and the 16-bit fields. */
+        position->next_in = vmbus_memory_advance(memory, start, (uint32_t)external.total);
+        payload->offset = vmbus_memory_advance(memory, start, (uint32_t)external.data_offset);
+        payload->bytes = packet->payload_bytes;
+        vmbus_memory_copy_out_pieces_(memory, start, head, sizeof(head));
+        vmbus_memory_copy_out_pieces_(memory, vmbus_memory_advance(memory, start, sizeof(head)),
+                                      external.ranges, (uint32_t)external.ranges_bytes);
+        if (!is_aligned(packet->payload_bytes, VMBUS_WORD_BYTES))
+                vmbus_memory_store_u64(
+                        memory, vmbus_memory_advance(memory, start, footer - VMBUS_WORD_BYTES), 0);
+        vmbus_memory_store_u64(memory, vmbus_memory_advance(memory, start, footer),
+                               (uint64_t)start << VMBUS_FOOTER_INDEX_BIT);
+        return VMBUS_OK;
+}
+
+NOINLINE enum vmbus_result vmbus_sender_write_external_(struct vmbus_sender *sender,
+                                                        struct vmbus_send_position *position,
+                                                        const struct vmbus_outgoing *packet,
+                                                        struct vmbus_range *payload)
+{
+        bool direct = packet->kind == VMBUS_SEND_GPA_DIRECT;
         ASSERT(direct || packet->kind == VMBUS_SEND_TRANSFER_PAGES);
         ASSERT(!direct || packet->gpa->range_count != 0);
-        uint64_t total = vmbus_outgoing_bytes(packet);
-        uint32_t footer = (uint32_t)total - VMBUS_FOOTER_BYTES;
-        uint32_t data_offset = footer - (uint32_t)VMBUS_ROUND8(packet->payload_bytes);
-        uint32_t ranges_offset = VMBUS_DESCRIPTOR_BYTES + VMBUS_EXTERNAL_HEADER_BYTES;
-        uint64_t count = direct ? packet->gpa->range_count : packet->transfer_count;
-        uint64_t set_id = direct ? 0 : packet->transfer_page_set_id;
-        bool in_row = vmbus_memory_in_row(memory, start, (uint32_t)total);
-        uint8_t *run = vmbus_memory_at_(memory, start);
-
-        shared_store_u64(vmbus_memory_word_(memory, in_row, run, start, 0),
-                         VMBUS_WORD0(direct ? VMBUS_PACKET_GPA_DIRECT : VMBUS_PACKET_TRANSFER_PAGES,
-                                     data_offset / VMBUS_WORD_BYTES, footer / VMBUS_WORD_BYTES,
-                                     1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT));
-        shared_store_u64(vmbus_memory_word_(memory, in_row, run, start, VMBUS_WORD_BYTES),
-                         packet->transaction_id);
-        shared_store_u64(vmbus_memory_word_(memory, in_row, run, start, VMBUS_DESCRIPTOR_BYTES),
-                         set_id << VMBUS_EXTERNAL_SET_ID_BIT |
-                                 count << VMBUS_EXTERNAL_RANGE_COUNT_BIT);
-        vmbus_memory_copy_out(memory, vmbus_memory_advance(memory, start, ranges_offset),
-                              direct ? (const void *)packet->gpa->words : packet->transfer,
-                              data_offset - ranges_offset);
+        struct external external = external_sizes(packet, direct);
+        uint32_t start = position->next_in;
+        DEBUG_ASSERT(external.total == vmbus_outgoing_bytes(packet));
+        if (UNLIKELY(!vmbus_sender_room_ahead_(sender, position, external.total)))
+                return write_external_apart(sender, position, packet, payload);
+        DEBUG_ASSERT(vmbus_send_position_valid(&sender->memory, position));
+        uint8_t *run = vmbus_memory_at_(&sender->memory, start);
+        position->next_in = start + (uint32_t)external.total;
+        payload->offset = start + (uint32_t)external.data_offset;
+        payload->bytes = packet->payload_bytes;
+        shared_store_u64(run, external_word0(&external, direct));
+        shared_store_u64(run + VMBUS_WORD_BYTES, packet->transaction_id);
+        shared_store_u64(run + VMBUS_DESCRIPTOR_BYTES, external_header(packet, direct));
+        /* Padding shares a word with the payload's last bytes: zero it, the payload comes later. */
         if (!is_aligned(packet->payload_bytes, VMBUS_WORD_BYTES))
-                shared_store_u64(vmbus_memory_word_(memory, in_row, run, start,
-                                                    footer - VMBUS_WORD_BYTES),
-                                 0);
-        shared_store_u64(vmbus_memory_word_(memory, in_row, run, start, footer),
-                         (uint64_t)start << VMBUS_FOOTER_INDEX_BIT);
+                shared_store_u64(run + external.footer - VMBUS_WORD_BYTES, 0);
+        shared_store_u64(run + external.footer, (uint64_t)start << VMBUS_FOOTER_INDEX_BIT);
+        if (external.ranges_bytes != 0)
+                shared_copy_out(run + RANGES_OFFSET, external.ranges, external.ranges_bytes);
+        return VMBUS_OK;
 }
 
 NOINLINE bool vmbus_signal_counted_(struct vmbus_signal_count *count)

@@ -175,9 +175,11 @@ static ALWAYS_INLINE void vmbus_sender_put_(const struct vmbus_sender *sender, u
 /* The same for a packet that does not lie in a row; out of line, for in most rings it is seldom. */
 void vmbus_sender_put_pieces_(const struct vmbus_sender *sender, uint32_t start,
                               struct vmbus_in_band packet);
-/* The same for a packet with external data; room for it has been found. */
-void vmbus_sender_put_external_(const struct vmbus_sender *sender, uint32_t start,
-                                const struct vmbus_outgoing *packet);
+/* vmbus_sender_write() for a packet with external data. */
+enum vmbus_result MUST_CHECK vmbus_sender_write_external_(struct vmbus_sender *sender,
+                                                          struct vmbus_send_position *position,
+                                                          const struct vmbus_outgoing *packet,
+                                                          struct vmbus_range *payload);
 /* Counts one signal and returns true. */
 bool vmbus_signal_counted_(struct vmbus_signal_count *count);
 
@@ -241,12 +243,13 @@ static ALWAYS_INLINE enum vmbus_result MUST_CHECK
 vmbus_sender_write(struct vmbus_sender *sender, struct vmbus_send_position *position,
                    const struct vmbus_outgoing *packet, struct vmbus_range *payload)
 {
-        uint64_t total = vmbus_outgoing_bytes(packet);
+        if (UNLIKELY(packet->kind >= VMBUS_SEND_GPA_DIRECT))
+                return vmbus_sender_write_external_(sender, position, packet, payload);
+        uint64_t total = VMBUS_IN_BAND_BYTES(packet->payload_bytes);
         const struct vmbus_memory *memory = &sender->memory;
         struct vmbus_in_band words = {packet->kind, packet->payload_bytes, packet->transaction_id};
         uint32_t start = position->next_in, bytes = (uint32_t)total;
-        if (LIKELY(packet->kind < VMBUS_SEND_GPA_DIRECT) &&
-            LIKELY(vmbus_sender_room_ahead_(sender, position, total))) {
+        if (LIKELY(vmbus_sender_room_ahead_(sender, position, total))) {
                 DEBUG_ASSERT(vmbus_send_position_valid(memory, position));
                 vmbus_sender_put_(sender, start, words, true);
                 *payload = (struct vmbus_range){start + VMBUS_DESCRIPTOR_BYTES,
@@ -258,17 +261,10 @@ vmbus_sender_write(struct vmbus_sender *sender, struct vmbus_send_position *posi
         if (UNLIKELY(result != VMBUS_OK))
                 return result;
         /* From here on nothing fails; total fits the ring and the 16-bit fields. */
-        payload->bytes = packet->payload_bytes;
-        uint32_t data_offset = bytes - VMBUS_FOOTER_BYTES -
-                               (uint32_t)VMBUS_ROUND8(packet->payload_bytes);
-        payload->offset = vmbus_memory_advance(memory, start, data_offset);
+        *payload = (struct vmbus_range){vmbus_memory_advance(memory, start, VMBUS_DESCRIPTOR_BYTES),
+                                        packet->payload_bytes};
         position->next_in = vmbus_memory_advance(memory, start, bytes);
-        if (packet->kind < VMBUS_SEND_GPA_DIRECT) {
-                vmbus_sender_put_pieces_(sender, start, words);
-        } else {
-                struct vmbus_outgoing copy = *packet; /* its address leaves, the original's not */
-                vmbus_sender_put_external_(sender, start, &copy);
-        }
+        vmbus_sender_put_pieces_(sender, start, words);
         return VMBUS_OK;
 }
 

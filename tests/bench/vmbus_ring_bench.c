@@ -321,7 +321,7 @@ static void run_external(void *context, uint64_t iterations)
                                       VMBUS_OK,
                               "write");
                 signals += vmbus_sender_commit(&ends.sender, &ends.send);
-                bench_require(vmbus_receiver_read(&ends.receiver, &ends.receive, &incoming) ==
+                bench_require(vmbus_receiver_take(&ends.receiver, &ends.receive, &incoming) ==
                                       VMBUS_OK,
                               "read");
                 decode(&ends, bench, &incoming);

@@ -75,12 +75,28 @@ static void hostile_write(struct reading *reading, struct fuzz_input *input)
         }
 }
 
+/* Both ways of reading the next packet find the same. */
+static void read_both(struct reading *reading)
+{
+        struct vmbus_receiver one = reading->receiver, other = reading->receiver;
+        struct vmbus_receive_position from = reading->position, other_from = reading->position;
+        struct vmbus_incoming packet, taken;
+        const size_t end = offsetof(struct vmbus_incoming, payload) + sizeof(packet.payload);
+        enum vmbus_result result = vmbus_receiver_read(&one, &from, &packet);
+        CHECK(vmbus_receiver_take(&other, &other_from, &taken) == result);
+        CHECK(memcmp(&one, &other, sizeof(one)) == 0);
+        CHECK(memcmp(&from, &other_from, sizeof(from)) == 0);
+        if (result == VMBUS_OK)
+                CHECK(memcmp(&packet, &taken, end) == 0);
+}
+
 static void read_some(struct reading *reading, uint32_t packets_max)
 {
         struct vmbus_incoming packet;
         struct vmbus_batch batch =
                 vmbus_batch_begin(&reading->receiver, &reading->position, packets_max);
         for (uint32_t i = 0; i < READS_MAX; i++) {
+                read_both(reading);
                 if (vmbus_batch_next(&batch, &packet) != VMBUS_OK)
                         break;
                 use_packet(reading, &packet);

@@ -174,6 +174,7 @@ TEST_WITH(vmbus_ring, two_threads_lose_no_signal, 0, 120000)
         pthread_t sender, receiver;
         memset(&both, 0, sizeof(both));
         OPEN(both.rig, 1, 0);
+        both.rig.way = READ_CALL;
         REQUIRE_EQ(sem_init(&both.sender_signal, 0, 0), 0);
         REQUIRE_EQ(sem_init(&both.receiver_signal, 0, 0), 0);
         REQUIRE_EQ(pthread_create(&sender, NULL, sender_thread, &both), 0);
@@ -241,6 +242,7 @@ TEST_WITH(vmbus_ring, several_threads_share_one_sender, 0, 120000)
         bool good = true;
         time_t deadline = time(NULL) + WAIT_SECONDS_MAX;
         OPEN(rig, 2, 0);
+        rig.way = READ_INLINE;
         REQUIRE_EQ(vmbus_multi_init(&multi, &rig.sender), VMBUS_OK);
         for (uint32_t i = 0; i < MULTI_THREADS; i++) {
                 threads[i] = (struct multi_thread){&multi, i, NULL};

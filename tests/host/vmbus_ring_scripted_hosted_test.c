@@ -172,35 +172,42 @@ static bool expect_same(struct test *t, const struct rig *rig, const struct seen
 
 /* Reads the five packets twice: from quiet memory, and from memory in which each word is inverted
  * behind the back of whoever has loaded it. */
+static void read_restless(struct test *t, uint32_t index, enum read_way way)
+{
+        struct seen quiet[5], restless;
+        struct vmbus_receive_position before[5];
+        struct rig rig;
+        REQUIRE_TRUE(open_scripted(t, &rig, index));
+        REQUIRE_TRUE(put_kinds(t, &rig));
+        rig.way = way;
+        for (uint32_t i = 0; i < 5; i++) {
+                before[i] = rig.from;
+                see_packet(&rig, &quiet[i]);
+                REQUIRE_EQ(quiet[i].result, VMBUS_OK);
+                REQUIRE_EQ(quiet[i].ranges, VMBUS_OK);
+        }
+        EXPECT_EQ(quiet[3].count, 3);
+        EXPECT_EQ(quiet[4].count, 2);
+        for (uint32_t i = 0; i < 5; i++) {
+                rig.from = before[i];
+                rig.receiver.state = VMBUS_END_READY; /* if a range was found broken */
+                script.changes = true;
+                arm();
+                see_packet(&rig, &restless);
+                unwatch();
+                script.changes = false;
+                EXPECT_GE(watched.accesses, 2u);
+                if (!expect_same(t, &rig, &restless, &quiet[i]))
+                        test_log(t, "packet %u of a ring at %u, way %u", i, index, way);
+        }
+        watched_close();
+}
+
 TEST(vmbus_ring, no_word_of_a_packet_is_looked_at_twice)
 {
         for (uint32_t index = 0; index < 2 * PAGE_BYTES; index += 4088) {
-                struct seen quiet[5], restless;
-                struct vmbus_receive_position before[5];
-                struct rig rig;
-                REQUIRE_TRUE(open_scripted(t, &rig, index));
-                REQUIRE_TRUE(put_kinds(t, &rig));
-                for (uint32_t i = 0; i < 5; i++) {
-                        before[i] = rig.from;
-                        see_packet(&rig, &quiet[i]);
-                        REQUIRE_EQ(quiet[i].result, VMBUS_OK);
-                        REQUIRE_EQ(quiet[i].ranges, VMBUS_OK);
-                }
-                EXPECT_EQ(quiet[3].count, 3);
-                EXPECT_EQ(quiet[4].count, 2);
-                for (uint32_t i = 0; i < 5; i++) {
-                        rig.from = before[i];
-                        rig.receiver.state = VMBUS_END_READY; /* if a range was found broken */
-                        script.changes = true;
-                        arm();
-                        see_packet(&rig, &restless);
-                        unwatch();
-                        script.changes = false;
-                        EXPECT_GE(watched.accesses, 2u);
-                        if (!expect_same(t, &rig, &restless, &quiet[i]))
-                                test_log(t, "packet %u of a ring at %u", i, index);
-                }
-                watched_close();
+                read_restless(t, index, READ_INLINE);
+                read_restless(t, index, READ_CALL);
         }
 }
 
@@ -224,13 +231,14 @@ static void expect_loads(struct test *t, const char *what, const uint32_t loads[
                 expect_loads(t, #what, (const uint32_t[4]){__VA_ARGS__});                          \
         } while (0)
 
-TEST(vmbus_ring, every_index_is_loaded_once_and_never_our_own)
+static void load_indices(struct test *t, enum read_way way)
 {
         volatile enum vmbus_result result;
         volatile bool signal;
         struct vmbus_incoming packet;
         struct rig rig;
         REQUIRE_TRUE(open_scripted(t, &rig, 64));
+        rig.way = way;
         /* Only at the start is our own index loaded. in, out, mask, pending: */
         SCRIPTED(result = vmbus_sender_position(&rig.sender, &rig.to), 1, 1, 0, 0);
         SCRIPTED(result = vmbus_receiver_position(&rig.receiver, &rig.from), 1, 1, 0, 0);
@@ -278,6 +286,12 @@ TEST(vmbus_ring, every_index_is_loaded_once_and_never_our_own)
         (void)signal;
         (void)result;
         watched_close();
+}
+
+TEST(vmbus_ring, every_index_is_loaded_once_and_never_our_own)
+{
+        load_indices(t, READ_INLINE);
+        load_indices(t, READ_CALL);
 }
 
 TEST(vmbus_ring, inspection_and_pipes_look_once_too)

@@ -113,7 +113,11 @@ struct two_ends {
                 vmbus_incoming packet;
                 vmbus_result result;
                 bool owed;
-                while ((result = vmbus_receiver_read(&receiver, &from, &packet)) == VMBUS_EMPTY) {
+                /* Both ways of reading take turns. */
+                while ((result = number % 2 == 0
+                                         ? vmbus_receiver_read(&receiver, &from, &packet)
+                                         : vmbus_receiver_take(&receiver, &from, &packet)) ==
+                       VMBUS_EMPTY) {
                         result = vmbus_receiver_prepare_to_sleep(&receiver, &from, &owed);
                         if (owed)
                                 sem_post(&sender_signal);

@@ -107,7 +107,7 @@ static bool take_packets(struct vmbus_host_channel *channel)
         channel->refused = false;
         while (left > 0 && channel->broken == VMBUS_HOST_NONE && channel->running) {
                 uint32_t before = channel->from.next_out;
-                result = vmbus_receiver_read(&channel->receiver, &channel->from, &packet);
+                result = vmbus_receiver_take(&channel->receiver, &channel->from, &packet);
                 if (result != VMBUS_OK)
                         break;
                 if (!device->ops->packet(device, channel, &packet)) {
