@@ -28,6 +28,8 @@
 /* In the body of an `if` that does little: keeps the compiler from making it a computation without a
  * branch. A CPU foresees a branch that mostly goes one way; what is computed must be waited for. */
 #define KEEP_BRANCH(variable) __asm__ volatile("" : "+r"(variable))
+/* Keeps the compiler from computing a variable's value anew wherever it is used. */
+#define KEEP_VALUE(variable) __asm__("" : "+r"(variable))
 
 #define ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -31,7 +31,7 @@
 
 #define SIZE 16u
 #define CHAINS 5u
-#define PIECES_MAX 3u
+#define PIECES_MAX 4u
 
 /* ---- the script ---- */
 
@@ -198,9 +198,16 @@ static void close_bed(void)
         watched_close();
 }
 
-/* Chains of one piece to read, of one to write, of both kinds, of none to read, of one again. */
-static const uint32_t readable_counts[CHAINS] = {1, 0, 2, 0, 1};
-static const uint32_t writable_counts[CHAINS] = {0, 1, 1, 3, 0};
+/* Chains of one piece to read, of one to write, of both kinds, of none to read, of one again; then
+ * some of the same kind in a row, before one of another. */
+static const struct counts {
+        uint32_t readable[CHAINS], writable[CHAINS];
+} all_counts[] = {
+        {{1, 0, 2, 0, 1}, {0, 1, 1, 3, 0}},
+        {{2, 4, 3, 1, 0}, {0, 0, 0, 3, 1}},
+        {{0, 0, 0, 2, 3}, {2, 4, 3, 0, 1}},
+};
+static const struct counts *counts = &all_counts[0];
 
 static zx_status_t give_chains(void)
 {
@@ -211,8 +218,8 @@ static zx_status_t give_chains(void)
                 for (uint32_t k = 0; k < PIECES_MAX; k++)
                         elements[i][k] = (struct virtqueue_element){
                                 DATA_DEV + (i * PIECES_MAX + k) * 256, 10 + i * PIECES_MAX + k};
-                chains[i] = (struct virtqueue_chain){elements[i], readable_counts[i],
-                                                     writable_counts[i], &elements[i]};
+                chains[i] = (struct virtqueue_chain){elements[i], counts->readable[i],
+                                                     counts->writable[i], &elements[i]};
         }
         return virtqueue_driver_add_batch(&bed.driver, chains, CHAINS, &added);
 }
@@ -264,7 +271,7 @@ static uint32_t words_of_chains(const struct shape *shape)
 {
         uint32_t words = shape->packed ? 0 : 1 + CHAINS;
         for (uint32_t i = 0; i < CHAINS; i++) {
-                uint32_t pieces = readable_counts[i] + writable_counts[i];
+                uint32_t pieces = counts->readable[i] + counts->writable[i];
                 words += 2 * pieces + (shape->indirect && pieces > 1 ? 2 : 0);
         }
         return words;
@@ -298,8 +305,12 @@ static void look_at_pops(struct test *t, const struct shape *shape, bool batch)
 
 TEST(virtqueue_scripted, a_device_looks_at_each_word_of_a_chain_once)
 {
-        for (size_t i = 0; i < 2 * ARRAY_COUNT(shapes) && !test_has_failed(t); i++) {
+        size_t each = 2 * ARRAY_COUNT(shapes);
+        for (size_t k = 0; k < each * ARRAY_COUNT(all_counts) && !test_has_failed(t); k++) {
+                size_t i = k % each;
+                counts = &all_counts[k / each];
                 look_at_pops(t, &shapes[i / 2], i % 2);
+                counts = &all_counts[0];
                 if (test_has_failed(t))
                         test_log(t, "%s, %s", shapes[i / 2].name, i % 2 ? "batch" : "one by one");
         }
