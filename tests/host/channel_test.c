@@ -750,6 +750,29 @@ TEST(channel, valid_sees_what_is_wrong)
         close_bed(t);
 }
 
+static zx_status_t look_at_a_caller_that_cannot_be(void)
+{
+        struct test *t = waiting_test;
+        message_packet_free(take_request());
+        right->closed = true; /* nobody may wait for it any more */
+        right->channel->references--;
+        EXPECT_FALSE(channel_valid(left->channel)); /* [H3] */
+        right->closed = false;
+        right->channel->references++;
+        EXPECT_TRUE(channel_valid(left->channel));
+        return ZX_ERR_TIMED_OUT;
+}
+
+TEST(channel, valid_sees_a_caller_whose_peer_has_gone)
+{
+        struct message_packet *packet, *reply;
+        make_bed(t);
+        packet = message(t, "....", 4);
+        while_waiting = look_at_a_caller_that_cannot_be;
+        EXPECT_STATUS(ZX_ERR_TIMED_OUT, channel_call(left, OWNER, &packet, 0, &reply));
+        close_bed(t);
+}
+
 /* ---- memory is short: every page refused once ---- */
 
 static zx_status_t whole_life(struct test *t)

@@ -221,6 +221,22 @@ DEATH(canary_of_a_span, "CANARY", {
 DEATH(skip_of_a_closed_chain, "chain->tail == chain->first", chain->tail = BUFFER_CHAIN_END;
       buffer_chain_skip(chain, 1););
 
+DEATH(append_from_nowhere, "source != NULL", IGNORE(buffer_chain_append(chain, NULL, 1, NULL)););
+DEATH(copy_out_to_nowhere, "sink != NULL", IGNORE(buffer_chain_copy_out(chain, NULL, 0, 0)););
+DEATH(canary_on_skip, "CANARY", chain->first->canary = 0; buffer_chain_skip(chain, 1););
+DEATH(canary_on_free_unused, "CANARY", chain->first->canary = 0;
+      buffer_chain_free_unused_buffers(chain););
+DEATH(canary_on_copy_out, "CANARY", chain->first->canary = 0;
+      IGNORE(buffer_chain_copy_out_kernel(chain, many, 0, 0)););
+DEATH(chain_whose_first_buffer_is_another, "chain->first == buffer",
+      chain->first = BUFFER_CHAIN_END; buffer_chain_free(chain););
+DEATH(chain_of_a_page_that_is_no_buffer, "VM_PAGE_IPC", {
+        struct buffer_chain *one;
+        IGNORE(buffer_chain_alloc(&cache, 1, &one));
+        vm_page_from_node(one->used_pages.next)->state = VM_PAGE_ALLOC;
+        buffer_chain_free(one);
+});
+
 /* ---- page caches ---- */
 
 DEATH(low_memory_from_a_cache, "PMM_ALLOC_CAN_WAIT",
