@@ -14,6 +14,7 @@ import pytest
 import boot
 import images
 import vhost_user as vu
+from test_net_matrix import WIRE, can_have_a_network
 from test_peers_qemu import card, shared_memory
 
 MEMORY = "128M"
@@ -23,10 +24,10 @@ MONITOR_PAUSE_S = 0.3
 MONITOR_LIMIT_S = 120  # a hang detector
 
 
-def run_guest(name, tests, emulator_options, words=""):
+def run_guest(name, tests, emulator_options, words="", env=None):
     elf = images.folder(images.ALL_TESTS) / "paravane.elf"
     return boot.boot_and_pass(name, "--boot", "pvh", "--image", elf, "--mem", MEMORY, "--smp", CPUS, "--net", "none", "--test", tests,
-                              "--append", f"cmd=virtio {words}".rstrip(), "--", *emulator_options)
+                              "--append", f"cmd=virtio {words}".rstrip(), "--", *emulator_options, env=env)
 
 
 # ---- a back end that returns frames with what is to be done to them ----
@@ -141,3 +142,19 @@ def test_announcement_and_link(run_name, short_folder, properties):
                                       [*mirror.card(properties), "-qmp", f"unix:{path},server=on,wait=off"])
     assert passed == 1, result.explain()
     assert re.search(r"announced [1-9]\d*, down [1-9]\d*, up [1-9]", result.stdout), result.explain()
+
+
+# ---- this machine's kernel, behind a tap ----
+
+@pytest.mark.parametrize("properties", RINGS.values(), ids=RINGS)
+def test_a_kernel_takes_what_is_left_to_it(run_name, tmp_path, properties):
+    if not can_have_a_network():
+        pytest.skip("no network namespace with a tap can be made here")
+    wrapper, wire = tmp_path / "qemu", WIRE.replace("MULTI", "")
+    wrapper.write_text(f"#!/bin/sh\nexec unshare -n sh -c '{wire}' wire qemu-system-x86_64 \"$@\"\n")
+    wrapper.chmod(0o755)
+    result, _, passed = run_guest(
+        run_name, "net_stack.*",
+        ["-netdev", "tap,id=n,ifname=tap0,script=no,downscript=no",
+         "-device", f"virtio-net-pci,netdev=n,romfile={properties}"], "net.peer=host", {"QEMU": str(wrapper)})
+    assert passed == 2, result.explain()
