@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* What an operating system makes of frames that are to be finished: a kernel behind a tap with virtio
- * headers (tests/harness/test_net_loop.py). It refuses a connection that does not exist, and says in
- * doing so how much of it had come. On request.
+/* What an operating system makes of frames that are to be finished: a kernel behind a tap with
+ * virtio headers (tests/harness/test_net_loop.py). It refuses a connection that does not exist, and
+ * says in doing so how much of it had come. On request.
  *
- * Facts       RFC 9293, 3.10.7.1 (a segment without ACK is answered by a reset that acknowledges all
+ * Facts       RFC 9293, 3.10.7.1 (a segment without ACK: a reset that acknowledges all
  *             of it), 768 (UDP), 1122, 3.2.2.1 (port unreachable quotes the datagram) */
 #include "tests/boot/net_client.h"
 
