@@ -159,6 +159,21 @@ def test_a_broken_rule_is_named_once(host):
     assert program.end()[1].count("OFFERS_TWICE") == 1
 
 
+def test_an_event_counts_before_the_close_that_follows_it(host):
+    """Both are there when the host looks: the guest has broken nothing."""
+    program = host("--echo")
+    guest = Guest(program)
+    guest.reset(1)
+    channel, connection = guest.connect()[ECHO]
+    guest.open(channel, 100, 4)
+    guest.memory[vmbus_guest.EVENTS_TO_HOST + connection // 8] |= 1 << connection % 8
+    guest.post(guest.connection, 7, 0, channel)
+    guest.post(guest.connection, 16, 0)
+    assert guest.read() == [17, 0]
+    guest.close()
+    assert "broke" not in program.end()[1]
+
+
 def test_lies_are_told_and_listed(host):
     program = host("--lie", "7", "--lie-rate", "1", "--lie-only", "MESSAGE_TWICE", "--stats")
     guest = Guest(program)
@@ -256,9 +271,16 @@ def numbers(stderr, word):
 @pytest.mark.parametrize("options", MACHINES.values(), ids=MACHINES)
 def test_a_guest_connects(run_name, folder, options):
     result, _, _ = boot.boot_and_pass(run_name, "--vmbus", "--vmbus-args", "--stats --verbose", "--test",
-                                      "base.*", "--boot", *options,
+                                      "base.*", "--append", "cmd=vmbus", "--boot", *options,
                                       env=WITH_ASAN | {"VMBUS_FOLDER": folder})
     assert "vmbus: version 6.0 over shared pages" in result.stdout
+    assert re.search(r"vmbus: connected, version 6.0, features 0x20, over shared pages, \d+ messages in, \d+ out, "
+                     r"0 pages leaked\n.*channel 1.0, f8615163-df3e-46c5-913f-f2d2f965ed0e, open, driver netvsc, \d+ "
+                     r"events in, \d+ out\n.* out: (\d+) bytes, in (\d+), out \d+, \d+ used, mask [01], pending 0, "
+                     r"VMBUS_OK\n.* in: \1 bytes, in \d+, out \d+, 0 used, mask 1, pending 0, VMBUS_OK\n"
+                     r".*channel 2.0, 5f0a1e70-6c3b-4d0a-9b1e-000000000001, offered, driver none, 0 events in, 0 out\n"
+                     r".*channel 3.0, 5f0a1e70-6c3b-4d0a-9b1e-000000000002, offered, driver none, 0 events in, 0 out\n",
+                     result.stdout), result.explain()
     assert "the guest broke" not in result.stderr
     messages_in, messages_out = numbers(result.stderr, "messages")[:2]
     assert messages_in >= 2 and messages_out >= 5, result.stderr  # contact, request; answer, offers, end
@@ -266,10 +288,15 @@ def test_a_guest_connects(run_name, folder, options):
 
 @pytest.mark.parametrize("version", ["3.0", "4.0", "4.1", "5.0", "5.1", "5.2", "5.3"])
 def test_a_guest_takes_an_older_host(run_name, version):
-    result, _, _ = boot.boot_and_pass(run_name, "--vmbus", "--vmbus-args", f"--vmbus-version {version} --stats",
-                                      "--test", "base.*", "--boot", "pvh", env=WITH_ASAN)
-    assert f"vmbus: version {version} over shared pages" in result.stdout
-    assert "broke" not in result.stderr.replace("CONTACT_VERSION", "")
+    """Its echo and its card are in use."""
+    for tests, count in ("vmbus_client.echoes*", 1), ("net.*", 4):
+        result, _, passed = boot.boot_and_pass(f"{run_name}.{count}", "--vmbus", "--vmbus-args",
+                                               f"--vmbus-version {version} --stats", "--test", tests, "--boot", "pvh",
+                                               "--append", "cmd=vmbus", env=WITH_ASAN)
+        assert f"vmbus: version {version} over shared pages" in result.stdout
+        assert "netvsc: net0 on channel " in result.stdout, result.explain()
+        assert passed == count and "# SKIP" not in result.stdout, result.explain()
+        assert "broke" not in result.stderr.replace("CONTACT_VERSION", "")
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -191,21 +191,6 @@ static void start_host(void)
 
 /* ---- the loop ---- */
 
-static void take_messages(void)
-{
-        struct mailbox_message message;
-        for (uint32_t i = 0; i < MESSAGES_PER_ROUND && mailbox_peek(&program.mailbox, &message); i++) {
-                if (message.type == 1 &&
-                    vmbus_host_message(&program.host, (uint32_t)message.connection_id,
-                                       message.payload, message.bytes) == ZX_ERR_SHOULD_WAIT)
-                        return; /* it stays where it is */
-                if (message.type != 1)
-                        fprintf(stderr, "vmbus-host: a message of type %u, which is none of VMBus\n",
-                                message.type);
-                mailbox_took(&program.mailbox);
-        }
-}
-
 static void take_events(void)
 {
         for (uint32_t word = 0; word < VMBUS_MAILBOX_FLAGS / 64; word++) {
@@ -215,6 +200,24 @@ static void take_events(void)
                                          word * 64 + (uint32_t)__builtin_ctzll(flags));
                         flags &= flags - 1;
                 }
+        }
+}
+
+static void take_messages(void)
+{
+        struct mailbox_message message;
+        for (uint32_t i = 0; i < MESSAGES_PER_ROUND && mailbox_peek(&program.mailbox, &message); i++) {
+                /* What was signalled before the message was posted is meant before it: a channel is
+                 * closed after its last packets. */
+                take_events();
+                if (message.type == 1 &&
+                    vmbus_host_message(&program.host, (uint32_t)message.connection_id,
+                                       message.payload, message.bytes) == ZX_ERR_SHOULD_WAIT)
+                        return; /* it stays where it is */
+                if (message.type != 1)
+                        fprintf(stderr, "vmbus-host: a message of type %u, which is none of VMBus\n",
+                                message.type);
+                mailbox_took(&program.mailbox);
         }
 }
 
