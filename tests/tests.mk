@@ -168,8 +168,9 @@ test-peers:
 	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=1 image peers
 	+@$(sub_make) FLAVOUR=release CC=gcc TESTS=all image
 	@mkdir -p build/test
-	$(Q)$(TEST_ENV) $(PYTHON) -B -m pytest tests/harness/test_peers*.py -p no:cacheprovider -q -rfEs \
-	  --basetemp=build/test/tmp-peers -n $(TEST_JOBS) --dist loadgroup $(PYTEST_ARGS)
+	$(Q)$(TEST_ENV) $(PYTHON) -B -m pytest tests/harness/test_peers*.py tests/harness/test_net_*.py \
+	  -p no:cacheprovider -q -rfEs --basetemp=build/test/tmp-peers -n $(TEST_JOBS) --dist loadgroup \
+	  $(if $(filter 1,$(FULL_MATRIX)),--full-matrix) $(PYTEST_ARGS)
 
 # ---- make fuzz ----------------------------------------------------------------------------------
 include tests/fuzz/fuzz.mk

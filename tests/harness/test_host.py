@@ -45,6 +45,20 @@ def test_host(kind, name):
             pytest.skip(line.removeprefix("# SKIP "))
 
 
+# Tests on request that take minutes: millions where the others have thousands.
+LONG = ["vmbus_ring_long.random_steps_agree_with_a_list_of_packets"]
+LONG_LIMIT_S = 3600  # a hang detector
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_long(request, name):
+    if not request.config.getoption("--full-matrix"):
+        pytest.skip("takes minutes: make test FULL_MATRIX=1")
+    result = subprocess.run([PROGRAM, name], check=False, capture_output=True, text=True, errors="replace",
+                            timeout=LONG_LIMIT_S)
+    assert result.returncode == 0 and "1 test(s) run" in result.stdout, result.stdout + result.stderr
+
+
 # The suites of the memory objects: one more run of each test for each page allocation in it.
 OF_MEMORY = re.compile(r"buffer_chain|channel|memory_death|message_packet|page_|pmm|slab|threads$|validity|vmar|vmo")
 

@@ -74,7 +74,7 @@ def test_negotiates_and_moves_frames(run_name, shape):
     options = ["--boot", "microvm"] if machine == "microvm" else ["--boot", "pvh", "--machine", machine]
     result, _, passed = boot.boot_and_pass(
         run_name, *options, "--net", "none", "--test", "*net.*", "--append",
-        f"cmd=virtio virtio_net.queue-size={queue}", "--", "-netdev", "user,id=net0", "-device", card_of(shape))
+        f"cmd=virtio,net virtio_net.queue-size={queue}", "--", "-netdev", "user,id=net0", "-device", card_of(shape))
     assert passed > 0 and "# SKIP" not in result.stdout, result.explain()
     accepted, sizes, said_mtu = negotiated(result.stdout)
     wanted = {"packed": ring == "packed", "event-idx": event_idx == "on", "indirect": indirect == "on",
@@ -84,6 +84,24 @@ def test_negotiates_and_moves_frames(run_name, shape):
         assert (feature in accepted) == on, f"{feature}: {result.explain()}"
     assert sizes == [queue, queue if machine == "microvm" else min(queue, TX_MAX)], result.explain()
     assert said_mtu == (mtu or 1500), result.explain()
+    expect_console(result, set(accepted), ring, sizes)
+
+
+def expect_console(result, accepted, ring, sizes):
+    """What the words virtio and net say, before any traffic."""
+    offered = set(re.search(r"virtio:     offered  (.*)", result.stdout).group(1).split())
+    assert accepted < offered, result.explain()
+    for number, which, size in (0, "receive", sizes[0]), (1, "transmit", sizes[1]):
+        line = re.search(rf"virtio:     queue {number}, {which}, (.*)", result.stdout).group(1)
+        numbers = {name: int(value) for name, value in re.findall(r"(size|free|added|published|taken) (\d+)", line)}
+        assert line.startswith(ring) and line.endswith("fault: none"), line
+        assert numbers["size"] == size and numbers["added"] == numbers["published"], line
+        assert numbers["free"] + numbers["added"] - numbers["taken"] == size, line
+    assert re.search(r"net: net0: [0-9a-f:]{17}, mtu \d+, link up, by interrupts, \d+ of \d+ queue pairs", result.stdout)
+    assert re.search(r"net: net0: can .*promiscuous", result.stdout), result.explain()
+    assert "net: net0: received 0 frames, 0 bytes, 0 parts; 0 dropped, 0 times starved" in result.stdout
+    assert "net: net0: sent 0 frames, 0 bytes; 0 done, 0 failed, 0 times full; " in result.stdout
+    assert re.search(r"net: net0: \d+ interrupts, 0 faults, 0 restarts, 0 link changes, 0 pages leaked", result.stdout)
 
 
 def test_the_covering_set_covers():

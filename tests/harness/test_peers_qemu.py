@@ -39,12 +39,13 @@ def shared_memory(megabytes=MEMORY_MB):
             "-machine", "memory-backend=shared"]
 
 
-def guest_options(cards, test):
-    return ["--boot", "pvh", "--mem", f"{MEMORY_MB}M", "--net", "none", "--test", test, "--", *shared_memory(), *cards]
+def guest_options(cards, test, words=""):
+    return ["--boot", "pvh", "--mem", f"{MEMORY_MB}M", "--net", "none", "--test", test,
+            *(["--append", words] if words else []), "--", *shared_memory(), *cards]
 
 
-def boot_guest(name, cards, test=GUEST_TESTS):
-    return boot.boot_and_pass(name, *guest_options(cards, test))
+def boot_guest(name, cards, test=GUEST_TESTS, words=""):
+    return boot.boot_and_pass(name, *guest_options(cards, test, words))
 
 
 def passed_without_skip(stream):
@@ -71,9 +72,11 @@ def test_guest_meets_the_responder(run_name, tmp_path, device, options):
     path = tmp_path / "s"
     with vu.back_end(tmp_path / "back", "-s", path, "-r", "10.0.2.2/24", "--stats", *options) as back:
         vu.wait_for_socket(path, back)
-        _, stream, _ = boot_guest(run_name, card(path, device))
+        size = 1024 if "1024" in device else 256
+        result, stream, _ = boot_guest(run_name, card(path, device), words=f"virtio_net.queue-size={size}")
         stats = back.stats()
     assert passed_without_skip(stream) >= 6
+    assert f"queue pairs of {size} and {size}" in result.stdout, result.explain()
     assert back.stderr() == ""
     mine, answers = stats[str(path)], stats["respond:10.0.2.2/24"]
     assert mine["frames_in"] == answers["frames_out"] > 400
@@ -100,6 +103,21 @@ def test_capture_has_what_the_guest_said(run_name, tmp_path):
 def answering(name, cards, echoes=0, shared=True, **more):
     memory = shared_memory() if shared else []
     return AnsweringGuest(name, ["--mem", f"{MEMORY_MB}M", "--net", "none"], [*memory, *cards], echoes, **more)
+
+
+@pytest.mark.parametrize("device", ["", ",packed=on"], ids=["split", "packed"])
+def test_host_pings_the_guest_through_qemus_own_tap(run_name, tmp_path, namespace, device):
+    """arping, then ping -f, with QEMU's own card between the two: none lost."""
+    emulator, echoes = tmp_path / "qemu", 2000
+    emulator.write_text(f'#!/bin/sh\nexec ip netns exec {namespace} qemu-system-x86_64 "$@"\n')
+    emulator.chmod(0o755)
+    host = TapHost(namespace)
+    guest = answering(run_name, ["-netdev", "tap,id=n,ifname=tap0,script=no,downscript=no",
+                                 "-device", f"virtio-net-pci,netdev=n,romfile={device}"], shared=False,
+                      env={"QEMU": str(emulator)})
+    host.bring_up()
+    assert any(host.arping(5) and host.ping(echoes, 300) for _ in range(ATTEMPTS))
+    assert int(host.end(guest)[1]) >= echoes
 
 
 @pytest.mark.parametrize("device", ["", ",packed=on"], ids=["split", "packed"])
@@ -214,3 +232,34 @@ def test_dpdks_device_serves_our_guest(run_name, tmp_path, device):
                 assert passed_without_skip(passed.stream()) == 1
             received, sent, _ = device_side.stop()
     assert received >= sent >= 2 * (1 + 10 + 100)  # both ways
+
+
+@pytest.mark.xdist_group("dpdk")
+@pytest.mark.parametrize("device", ["", ",packed=on"], ids=["split", "packed"])
+def test_dpdk_answers_our_guest(run_name, tmp_path, device):
+    """testpmd itself answers ARP and echoes (icmpecho), in the memory in which they came."""
+    testpmd.skip_without("vhost")
+    images.folder(images.RELEASE)
+    path = tmp_path / "s"
+    with testpmd.run(tmp_path, "device", f"net_vhost0,iface={path}", "--forward-mode=icmpecho") as device_side:
+        device_side.command("start", "packet forwarding")
+        for test in ("arp_of_the_router", "icmp_echo_of_all_lengths"):
+            _, stream, _ = boot.boot_and_pass(
+                f"{run_name}.{test}", *guest_options(card(path, device), f"net.{test}", "net.peer=host"))
+            assert passed_without_skip(stream) == 1
+        received, sent, lost = device_side.stop()
+    assert received >= sent >= 10 and lost == 0
+
+
+@pytest.mark.xdist_group("dpdk")
+@pytest.mark.parametrize("device", ["", ",packed=on"], ids=["split", "packed"])
+def test_dpdk_returns_our_guests_frames(run_name, tmp_path, device):
+    """testpmd exchanges the addresses of each frame (macswap) and sends it back: of our own to ourselves, the same."""
+    testpmd.skip_without("vhost")
+    path = tmp_path / "s"
+    elf = images.folder(images.ALL_TESTS) / "paravane.elf"
+    with testpmd.run(tmp_path, "device", f"net_vhost0,iface={path}", "--forward-mode=macswap") as device_side:
+        device_side.command("start", "packet forwarding")
+        boot.boot_and_pass(run_name, "--image", elf, *guest_options(card(path, device), "net_loop.frames*"))
+        received, sent, lost = device_side.stop()
+    assert received == sent and lost == 0 and sent >= 2 * 16
