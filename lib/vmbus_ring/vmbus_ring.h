@@ -7,7 +7,8 @@
  *   vmbus_memory.h     the memory under a ring: flat, mirrored, paged; index arithmetic
  *   vmbus_payload.h    writer, reader and spans over the bytes of a packet
  *   vmbus_sender.h     the end that writes: write, commit, revert, sleep until there is room
- *   vmbus_receiver.h   the end that reads: read, commit, revert, sleep until there is a packet
+ *   vmbus_receiver.h   the end that reads: read or take, commit, revert, sleep until there is a
+ *                      packet
  *   vmbus_gpa.h        lists of pages, for GPA-direct packets
  *   vmbus_external.h   the ranges of received packets, as checked numbers
  *   vmbus_batch.h      several packets read under one commit

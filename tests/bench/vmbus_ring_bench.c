@@ -16,8 +16,10 @@
  * for a packet at least. (Its batches go round a smaller part of the ring.)
  *
  * The yardstick copies the same payload to an area as large as the ring and back, at offsets that
- * move on as the ring's do: the same cache lines, without the protocol. 16 packets of 4096 bytes do
- * not fit 64 KiB; that one case has 128 KiB. */
+ * move on as the ring's do: the same cache lines, without the protocol. "one_place" are the same two
+ * copies to one place and back: the difference is what a ring of 64 KiB, more than the first cache
+ * holds, and payloads that begin anywhere in a cache line take, whoever copies. 16 packets of 4096
+ * bytes do not fit 64 KiB; that one case has 128 KiB. */
 #include "tests/bench/bench.h"
 #include "vmbus_ring/vmbus_ring.h"
 
@@ -162,6 +164,17 @@ static void copy_single(void *context, uint64_t iterations)
                 memcpy(payload_out, data_area + offset, bench->payload_bytes);
                 bench_keep(payload_out);
                 offset = walk(bench, offset);
+        }
+}
+
+static void copy_in_place(void *context, uint64_t iterations)
+{
+        const struct ring_bench *bench = context;
+        for (uint64_t i = 0; i < iterations; i++) {
+                memcpy(flat_area, payload_in, bench->payload_bytes);
+                bench_keep(flat_area);
+                memcpy(payload_out, flat_area, bench->payload_bytes);
+                bench_keep(payload_out);
         }
 }
 
@@ -394,6 +407,9 @@ static const struct bench benches[] = {
         RING("floor.4096B.batch16", run_floor_batch, copy_batch, &contexts[FLAT][4]),
         RING("floor.gpa_direct.32", run_floor, copy_single, &contexts[FLAT][5]),
         RING("floor.transfer_pages.64", run_floor, copy_single, &contexts[FLAT][6]),
+        RING("one_place.64B", copy_in_place, copy_single, &contexts[FLAT][1]),
+        RING("one_place.1500B", copy_in_place, copy_single, &contexts[FLAT][2]),
+        RING("one_place.4096B", copy_in_place, copy_single, &contexts[FLAT][3]),
         RING("flat.64B.settled", run_settled, copy_single, &contexts[FLAT][1]),
         EXTERNAL("gpa_direct.32", "packet", &direct_32),
         EXTERNAL("gpa_direct.32x1", "packet", &direct_32x1),
