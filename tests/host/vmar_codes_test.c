@@ -253,15 +253,18 @@ BED_TEST(vmar_codes, operations_that_the_vmo_refuses)
 BED_TEST(vmar_codes, how_far_an_operation_came)
 {
         struct vmo *first = make_vmo(t, 4), *second = make_vmo(t, 4), *small = make_vmo(t, 3);
+        const struct vmar_map_request half_out = {RW | VMAR_SPECIFIC, PAGES(8), PAGES(2),
+                                                  {small, RIGHTS_ALL}, PAGES(2)};
+        uint64_t va;
 
         show(t, 0, first);
         show(t, 4, second);
         REQUIRE_OK(vmar_op_range(bed.root, VMAR_OP_COMMIT, va_of(0), PAGES(8)));
         EXPECT_STATUS(ZX_ERR_BAD_STATE, /* nothing is mapped at 8 */
                       vmar_op_range(bed.root, VMAR_OP_DECOMMIT, va_of(0), PAGES(9)));
-        show(t, 8, small);
+        REQUIRE_OK(vmar_map(bed.root, &half_out, &va));
         EXPECT_STATUS(ZX_ERR_OUT_OF_RANGE,
-                      vmar_op_range(bed.root, VMAR_OP_DECOMMIT, va_of(0), PAGES(12)));
+                      vmar_op_range(bed.root, VMAR_OP_DECOMMIT, va_of(0), PAGES(10)));
         EXPECT_EQ(bed_shown_count(), 8);
         REQUIRE_OK(vmo_pin(second, PAGES(3), P));
         EXPECT_STATUS(ZX_ERR_BAD_STATE,
@@ -273,6 +276,29 @@ BED_TEST(vmar_codes, how_far_an_operation_came)
         vmo_put(first);
         vmo_put(second);
         vmo_put(small);
+}
+
+/* Where neither the range nor the mapping begins at the beginning. */
+BED_TEST(vmar_codes, a_part_of_a_run_is_entered)
+{
+        struct vmo *run;
+        uint64_t va, pa = 0;
+
+        REQUIRE_OK(vmo_create_contiguous(&bed.pool, PAGES(8), 0, &run));
+        const struct vmar_map_request map = {RW, 0, PAGES(8), {run, RIGHTS_ALL}, PAGES(2)};
+        REQUIRE_OK(vmar_map(bed.root, &map, &va));
+        EXPECT_OK(vmar_op_range(bed.root, VMAR_OP_MAP_RANGE, va + PAGES(1), PAGES(3)));
+        EXPECT_EQ(bed_shown_count(), 3);
+        for (uint64_t i = 1; i < 4; i++) {
+                EXPECT_OK(vmo_get_page(run, PAGES(2 + i), 0, &pa));
+                EXPECT_EQ(bed.table.entries[i].pa, pa);
+        }
+        EXPECT_OK(vmar_op_range(bed.root, VMAR_OP_MAP_RANGE, va + PAGES(4), PAGES(4)));
+        EXPECT_EQ(bed_shown_count(), 5); /* the run ends before the mapping */
+        EXPECT_OK(vmar_op_range(bed.root, VMAR_OP_MAP_RANGE, va + PAGES(7), PAGES(1)));
+        EXPECT_EQ(bed_shown_count(), 5);
+        EXPECT_TRUE(vmar_valid(&bed.space));
+        vmo_put(run);
 }
 
 BED_TEST(vmar_codes, hints_change_nothing)
