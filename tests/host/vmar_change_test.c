@@ -239,6 +239,22 @@ BED_TEST(vmar_change, protect_goes_through_sub_regions_and_out_again)
         vmo_put(vmo);
 }
 
+BED_TEST(vmar_change, protect_back_joins_both_sides)
+{
+        struct vmo *vmo = make_vmo(t, 16);
+
+        REQUIRE_OK(bed_map_at(bed.root, 0, 8, vmo));
+        REQUIRE_OK(vmar_op_range(bed.root, VMAR_OP_COMMIT, va_of(0), PAGES(8)));
+        EXPECT_OK(vmar_protect(bed.root, VMAR_PERM_READ, va_of(2), PAGES(3)));
+        EXPECT_TREE("0-2rw 2-5r+2 5-8rw+5");
+        EXPECT_OK(vmar_protect(bed.root, RW, va_of(2), PAGES(3)));
+        EXPECT_TREE("0-8rw");
+        EXPECT_EQ(bed.space.mapping_count, 1);
+        EXPECT_OK(vmo_set_size(vmo, PAGES(1))); /* it is one for the VMO, too */
+        EXPECT_EQ(bed_shown_count(), 1);
+        vmo_put(vmo);
+}
+
 /* The next mapping is two regions further out, or there is none. */
 BED_TEST(vmar_change, protect_at_the_end_of_a_sub_region_with_a_hole)
 {
