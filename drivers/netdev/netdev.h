@@ -34,7 +34,8 @@
  *             transmitted again (release it when transmit_done() came). A device that breaks the
  *             rules may write to it at any time: copy what decides, then look at the copy.
  *             A card that stopped or was removed leaves both as they are: frames under way come
- *             back with a status, received parts stay readable until they are released
+ *             back with a status, of which one (ZX_ERR_TIMED_OUT) says that the device may still
+ *             read them; received parts stay readable until they are released
  * Context     a queue pair: one thread at a time for transmit, poll, wait and release, with
  *             different queue pairs on different CPUs as they like. transmit() and release() may be
  *             called inside receive() and transmit_done(), poll() may not. The functions under
@@ -217,7 +218,11 @@ struct netdev_client {
                         uint32_t count);
         /* The card has let go of these frames, 1..NETDEV_BATCH_MAX. ZX_OK: the device has read
          * them; ZX_ERR_CANCELED: taken back from a device that stopped: nobody knows whether they
-         * went out; ZX_ERR_IO: the device says that it did not send them. */
+         * went out; ZX_ERR_IO: the device says that it did not send them; ZX_ERR_TIMED_OUT: the
+         * card was given up because the device does not answer to a reset, and the device may read
+         * them at any time from now on: leave the memory as it is until netdev_restart() returns
+         * ZX_OK. The card keeps a reference of its own to these VMOs, for ever
+         * (counters.leaked_pages), so letting go of them is safe. */
         void (*transmit_done)(void *context, uint32_t queue, const uint32_t *ids, uint32_t count,
                               zx_status_t status);
         /* netdev->link_up or netdev->running has changed. May be NULL. */
@@ -395,7 +400,8 @@ zx_status_t MUST_CHECK netdev_set_moderation(struct netdev *netdev,
                                              const struct netdev_moderation *moderation);
 
 /* Resets the card, broken or not, and brings it up again with the same client: frames under way
- * come back with ZX_ERR_CANCELED, received parts stay the client's.
+ * come back with ZX_ERR_CANCELED (ZX_ERR_TIMED_OUT: see transmit_done), received parts stay the
+ * client's.
  *   returns  ZX_OK: it runs; ZX_ERR_PEER_CLOSED: it was removed; ZX_ERR_SHOULD_WAIT: its receive
  *            memory must be made anew and the client holds parts of it; or what bringing it up
  *            returned. The card does not run then */

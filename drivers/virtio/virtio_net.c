@@ -11,16 +11,13 @@
 
 /* ---- the end ---- */
 
-/* Leaves the rings to a device that may still use them. So that what it knows of the client's
- * memory is never anybody else's, a reference to those VMOs stays for ever. */
+/* Leaves to a device what it may still use: the rings, and what it knows of the client's memory. So
+ * that this is never anybody else's, a reference to those VMOs stays for ever, taken before the
+ * client hears of its frames and may let go of its own. */
 static void abandon(struct virtio_net *net)
 {
         struct netdev *netdev = &net->netdev;
-        uint64_t pages = virtio_queue_abandon(&net->control);
-        for (uint32_t i = 0; i < net->pair_count; i++) {
-                pages += virtio_queue_abandon(&net->pairs[i].receive);
-                pages += virtio_queue_abandon(&net->pairs[i].transmit);
-        }
+        uint64_t pages = 0;
         for (uint32_t id = 0; id < VMO_STORE_VMOS_MAX; id++) {
                 struct vmo *vmo = vmo_store_vmo(&netdev->store, id);
                 if (vmo == NULL)
@@ -30,7 +27,12 @@ static void abandon(struct virtio_net *net)
                 if (vmo_pin(vmo, 0, vmo_size(vmo)) != ZX_OK)
                         log_line("virtio-net: %s: VMO %u has too many pins", netdev->name, id);
         }
-        netdev->counters.leaked_pages += pages;
+        for (uint32_t i = 0; i < net->pair_count; i++) {
+                virtio_net_return_sent(net, i, ZX_ERR_TIMED_OUT);
+                pages += virtio_queue_abandon(&net->pairs[i].receive);
+                pages += virtio_queue_abandon(&net->pairs[i].transmit);
+        }
+        netdev->counters.leaked_pages += pages + virtio_queue_abandon(&net->control);
         log_line("virtio-net: %s: the device does not answer to a reset; its memory stays with it",
                  netdev->name);
 }
@@ -38,6 +40,7 @@ static void abandon(struct virtio_net *net)
 static void close_queues(struct virtio_net *net)
 {
         for (uint32_t i = 0; i < net->pair_count; i++) {
+                virtio_net_return_sent(net, i, ZX_ERR_CANCELED);
                 virtio_net_take_parts(net, i);
                 virtio_queue_close(&net->pairs[i].receive);
                 virtio_queue_close(&net->pairs[i].transmit);
@@ -56,8 +59,6 @@ void virtio_net_stop(struct virtio_net *net)
         netdev_set_running(&net->netdev, false);
         zx_status_t status = virtio_device_reset(&net->device);
         transport->ops->interrupts_close(transport);
-        for (uint32_t i = 0; i < net->pair_count; i++)
-                virtio_net_cancel(net, i);
         if (status == ZX_OK)
                 close_queues(net);
         else
@@ -283,7 +284,7 @@ static zx_status_t reset_queue(struct virtio_net *net, struct virtio_queue *queu
         if (status != ZX_OK)
                 return status;
         if (queue == &pair->transmit)
-                virtio_net_cancel(net, index);
+                virtio_net_return_sent(net, index, ZX_ERR_CANCELED);
         else
                 virtio_net_take_parts(net, index);
         status = virtio_queue_reopen(queue);

@@ -124,6 +124,7 @@ struct virtio_net_pair {
         struct list_node part_pages;
         /* A frame of which some parts are there. */
         struct netdev_received building;
+        struct virtio_net_header header; /* the one copy of that frame's */
         uint32_t parts_left; /* that are still to come */
         uint32_t skip_left;  /* parts of a frame that was given up */
         /* Of the transmit queue; the memory goes with it. */
@@ -193,7 +194,8 @@ zx_status_t MUST_CHECK virtio_net_start(struct virtio_net *net, struct virtio_tr
 
 /* Resets the device, waits for it, and only then frees what it had; frames that were not sent come
  * back to the client. Parts that the client has stay in its hands. A device that does not answer
- * keeps its pages (counters.leaked_pages). */
+ * keeps its pages (counters.leaked_pages) and a reference to every VMO of the store; the frames come
+ * back with ZX_ERR_TIMED_OUT then. */
 void virtio_net_stop(struct virtio_net *net);
 /* The end of a stopped card: its receive memory as well. ZX_ERR_BAD_STATE: the client has parts of
  * it; it stays then. */
@@ -272,7 +274,8 @@ zx_status_t virtio_net_transmit(struct netdev *netdev, uint32_t queue,
                                 uint32_t *accepted);
 /* Tells the client of up to `budget` frames that the device has let go; returns how many. */
 uint32_t virtio_net_reap(struct virtio_net *net, uint32_t queue, uint32_t budget);
-/* After a reset, or when the device does not answer: every frame under way comes back. */
-void virtio_net_cancel(struct virtio_net *net, uint32_t queue);
+/* Every frame under way comes back, with ZX_ERR_CANCELED after a reset, and with ZX_ERR_TIMED_OUT
+ * when the device does not answer to one and the ring is about to be left to it. */
+void virtio_net_return_sent(struct virtio_net *net, uint32_t queue, zx_status_t status);
 
 #endif

@@ -218,14 +218,12 @@ static bool read_header(const struct virtio_net *net, const struct virtio_net_he
         return true;
 }
 
-/* The header in front of a part: one copy, of which everything else is judged. */
-static struct virtio_net_header header_of(const struct virtio_net *net,
-                                          const struct virtio_net_pair *pair, uint32_t part)
+/* Copies the header in front of a frame's first part to pair->header, once; everything is judged of
+ * that copy, also when the last part is there: the device can still write to the original. */
+static void copy_header(const struct virtio_net *net, struct virtio_net_pair *pair, uint32_t part)
 {
-        struct virtio_net_header header = {0};
         const uint8_t *va = net->netdev.runs[pair->memory_id].va;
-        shared_copy_in(&header, va + (uint64_t)part * pair->part_bytes, net->header_bytes);
-        return header;
+        shared_copy_in(&pair->header, va + (uint64_t)part * pair->part_bytes, net->header_bytes);
 }
 
 static bool push_part(const struct virtio_net_pair *pair, struct netdev_received *frame,
@@ -246,8 +244,9 @@ static bool begin_frame(struct virtio_net *net, struct virtio_net_pair *pair, ui
         pair->parts_left = 0;
         if (written_bytes < net->header_bytes)
                 return false;
+        copy_header(net, pair, part);
         if (virtio_device_has(&net->device, VIRTIO_NET_F_MRG_RXBUF)) {
-                parts = header_of(net, pair, part).buffer_count;
+                parts = pair->header.buffer_count;
                 if (parts == 0 || parts > pair->part_count)
                         return false; /* a number that tells nothing of what follows */
         }
@@ -265,9 +264,8 @@ static bool finish_frame(const struct virtio_net *net, const struct virtio_net_p
                          struct netdev_received *frame)
 {
         const struct vmo_buffer *buffer = &frame->buffer.buffer;
-        struct virtio_net_header header = header_of(net, pair, buffer->parts[0].buffer_id);
         return buffer->length >= NETDEV_HEADER_BYTES && buffer->length <= NETDEV_FRAME_BYTES_MAX &&
-               read_header(net, &header, buffer->length, &frame->info);
+               read_header(net, &pair->header, buffer->length, &frame->info);
 }
 
 /* Nothing came of these parts. */

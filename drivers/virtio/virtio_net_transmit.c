@@ -163,7 +163,7 @@ uint32_t virtio_net_reap(struct virtio_net *net, uint32_t queue, uint32_t budget
         return taken;
 }
 
-void virtio_net_cancel(struct virtio_net *net, uint32_t queue)
+void virtio_net_return_sent(struct virtio_net *net, uint32_t queue, zx_status_t status)
 {
         struct virtio_net_pair *pair = &net->pairs[queue];
         uint32_t ids[NETDEV_BATCH_MAX], count = 0;
@@ -173,9 +173,9 @@ void virtio_net_cancel(struct virtio_net *net, uint32_t queue)
                 ids[count++] = free_record(pair, cookie);
                 if (count < NETDEV_BATCH_MAX)
                         continue;
-                netdev_transmit_done(&net->netdev, queue, ids, count, ZX_ERR_CANCELED);
+                netdev_transmit_done(&net->netdev, queue, ids, count, status);
                 count = 0;
         }
         if (count != 0)
-                netdev_transmit_done(&net->netdev, queue, ids, count, ZX_ERR_CANCELED);
+                netdev_transmit_done(&net->netdev, queue, ids, count, status);
 }

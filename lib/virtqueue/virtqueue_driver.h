@@ -191,8 +191,9 @@ bool virtqueue_driver_valid(const struct virtqueue_driver *queue);
 const char *virtqueue_fault_name(enum virtqueue_fault_reason reason);
 
 /* Takes back a chain that the device never returned; call until false. Only when the queue or the
- * device has been reset (and said so): until then it may write to every buffer that it was given.
- * Also after a fault.
+ * device has been reset (and said so): until then it may use every buffer that it was given.
+ * Also after a fault. Without that, only to learn what a queue that is given up for good still had:
+ * ring, tables and buffers then stay with the device.
  *   cookie   out: of one chain, added or in flight, in no particular order
  *   returns  false when there is none left; init() is then the only call that makes sense */
 bool MUST_CHECK virtqueue_driver_take_unused(struct virtqueue_driver *queue, void **cookie);

@@ -321,6 +321,65 @@ static void pairs_init(struct test *t, uint16_t pairs, uint64_t features)
         rig.queue_count = 2 * pairs + 1;
 }
 
+static void expect_traffic_on_all(struct test *t, uint32_t pairs)
+{
+        for (uint32_t queue = 0; queue < pairs; queue++)
+                expect_traffic(t, queue);
+}
+
+#define CLIENT_NEEDS 62 /* pages, without a byte of the card's: where attaching begins to be of interest */
+
+/* A card with three pairs and a control queue, for a client that wants all of them; with n pages left
+ * for the call, for each n until it is enough. A call that is refused can be made again. */
+static void sweep_pairs(struct test *t, uint64_t features, bool restarts)
+{
+        zx_status_t status = ZX_ERR_NO_MEMORY;
+        uint32_t failures = 0;
+        for (uint64_t n = restarts ? 0 : CLIENT_NEEDS; n < PAGES && status != ZX_OK && !test_has_failed(t); n++) {
+                pairs_init(t, 3, RIG_NET(MQ) | features);
+                rig.queue_pairs = 3;
+                REQUIRE_OK(rig_start_card());
+                if (restarts) {
+                        EXPECT_OK(rig_attach());
+                        rig.leaves_pages = n; /* when the memory of its old life is free again */
+                        rig.takes_pages = true;
+                        status = netdev_restart(rig_card());
+                } else {
+                        rig_take_pages(n);
+                        status = rig_attach();
+                }
+                rig.takes_pages = false;
+                pmm_free(&rig.pmm, &rig.taken);
+                if (status != ZX_OK) {
+                        EXPECT_STATUS(ZX_ERR_NO_MEMORY, status);
+                        failures++;
+                        EXPECT_EQ(rig_card()->running, !restarts);
+                        EXPECT_OK(restarts ? netdev_restart(rig_card()) : rig_attach());
+                }
+                expect_traffic_on_all(t, 3);
+                rig_finish(t);
+        }
+        EXPECT_OK(status);
+        EXPECT_GT(failures, 5);
+}
+
+#define EVERYTHING (RIG_F(RING_PACKED) | RIG_F(INDIRECT_DESC) | RIG_NET(MRG_RXBUF))
+
+TEST(virtio_net_life, too_little_memory_to_attach_to_three_pairs)
+{
+        sweep_pairs(t, 0, false);
+}
+
+TEST(virtio_net_life, too_little_memory_to_restart_three_pairs)
+{
+        sweep_pairs(t, 0, true);
+}
+
+TEST(virtio_net_life, too_little_memory_to_restart_three_packed_pairs)
+{
+        sweep_pairs(t, EVERYTHING, true);
+}
+
 TEST(virtio_net_life, queue_pairs)
 {
         const uint16_t three = 3;
@@ -475,6 +534,61 @@ TEST(virtio_net_life, device_that_asks_for_a_reset)
         rig_finish(t);
 }
 
+/* With two queue pairs in use the poll that finds out only stops the card; the client brings its
+ * threads out and restarts it. Every frame comes back once, every part is where it belongs. */
+TEST(virtio_net_life, device_with_two_pairs_that_asks_for_a_reset)
+{
+        uint32_t seen = 0;
+        pairs_init(t, 2, RIG_NET(MQ) | RIG_NET(MRG_RXBUF));
+        rig.queue_pairs = 2;
+        REQUIRE_OK(rig_start(t));
+        rig.holds = true;
+        for (uint32_t queue = 0; queue < 2; queue++) {
+                EXPECT_TRUE(rig_deliver(queue, plain, queue, 300));
+                rig_poll(queue);
+        }
+        for (uint32_t id = 0; id < 7; id++) {
+                struct netdev_frame frame = rig_frame(t, id, id * 2048, 100, 1);
+                EXPECT_OK(rig_send(id % 2, &frame));
+        }
+        EXPECT_TRUE(rig_deliver(1, plain, 5, 200)); /* never taken from the ring */
+        uint32_t resets = rig.resets;
+        rig.status |= VIRTIO_STATUS_NEEDS_RESET;
+        rig_interrupt(VIRTIO_SOURCE_CONFIG);
+        rig_poll(0);
+        EXPECT_FALSE(rig_card()->running);
+        EXPECT_EQ(netdev_counters(rig_card())->faults, 1);
+        EXPECT_EQ(rig_poll(0) + rig_poll(1), 0);
+        struct netdev_frame frame = rig_frame(t, 9, 0, 100, 1);
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, rig_send(1, &frame));
+        EXPECT_EQ(rig.resets, resets); /* nobody has touched what the other thread may be in */
+        EXPECT_EQ(rig.done_count, 0);
+        EXPECT_EQ(netdev_transmit_in_flight(rig_card()), 7);
+
+        EXPECT_OK(netdev_restart(rig_card()));
+        EXPECT_GT(rig.resets, resets);
+        EXPECT_EQ(rig.done_count, 7);
+        for (uint32_t i = 0; i < rig.done_count; i++) {
+                EXPECT_STATUS(ZX_ERR_CANCELED, rig.done_status[i]);
+                seen |= 1u << rig.done_ids[i];
+        }
+        EXPECT_EQ(seen, 0x7f);
+        EXPECT_EQ(netdev_transmit_in_flight(rig_card()), 0);
+        EXPECT_TRUE(rig_card()->running);
+        EXPECT_EQ(rig_card()->queue_pairs, 2);
+        EXPECT_EQ(rig.got_count, 2);
+        EXPECT_EQ(netdev_receive_held(rig_card()), 2);
+        for (uint32_t queue = 0; queue < 2; queue++)
+                expect_traffic(t, queue);
+        EXPECT_EQ(rig_sum(0, 300), rig.got[0].sum);
+        rig_release_all();
+        for (uint32_t queue = 0; queue < 2; queue++)
+                EXPECT_EQ(virtqueue_driver_in_flight(&rig_net.pairs[queue].receive.ring),
+                          rig_net.pairs[queue].part_count);
+        EXPECT_EQ(netdev_counters(rig_card())->leaked_pages, 0);
+        rig_finish(t);
+}
+
 /* Without an interrupt it is found by the watchdog in polls that find nothing. */
 TEST(virtio_net_life, silent_device_is_looked_at)
 {
@@ -580,8 +694,8 @@ TEST(virtio_net_life, ring_reset_that_is_only_offered)
         rig_finish(t);
 }
 
-/* A device that does not answer to a reset keeps its rings and a reference to the client's
- * memory; the client has its frames back all the same. */
+/* A device that does not answer to a reset keeps its rings and a reference to the client's memory.
+ * The client hears of its frames once, and that the device may still read them: which it does. */
 TEST(virtio_net_life, reset_that_never_ends)
 {
         rig_init(t, PAGES);
@@ -594,7 +708,16 @@ TEST(virtio_net_life, reset_that_never_ends)
         rig.never_resets = true;
         EXPECT_STATUS(ZX_ERR_TIMED_OUT, netdev_restart(rig_card()));
         EXPECT_EQ(rig.done_count, 3);
+        for (uint32_t i = 0; i < 3; i++)
+                EXPECT_STATUS(ZX_ERR_TIMED_OUT, rig.done_status[i]);
+        EXPECT_EQ(netdev_transmit_in_flight(rig_card()), 0);
         EXPECT_FALSE(rig_card()->running);
+        virtio_net_stop(&rig_net); /* nothing comes back twice */
+        EXPECT_STATUS(ZX_ERR_TIMED_OUT, netdev_restart(rig_card()));
+        EXPECT_EQ(rig.done_count, 3);
+        EXPECT_EQ(rig_serve(0), 3);
+        for (uint32_t i = 0; i < 3; i++)
+                EXPECT_EQ(rig.sent[i].sum, rig_sum(i, 100));
         uint64_t leaked = netdev_counters(rig_card())->leaked_pages;
         EXPECT_GT(leaked, 64);
         rig_release_all();
@@ -608,6 +731,31 @@ TEST(virtio_net_life, reset_that_never_ends)
         virtio_net_stop(&rig_net);
         EXPECT_OK(netdev_detach(rig_card()));
         EXPECT_OK(virtio_net_free_memory(&rig_net));
+        EXPECT_EQ(rig.bad_addresses, 0);
+}
+
+/* Then the client takes its memory out and forgets it, and still nobody else gets it. */
+TEST(virtio_net_life, memory_of_a_device_that_never_resets)
+{
+        rig_init(t, PAGES);
+        REQUIRE_OK(rig_start(t));
+        send_some(t, 3);
+        rig.never_resets = true;
+        virtio_net_stop(&rig_net);
+        EXPECT_EQ(rig.done_count, 3);
+        EXPECT_OK(netdev_detach(rig_card()));
+        vmo_put(rig.vmo);
+        EXPECT_OK(virtio_net_free_memory(&rig_net));
+        struct list_node others; /* all there is, and written to */
+        list_init(&others);
+        EXPECT_OK(pmm_alloc_pages(&rig.pmm, pmm_count_free_pages(&rig.pmm), PMM_ALLOC_ANY, &others));
+        LIST_FOR_EACH (node, &others)
+                memset(pmm_pa_to_va(&rig.pmm, CONTAINER_OF(node, struct vm_page, list)->pa), 0xee,
+                       PAGE_BYTES);
+        EXPECT_EQ(rig_serve(0), 3);
+        for (uint32_t i = 0; i < 3; i++)
+                EXPECT_EQ(rig.sent[i].sum, rig_sum(i, 100));
+        EXPECT_TRUE(rig_deliver(0, plain, 1, 300));
         EXPECT_EQ(rig.bad_addresses, 0);
 }
 

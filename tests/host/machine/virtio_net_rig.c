@@ -76,6 +76,14 @@ static void *translate(const void *context, uint64_t dev, uint64_t bytes, uint64
         return rig.memory + (dev - RIG_BASE_PA);
 }
 
+void rig_take_pages(uint64_t left)
+{
+        uint64_t count = pmm_count_free_pages(&rig.pmm);
+        if (count > left)
+                RIG_EXPECT(pmm_alloc_pages(&rig.pmm, count - left, PMM_ALLOC_ANY, &rig.taken) ==
+                           ZX_OK);
+}
+
 /* ---- the transport ---- */
 
 static uint8_t get_status(struct virtio_transport *transport)
@@ -112,6 +120,8 @@ static void accept_features(struct virtio_transport *transport, uint32_t bank, u
 {
         (void)transport;
         rig.accepted |= (uint64_t)bits << 32 * bank;
+        if (rig.takes_pages && bank == 0)
+                rig_take_pages(rig.leaves_pages);
 }
 
 static uint16_t queue_count(struct virtio_transport *transport)

@@ -81,6 +81,8 @@ struct rig {
         uint32_t pages;
         uint64_t free_pages;
         struct list_node taken;
+        uint64_t leaves_pages;  /* with takes_pages: rig_take_pages(this) when features are accepted */
+        bool takes_pages;
         uint32_t bad_addresses; /* that the driver gave to the device */
         /* the device: how it is */
         uint64_t offered;
@@ -143,6 +145,8 @@ void rig_finish(struct test *t);
 zx_status_t rig_start_card(void);
 zx_status_t rig_attach(void);
 void rig_release_all(void);
+/* Takes memory away, into rig.taken, until so many pages are left. */
+void rig_take_pages(uint64_t left);
 
 /* ---- the device ---- */
 
