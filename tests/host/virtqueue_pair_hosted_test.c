@@ -35,6 +35,7 @@ struct options {
         bool packed, event_index, in_order, indirect;
         bool polling;    /* nobody sleeps */
         bool single_bytes; /* every element has one byte */
+        bool resets;       /* the queue is reset now and then */
 };
 
 enum state { FREE, ADDED, HELD, USED_ };
@@ -44,6 +45,7 @@ struct chain {
         enum state state;
         uint32_t readable_count, writable_count, written;
         uint32_t readable_bytes, writable_bytes;
+        uint64_t sequence; /* the how manieth that was popped */
         struct virtqueue_element elements[ELEMENTS_MAX];
         uint8_t readable[ELEMENTS_MAX * ELEMENT_BYTES_MAX];
         uint8_t writable[ELEMENTS_MAX * ELEMENT_BYTES_MAX];
@@ -67,7 +69,7 @@ static struct pair {
         struct virtqueue_device_regions table;
         struct chain chains[SIZE_MAX_HERE];
         struct fifo free, added, held, used;
-        uint64_t random, taken, log, kicks, signals;
+        uint64_t random, taken, log, kicks, signals, popped, moves, resets;
         bool driver_sleeps, device_sleeps;
 } pair;
 
@@ -92,6 +94,12 @@ static uint32_t take(struct fifo *fifo)
 {
         fifo->count--;
         return fifo->items[fifo->first++ % SIZE_MAX_HERE];
+}
+
+static void put_front(struct fifo *fifo, uint32_t item)
+{
+        fifo->items[--fifo->first % SIZE_MAX_HERE] = item;
+        fifo->count++;
 }
 
 /* ---- setting up ---- */
@@ -135,6 +143,30 @@ static void make_regions(void)
         pair.table = (struct virtqueue_device_regions){.regions = pair.regions, .count = count};
 }
 
+/* The device's end, from the beginning or from where another one has stood. */
+static bool open_device(struct test *t, const struct virtqueue_device_state *state)
+{
+        struct virtqueue_device_config device = {
+                .size = pair.options.size,
+                .event_index = pair.options.event_index,
+                .packed = pair.options.packed,
+                .indirect = pair.options.indirect,
+                .in_order = pair.options.in_order,
+                .resume = state != NULL,
+                .descriptors_dev = DEV_BASE + DESC_OFFSET,
+                .driver_dev = DEV_BASE + DRIVER_OFFSET,
+                .device_dev = DEV_BASE + DEVICE_OFFSET,
+                .memory = {.translate = virtqueue_device_regions_translate, .context = &pair.table},
+                .slots = pair.device_slots,
+        };
+        if (state != NULL)
+                device.state = *state;
+        pair.device_sleeps = false;
+        memset(&pair.device, 0xee, sizeof(pair.device));
+        memset(pair.device_slots, 0xee, sizeof(pair.device_slots));
+        return EXPECT_OK(virtqueue_device_init(&pair.device, &device));
+}
+
 static bool open_pair(struct test *t, struct options options, uint64_t seed)
 {
         char *driver_va = pair.driver_va, *device_va = pair.device_va;
@@ -159,20 +191,7 @@ static bool open_pair(struct test *t, struct options options, uint64_t seed)
                 .tables = area(TABLES_OFFSET),
                 .slots = pair.slots,
         };
-        struct virtqueue_device_config device = {
-                .size = options.size,
-                .event_index = options.event_index,
-                .packed = options.packed,
-                .indirect = options.indirect,
-                .in_order = options.in_order,
-                .descriptors_dev = DEV_BASE + DESC_OFFSET,
-                .driver_dev = DEV_BASE + DRIVER_OFFSET,
-                .device_dev = DEV_BASE + DEVICE_OFFSET,
-                .memory = {.translate = virtqueue_device_regions_translate, .context = &pair.table},
-                .slots = pair.device_slots,
-        };
-        return EXPECT_OK(virtqueue_driver_init(&pair.driver, &driver)) &&
-               EXPECT_OK(virtqueue_device_init(&pair.device, &device));
+        return EXPECT_OK(virtqueue_driver_init(&pair.driver, &driver)) && open_device(t, NULL);
 }
 
 /* ---- the driver ---- */
@@ -396,6 +415,7 @@ static void hold(const struct virtqueue_request *request)
         chain->request = *request;
         chain->request.elements = chain->pieces;
         chain->state = HELD;
+        chain->sequence = pair.popped++;
         put(&pair.held, cookie);
 }
 
@@ -507,7 +527,91 @@ static void device_uses(void)
         }
 }
 
+/* The chain that was popped last, out of those that are held; false: it was given back already. */
+static bool take_latest(uint32_t *cookie)
+{
+        bool found = false;
+        for (uint32_t left = pair.held.count; left != 0; left--) {
+                uint32_t item = take(&pair.held);
+                if (pair.chains[item].sequence + 1 == pair.popped) {
+                        *cookie = item;
+                        found = true;
+                } else {
+                        put(&pair.held, item);
+                }
+        }
+        return found;
+}
+
+/* The device goes on elsewhere: what it holds it gives back, or has not seen, and another one that
+ * knows nothing but two positions takes up the rings. */
+static void device_moves(void)
+{
+        struct test *t = pair.t;
+        uint32_t cookie;
+        for (uint32_t wanted = below(pair.held.count + 1); wanted != 0 && take_latest(&cookie);
+             wanted--) {
+                struct chain *chain = &pair.chains[cookie];
+                virtqueue_device_unpop(&pair.device, &chain->request);
+                chain->state = ADDED;
+                put_front(&pair.added, cookie);
+                pair.popped--;
+        }
+        give_back(pair.held.count);
+        virtqueue_device_publish(&pair.device);
+        bool asks = below(2) == 0; /* else it is the other one that has to signal */
+        bool wanted_now = asks && virtqueue_device_signal_needed(&pair.device);
+        EXPECT_EQ(virtqueue_device_in_flight(&pair.device), 0);
+        struct virtqueue_device_state state = virtqueue_device_save(&pair.device);
+        REQUIRE_TRUE(open_device(t, &state));
+        if (!asks)
+                wanted_now = virtqueue_device_signal_needed(&pair.device);
+        if (wanted_now) {
+                pair.driver_sleeps = false;
+                pair.signals++;
+        }
+        pair.moves++;
+}
+
+/* The queue is taken out of the device's hands, emptied and set up anew: each chain that the driver
+ * has not had back comes, once. */
+static void queue_resets(void)
+{
+        struct test *t = pair.t;
+        uint32_t missing = pair.options.size - pair.free.count;
+        bool back[SIZE_MAX_HERE] = {false};
+        void *cookie;
+        for (; virtqueue_driver_take_unused(&pair.driver, &cookie); missing--) {
+                uint32_t number = (uint32_t)((struct chain *)cookie - pair.chains);
+                REQUIRE_TRUE(missing != 0 && number < pair.options.size && !back[number]);
+                REQUIRE_TRUE(pair.chains[number].state != FREE);
+                back[number] = true;
+        }
+        REQUIRE_EQ(missing, 0);
+        for (uint32_t number = 0; number < pair.options.size; number++) {
+                if (!back[number])
+                        continue;
+                pair.chains[number].state = FREE;
+                put(&pair.free, number);
+        }
+        pair.added.count = pair.held.count = pair.used.count = 0;
+        pair.driver_sleeps = false;
+        virtqueue_driver_reset(&pair.driver);
+        REQUIRE_TRUE(open_device(t, NULL));
+        pair.resets++;
+}
+
 /* ---- runs ---- */
+
+#define UPHEAVAL_STEPS 40 /* one step in so many is none of the ordinary ones */
+
+static void upheaval(void)
+{
+        if (pair.options.resets && below(2) == 0)
+                queue_resets();
+        else
+                device_moves();
+}
 
 static void run(struct test *t, struct options options, uint64_t seed, uint64_t chains)
 {
@@ -517,7 +621,10 @@ static void run(struct test *t, struct options options, uint64_t seed, uint64_t 
         for (uint64_t step = 0; pair.taken < chains && step < limit; step++) {
                 if (test_has_failed(t))
                         break;
-                steps[below(ARRAY_COUNT(steps))]();
+                if (below(UPHEAVAL_STEPS) == 0)
+                        upheaval();
+                else
+                        steps[below(ARRAY_COUNT(steps))]();
                 REQUIRE_TRUE(virtqueue_driver_valid(&pair.driver));
                 REQUIRE_TRUE(virtqueue_device_valid(&pair.device));
                 /* Whoever sleeps has been told nothing that he would have to do. */
@@ -528,6 +635,8 @@ static void run(struct test *t, struct options options, uint64_t seed, uint64_t 
                         REQUIRE_TRUE(pair.used.count == 0);
         }
         EXPECT_GE(pair.taken, chains);
+        EXPECT_GT(pair.moves, 0);
+        EXPECT_EQ(pair.resets != 0, options.resets);
         EXPECT_TRUE(pair.driver.fault.reason == VIRTQUEUE_FAULT_NONE);
         EXPECT_TRUE(pair.device.fault.reason == VIRTQUEUE_DEVICE_FAULT_NONE);
         if (test_has_failed(t))
@@ -542,7 +651,8 @@ static struct options options_of(uint32_t bits, uint32_t size)
                                 .packed = bits & 1,
                                 .event_index = bits & 2,
                                 .in_order = bits & 4,
-                                .indirect = bits & 8};
+                                .indirect = bits & 8,
+                                .resets = true};
 }
 
 /* Every combination of features, small and odd sizes included; everybody sleeps when he may. */
@@ -588,14 +698,16 @@ TEST_WITH(virtqueue_pair, elements_of_one_byte, 0, 120000)
         unmap();
 }
 
-/* More chains than any 16-bit index counts, on a ring that they wrap often. */
+/* More chains than any 16-bit index counts, on a ring that they wrap often and that is never reset;
+ * the device's end moves now and then. */
 TEST_WITH(virtqueue_pair, past_the_wrap_of_every_index, 0, 120000)
 {
         REQUIRE_TRUE(map_twice(t));
-        for (uint32_t bits = 0; bits < 4 && !test_has_failed(t); bits++) {
+        for (uint32_t bits = 0; bits < 16 && !test_has_failed(t); bits++) {
                 struct options options = options_of(bits, 32);
                 options.single_bytes = true;
-                run(t, options, bits + 77, 140000);
+                options.resets = false;
+                run(t, options, bits + 77, 70000);
         }
         unmap();
 }
