@@ -169,6 +169,10 @@ static double fastest(const double *runs)
 static struct result measure_bench(const struct bench *bench)
 {
         double runs[RUNS], yardsticks[RUNS];
+        if (bench->once != 0) {
+                double ns = measure(bench, bench->run, bench->once);
+                return (struct result){.min = ns, .median = ns, .yardstick = -1};
+        }
         uint64_t iterations = calibrate(bench, bench->run);
         uint64_t yardstick_iterations =
                 bench->yardstick != NULL ? calibrate(bench, bench->yardstick) : 0;

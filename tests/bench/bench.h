@@ -27,6 +27,8 @@ struct bench {
         void (*after)(void);
         /* CPU time of another process that works for `run`, in ns; NULL: there is none. */
         uint64_t (*other_ns)(void);
+        /* Not 0: one run of so many iterations and no more; for what is to be seen through once. */
+        uint64_t once;
 };
 
 /* Adds one benchmark; the program ends with a message when there are more than it has room for. */

@@ -33,12 +33,20 @@
 #define TRANSFER_DEVICE_OFFSET 0x4000u
 #define TRANSFER_EVENTS_OFFSET 0x6000u /* two, each on a cache line of its own */
 #define TRANSFER_DATA_OFFSET 0x8000u
-#define TRANSFER_BYTES (TRANSFER_DATA_OFFSET + TRANSFER_SIZE * 16)
+#define TRANSFER_TABLES_OFFSET (TRANSFER_DATA_OFFSET + TRANSFER_SIZE * 16)
+#define TRANSFER_TABLE_ENTRIES 2u
+#define TRANSFER_BYTES                                                                             \
+        (TRANSFER_TABLES_OFFSET + TRANSFER_SIZE * TRANSFER_TABLE_ENTRIES * VIRTQUEUE_DESCRIPTOR_BYTES)
 #define TRANSFER_WAIT_SECONDS_MAX 20
 #define TRANSFER_BATCH (TRANSFER_SIZE / 2) /* chains of two descriptors that the ring holds */
 
+/* What was negotiated. */
+struct transfer_options {
+        bool packed, event_index, in_order, indirect;
+};
+
 struct transfer {
-        bool packed, event_index;
+        struct transfer_options options;
         char *va; /* of this process */
         uint32_t *kick, *signal, signals_seen;
         pid_t device_pid;
@@ -106,8 +114,10 @@ static inline void transfer_device(const struct transfer *transfer, char *va)
         struct virtqueue_request request = {.elements = pieces, .elements_max = TRANSFER_SIZE};
         struct virtqueue_device_config config = {
                 .size = TRANSFER_SIZE,
-                .packed = transfer->packed,
-                .event_index = transfer->event_index,
+                .packed = transfer->options.packed,
+                .event_index = transfer->options.event_index,
+                .in_order = transfer->options.in_order,
+                .indirect = transfer->options.indirect,
                 .descriptors_dev = TRANSFER_DEV,
                 .driver_dev = TRANSFER_DEV + TRANSFER_DRIVER_OFFSET,
                 .device_dev = TRANSFER_DEV + TRANSFER_DEVICE_OFFSET,
@@ -137,11 +147,10 @@ static inline void transfer_device(const struct transfer *transfer, char *va)
 /* ---- the driver ---- */
 
 /* Maps the memory twice, makes the driver's end, and starts the device. NULL or what went wrong. */
-static inline const char *transfer_open(struct transfer *transfer, bool packed, bool event_index)
+static inline const char *transfer_open(struct transfer *transfer, struct transfer_options options)
 {
         memset(transfer, 0, sizeof(*transfer));
-        transfer->packed = packed;
-        transfer->event_index = event_index;
+        transfer->options = options;
         int fd = memfd_create("virtqueue-transfer", 0);
         if (fd < 0 || ftruncate(fd, TRANSFER_BYTES) != 0)
                 return "memfd";
@@ -154,13 +163,17 @@ static inline const char *transfer_open(struct transfer *transfer, bool packed, 
         transfer->signal = transfer->kick + 16;
         struct virtqueue_driver_config config = {
                 .size = TRANSFER_SIZE,
-                .packed = packed,
-                .event_index = event_index,
+                .packed = options.packed,
+                .event_index = options.event_index,
+                .in_order = options.in_order,
+                .indirect_entries = options.indirect ? TRANSFER_TABLE_ENTRIES : 0,
                 .descriptors = {transfer->va, TRANSFER_DEV},
                 .avail = {transfer->va + TRANSFER_DRIVER_OFFSET,
                           TRANSFER_DEV + TRANSFER_DRIVER_OFFSET},
                 .used = {transfer->va + TRANSFER_DEVICE_OFFSET,
                          TRANSFER_DEV + TRANSFER_DEVICE_OFFSET},
+                .tables = {transfer->va + TRANSFER_TABLES_OFFSET,
+                           TRANSFER_DEV + TRANSFER_TABLES_OFFSET},
                 .slots = transfer->slots,
         };
         if (virtqueue_driver_init(&transfer->driver, &config) != ZX_OK)
