@@ -23,6 +23,9 @@ static void give_lock(struct vmbus_multi *multi)
 enum vmbus_result vmbus_multi_init(struct vmbus_multi *multi, struct vmbus_sender *sender)
 {
         atomic_init(&multi->held, 0);
+        atomic_init(&multi->signals, 0);
+        multi->seen = 0;
+        multi->needed_bytes = 0;
         multi->sender = sender;
         return vmbus_sender_position(sender, &multi->position);
 }
@@ -55,27 +58,60 @@ enum vmbus_result vmbus_multi_send(struct vmbus_multi *multi, const struct vmbus
         return result;
 }
 
-enum vmbus_result vmbus_multi_prepare_to_sleep(struct vmbus_multi *multi, uint64_t needed_bytes)
+/* Under the lock. Whoever sleeps already is taken into the sleep that begins here, or woken:
+ * between the end of the one and the beginning of the other the peer may find nobody to signal. */
+static enum vmbus_result join_sleep(struct vmbus_multi *multi, uint64_t needed_bytes,
+                                    uint32_t *seen)
 {
-        enum vmbus_result result = VMBUS_FULL;
+        struct vmbus_sender *sender = multi->sender;
+        bool joins = sender->state == VMBUS_END_ASLEEP;
+        if (needed_bytes > sender->packet_bytes_max)
+                return VMBUS_TOO_LARGE;
+        if (joins) {
+                needed_bytes = max_u64(needed_bytes, multi->needed_bytes);
+                vmbus_sender_cancel_sleep(sender);
+        }
+        multi->needed_bytes = needed_bytes;
+        multi->seen = *seen = vmbus_multi_signals(multi);
+        enum vmbus_result result =
+                vmbus_sender_prepare_to_sleep(sender, &multi->position, needed_bytes, 0);
+        if (joins && result != VMBUS_FULL)
+                vmbus_multi_signal(multi);
+        return result;
+}
+
+enum vmbus_result vmbus_multi_prepare_to_sleep(struct vmbus_multi *multi, uint64_t needed_bytes,
+                                               uint32_t *seen)
+{
         if (!take_lock(multi))
                 return VMBUS_BUSY;
-        if (needed_bytes > multi->sender->packet_bytes_max)
-                result = VMBUS_TOO_LARGE;
-        else if (multi->sender->state != VMBUS_END_ASLEEP)
-                result = vmbus_sender_prepare_to_sleep(multi->sender, &multi->position,
-                                                       needed_bytes, 0);
+        enum vmbus_result result = join_sleep(multi, needed_bytes, seen);
+        give_lock(multi);
+        return result;
+}
+
+static enum vmbus_result end_sleep(struct vmbus_multi *multi, bool without_signal)
+{
+        enum vmbus_result result = VMBUS_OK;
+        if (!take_lock(multi))
+                return VMBUS_BUSY;
+        /* A signal since the last one joined has reached everybody in the sleep. */
+        bool ends = without_signal || vmbus_multi_signals(multi) != multi->seen;
+        if (multi->sender->state == VMBUS_END_CORRUPT ||
+            (multi->sender->state == VMBUS_END_ASLEEP && ends))
+                result = vmbus_sender_woken(multi->sender);
+        if (without_signal)
+                vmbus_multi_signal(multi);
         give_lock(multi);
         return result;
 }
 
 enum vmbus_result vmbus_multi_woken(struct vmbus_multi *multi)
 {
-        enum vmbus_result result = VMBUS_OK;
-        if (!take_lock(multi))
-                return VMBUS_BUSY;
-        if (multi->sender->state != VMBUS_END_READY)
-                result = vmbus_sender_woken(multi->sender);
-        give_lock(multi);
-        return result;
+        return end_sleep(multi, false);
+}
+
+enum vmbus_result vmbus_multi_cancel_sleep(struct vmbus_multi *multi)
+{
+        return end_sleep(multi, true);
 }

@@ -11,7 +11,7 @@ enum backing { BACKING_FLAT, BACKING_PAGED, BACKING_MIRRORED, BACKING_COUNT };
 #define BACKING_PAGES_MAX 16u
 
 /* `page_count` pages, mapped twice in a row and then a page that faults; never unmapped. Supplied
- * by vmbus_ring_hosted_test.c, for it needs the system. */
+ * by vmbus_ring_threads_hosted_test.c, for it needs the system. */
 uint8_t *backing_mirror(struct test *t, uint32_t page_count);
 
 /* A ring on an area of that kind; `table` holds the pages of a paged one. */

@@ -152,6 +152,7 @@ TEST(vmbus_ring, a_shared_sender_says_busy_full_and_too_large)
         struct vmbus_outgoing packet = {.kind = VMBUS_SEND_COMPLETION, .payload_bytes = 4000};
         static uint8_t bytes[4096];
         struct vmbus_multi multi;
+        uint32_t seen;
         bool signal;
         struct rig rig;
         OPEN(rig, 1, 0);
@@ -163,22 +164,24 @@ TEST(vmbus_ring, a_shared_sender_says_busy_full_and_too_large)
         EXPECT_FALSE(signal);
         packet.payload_bytes = 4096;
         EXPECT_EQ(vmbus_multi_send(&multi, &packet, bytes, &signal), VMBUS_TOO_LARGE);
-        EXPECT_EQ(vmbus_multi_prepare_to_sleep(&multi, 4096), VMBUS_TOO_LARGE);
-        EXPECT_EQ(vmbus_multi_prepare_to_sleep(&multi, 1000), VMBUS_FULL);
-        EXPECT_EQ(vmbus_multi_prepare_to_sleep(&multi, 8), VMBUS_FULL); /* the signal is one */
+        EXPECT_EQ(vmbus_multi_prepare_to_sleep(&multi, 4096, &seen), VMBUS_TOO_LARGE);
+        EXPECT_EQ(vmbus_multi_prepare_to_sleep(&multi, 1000, &seen), VMBUS_FULL);
+        EXPECT_EQ(vmbus_multi_prepare_to_sleep(&multi, 8, &seen), VMBUS_FULL); /* joins */
         EXPECT_EQ(rig.memory.control->pending_send_size, 1000);
         packet.payload_bytes = 0; /* would fit, and waits like the others */
         EXPECT_EQ(vmbus_multi_send(&multi, &packet, NULL, &signal), VMBUS_FULL);
         struct vmbus_incoming incoming;
         REQUIRE_EQ(get(&rig, &incoming), VMBUS_OK);
         EXPECT_TRUE(give_back(&rig));
+        vmbus_multi_signal(&multi);
         EXPECT_EQ(vmbus_multi_woken(&multi), VMBUS_OK);
         EXPECT_EQ(vmbus_multi_woken(&multi), VMBUS_OK); /* the second processor that waited */
         EXPECT_EQ(vmbus_multi_send(&multi, &packet, NULL, &signal), VMBUS_OK);
         atomic_store(&multi.held, 1);
         EXPECT_EQ(vmbus_multi_send(&multi, &packet, NULL, &signal), VMBUS_BUSY);
-        EXPECT_EQ(vmbus_multi_prepare_to_sleep(&multi, 8), VMBUS_BUSY);
+        EXPECT_EQ(vmbus_multi_prepare_to_sleep(&multi, 8, &seen), VMBUS_BUSY);
         EXPECT_EQ(vmbus_multi_woken(&multi), VMBUS_BUSY);
+        EXPECT_EQ(vmbus_multi_cancel_sleep(&multi), VMBUS_BUSY);
         atomic_store(&multi.held, 0);
         EXPECT_EQ(vmbus_multi_send(&multi, &packet, NULL, &signal), VMBUS_OK);
 }
