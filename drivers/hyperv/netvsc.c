@@ -189,7 +189,8 @@ static uint32_t poll(struct netdev *netdev, uint32_t queue, uint32_t budget)
         if (status == ZX_ERR_SHOULD_WAIT)
                 status = ZX_OK; /* completions wait for room: a later poll */
         netdev_set_link(netdev, netvsc->link_up_told);
-        if (status != ZX_OK) {
+        /* A rule may have been broken to whoever set something, or gave frames back. */
+        if (status != ZX_OK || netvsc->fault != NETVSC_FAULT_NONE) {
                 netvsc_stop(netvsc);
                 return delivered + sent;
         }
@@ -210,6 +211,7 @@ static bool pending(struct netdev *netdev, uint32_t queue)
         return __atomic_load_n(&netvsc->signalled, __ATOMIC_ACQUIRE) != 0 ||
                netvsc->range_head != netvsc->range_tail || netvsc->done_slot_count != 0 ||
                netvsc->transaction_done != UINT16_MAX || !netdev->running ||
+               netvsc->fault != NETVSC_FAULT_NONE ||
                vmbus_channel_state(netvsc->channel) != VMBUS_CHANNEL_OPEN;
 }
 

@@ -21,8 +21,13 @@
  * which waits for the host's answer, may read the ring meanwhile and loses nothing.
  *
  * Peer        the host is hostile: netvsc_fault names each rule that it can break. The first one
- *             closes the channel, gives frames under way back as ZX_ERR_CANCELED and stops the card;
- *             netdev_restart() opens it again
+ *             closes the channel, gives frames under way back as ZX_ERR_CANCELED and stops the card,
+ *             at once or, where it was found outside of poll, in the next one; netdev_restart() opens
+ *             it again
+ * News        of the statuses that a host indicates, media connect and disconnect are the link's. On
+ *             purpose without effect: link speed change (netdev names no speed); network change (the
+ *             link stays; whoever holds a lease renews it in its own time); offload configuration
+ *             (what was agreed at bring-up holds until the next one); those not known
  * Owner       struct netvsc is the caller's and static. The receive buffer is in the netdev's store;
  *             buffers that the host did not let go of stay pinned for ever (vmbus.h)
  * Context     as netdev.h, for queue pair 0; start, stop, rescind: thread, no client's call running

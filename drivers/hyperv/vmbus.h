@@ -484,6 +484,10 @@ zx_status_t MUST_CHECK vmbus_channel_send_sleep(struct vmbus_channel *channel, u
  *   packet   out; ranges and payload.bytes are numbers, the bytes are in `buffer`
  *   returns  ZX_OK; ZX_ERR_SHOULD_WAIT: no packet; ZX_ERR_BUFFER_TOO_SMALL: payload.bytes says what
  *            it takes, the packet stays
+ *   order    a host that fell asleep for room in the moment of a call may not have been seen by it:
+ *            the fence of vmbus_receiver_commit() is put off. The signal that it is owed goes out by
+ *            a later call, at the latest by the one that returns ZX_ERR_SHOULD_WAIT, or by
+ *            vmbus_channel_sleep(). So read until there is nothing, or sleep
  *   context  any */
 zx_status_t MUST_CHECK vmbus_channel_receive(struct vmbus_channel *channel,
                                              struct vmbus_incoming *packet, void *buffer,

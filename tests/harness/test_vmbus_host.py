@@ -296,7 +296,7 @@ def test_a_guest_takes_an_older_host(run_name, version):
         assert f"vmbus: version {version} over shared pages" in result.stdout
         assert "netvsc: net0 on channel " in result.stdout, result.explain()
         assert passed == count and "# SKIP" not in result.stdout, result.explain()
-        assert "broke" not in result.stderr.replace("CONTACT_VERSION", "")
+        assert "broke" not in result.stderr
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -66,6 +66,9 @@ static struct {
         zx_status_t done_status;
         struct netdev_receive_info info; /* of the last frame */
         unsigned state_changes;
+
+        /* Asked in place of the host when somebody waits for an answer; false: the host is, too. */
+        bool (*instead)(void);
 } bed;
 
 /* ---- the network ---- */
@@ -172,7 +175,8 @@ static inline zx_status_t bed_signal(struct vmbus_transport *transport, uint32_t
 
 static inline void bed_poll(struct vmbus_transport *transport)
 {
-        vmbus_host_rig_poll();
+        if (bed.instead == NULL || !bed.instead())
+                vmbus_host_rig_poll();
 }
 
 static inline uint32_t bed_vp_index(struct vmbus_transport *transport, uint32_t cpu)

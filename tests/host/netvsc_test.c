@@ -262,6 +262,84 @@ TEST(netvsc, the_host_cuts_a_large_frame_into_segments)
         bed_end(t);
 }
 
+/* The same for IPv6: Ethernet, IP, then `transport` bytes of a protocol. */
+static struct netdev_frame make_ipv6(uint8_t protocol, uint32_t transport, uint32_t payload)
+{
+        uint32_t bytes = 54 + transport + payload;
+        struct netdev_frame frame = bed_make_frame(1, bytes, 1);
+        uint8_t *at = bed.va + frame.buffer.buffer.parts[0].region.offset;
+        const uint8_t ip[40] = {0x60, 0, 0, 0, (uint8_t)((bytes - 54) >> 8), (uint8_t)(bytes - 54),
+                                protocol, 64, 0xfe, 0x80, [23] = 1, 0xfe, 0x80, [39] = 2};
+        at[12] = 0x86;
+        at[13] = 0xdd;
+        memcpy(at + 14, ip, sizeof(ip));
+        if (protocol == 6)
+                at[54 + 12] = (uint8_t)(transport / 4 << 4); /* data offset */
+        if (protocol == 17) {
+                at[54 + 4] = (uint8_t)((transport + payload) >> 8);
+                at[54 + 5] = (uint8_t)(transport + payload);
+        }
+        uint32_t place = 54 + (protocol == 6 ? 16 : 6);
+        uint16_t pseudo = sum16(ip + 8, 32, protocol + transport + payload);
+        at[place] = (uint8_t)(pseudo >> 8);
+        at[place + 1] = (uint8_t)pseudo;
+        frame.offload.checksum = true;
+        frame.offload.checksum_start = 54;
+        frame.offload.checksum_offset = protocol == 6 ? 16 : 6;
+        return frame;
+}
+
+static bool ipv6_sums_right(const struct bed_frame *sent, uint8_t protocol)
+{
+        uint32_t length = sent->bytes - 54;
+        return (uint32_t)(sent->data[18] << 8 | sent->data[19]) == length &&
+               sum16(sent->data + 54, length, sum16(sent->data + 22, 32, protocol + length)) ==
+                       0xffff;
+}
+
+TEST(netvsc, the_host_fills_in_checksums_of_ipv6)
+{
+        CONNECT(0);
+        struct netdev_frame tcp = make_ipv6(6, 20, 333);
+        REQUIRE_OK(bed_send(&tcp));
+        REQUIRE_TRUE(bed_until(&bed.done_ok, 1));
+        EXPECT_EQ(bed_last_sent()->bytes, 54 + 20 + 333);
+        EXPECT_TRUE(ipv6_sums_right(bed_last_sent(), 6));
+        struct netdev_frame udp = make_ipv6(17, 8, 50);
+        REQUIRE_OK(bed_send(&udp));
+        REQUIRE_TRUE(bed_until(&bed.done_ok, 2));
+        EXPECT_TRUE(ipv6_sums_right(bed_last_sent(), 17));
+        bed_end(t);
+        EXPECT_EQ(vmbus_host_rig_faults(), 0);
+}
+
+TEST(netvsc, the_host_cuts_a_large_frame_of_ipv6_into_segments)
+{
+        CONNECT(0);
+        REQUIRE_TRUE(netdev_can(&bed.card.netdev.capabilities, NETDEV_CAN_TSO6_BIT));
+        enum { payload = 20000, segment = 1428, headers = 86 };
+        struct netdev_frame frame = make_ipv6(6, headers - 54, payload);
+        frame.offload.segmentation = NETDEV_SEGMENT_TSO6;
+        frame.offload.segment_bytes = segment;
+        frame.offload.header_bytes = headers;
+        uint8_t before[headers];
+        const uint8_t *header = bed.va + frame.buffer.buffer.parts[0].region.offset;
+        memcpy(before, header, sizeof(before));
+        REQUIRE_OK(bed_send(&frame));
+        REQUIRE_TRUE(bed_until(&bed.done_ok, 1));
+        EXPECT_EQ(bed.sent_count, (payload + segment - 1) / segment);
+        for (uint64_t i = 0; i < bed.sent_count; i++) {
+                const struct bed_frame *sent = &bed.sent[i];
+                EXPECT_TRUE(ipv6_sums_right(sent, 6));
+                EXPECT_EQ(sent->bytes, i + 1 < bed.sent_count ? headers + segment
+                                                              : headers + payload % segment);
+                EXPECT_EQ(sent->data[headers], bed_byte(1, (uint32_t)(headers + i * segment)));
+        }
+        EXPECT_BYTES_EQ(header, before, sizeof(before)); /* the client's memory is as it was */
+        bed_end(t);
+        EXPECT_EQ(vmbus_host_rig_faults(), 0);
+}
+
 TEST(netvsc, what_ndis_cannot_do_is_refused)
 {
         CONNECT(0);

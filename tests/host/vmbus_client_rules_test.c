@@ -99,6 +99,24 @@ TEST(vmbus_client_rules, a_bad_message_breaks_the_connection_in_good_order)
         }
 }
 
+/* The rules of the transport itself: it says that the host broke one. */
+TEST(vmbus_client_rules, a_transport_that_breaks_ends_the_connection)
+{
+        CONNECT(0x60000, 2);
+        REQUIRE_OK(vmbus_open(bed_channel(1), &bed_open_small));
+        unsigned wakes = bed.wakes;
+        bed.up.broken(bed.up.context);
+        EXPECT_EQ(vmbus_state(&bed.vmbus), VMBUS_STATE_BROKEN);
+        EXPECT_EQ(bed.vmbus.fault, VMBUS_FAULT_TRANSPORT);
+        EXPECT_EQ(bed.vmbus.faults[VMBUS_FAULT_TRANSPORT], 1);
+        EXPECT_GT(bed.wakes, wakes);
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, vmbus_open(bed_channel(2), &bed_open_small));
+        EXPECT_OK(vmbus_disconnect(&bed.vmbus));
+        EXPECT_OK(vmbus_connect(&bed.vmbus));
+        EXPECT_EQ(bed.vmbus.fault, VMBUS_FAULT_NONE);
+        bed_end(t);
+}
+
 static uint32_t bad_at;
 static void bad_hook(uint32_t type)
 {

@@ -209,6 +209,31 @@ TEST(vmbus_host_channel, an_opening_is_checked)
         EXPECT_MESSAGE(&the_bed, 6, 0, 7, 9, 0x8000ffff);
 }
 
+static bool opened_never(struct vmbus_host_device *device, struct vmbus_host_channel *channel)
+{
+        return false;
+}
+
+TEST(vmbus_host_channel, a_device_may_refuse_an_opening)
+{
+        struct vmbus_host_device_ops ops;
+        struct vmbus_host_device device = {.ops = &ops};
+        struct vmbus_host_offer offer;
+        start(t, 0x50003, 0);
+        const struct vmbus_host_offer *real = the_bed.host.channels[0].offer;
+        ops = *real->device->ops;
+        ops.opened = opened_never;
+        offer = *real;
+        offer.device = &device;
+        bed_gpadl(&the_bed, 1, 0x55, PAGE0, 5);
+        bed_forget(&the_bed);
+        the_bed.host.channels[0].offer = &offer;
+        EXPECT_REFUSED(OPEN_REFUSED, 0x55, 0, 2, 0);
+        the_bed.host.channels[0].offer = real;
+        bed_send(&the_bed, OPEN(0x55, 0, 2, 0)); /* nothing of it stayed */
+        EXPECT_MESSAGE(&the_bed, 6, 0, 1, 9, 0);
+}
+
 TEST(vmbus_host_channel, the_guest_may_choose_its_event_flag)
 {
         struct vmbus_incoming packet;

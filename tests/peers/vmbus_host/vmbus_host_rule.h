@@ -23,7 +23,6 @@
         X(MESSAGE_VERSION, "the type belongs to the version that was agreed")                      \
         X(MESSAGE_FEATURE, "the type belongs to a feature that was granted")                       \
         X(MESSAGE_PAUSED, "while paused only Resume, Unload and InitiateContact come")             \
-        X(CONTACT_VERSION, "the version is one that this host speaks")                             \
         X(CONTACT_MONITOR, "monitor pages come in pairs")                                          \
         X(CONTACT_SINT, "messages go to SINT 2")                                                   \
         X(CONTACT_VTL, "the target VTL is 0")                                                      \
