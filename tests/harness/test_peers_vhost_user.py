@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -161,6 +162,31 @@ def test_a_killed_predecessor_loses_nothing(swap, path):
         front.start_ring(1, base=2)
         for i, frame in enumerate(frames):
             assert front.receive_frame(i)[1] == vu.swapped(frame)
+
+
+@pytest.mark.parametrize("base,lap,count",
+                         [(0x8000, 1, 3), (0x80038003, 1, 0), (0x0005, 0, 5), (0x8000, 0, vu.QUEUE_SIZE)],
+                         ids=["only one position", "nothing new", "nothing used", "a whole lap, nothing used"])
+def test_packed_ring_goes_on_where_it_was_used(swap, path, base, lap, count):
+    """A base of two positions, the second of which is 0: not told, or offset 0 of an even lap. Chains that a
+    predecessor took and did not give back are taken again."""
+    avail, used = 1 << 7, 1 << 15
+    with vu.FrontEnd(path) as front:
+        front.negotiate(features=vu.F_VERSION_1 | vu.F_MRG_RXBUF | vu.F_PACKED)
+        front.share_memory()
+        for i in range(count):
+            front.put(0x80000 + i * 512, bytes(12) + vu.a_frame(64, i))
+            front.describe(1, i, 0x80000 + i * 512, 76, i, avail if lap else used)  # id before flags
+        front.start_ring(1, base=base)
+        for i in range(count):
+            at = front.ring_at(1)[0] + 16 * i + 14
+            deadline = time.monotonic() + vu.LIMIT_S
+            while front.get16(at) & (avail | used) != (avail | used if lap else 0):
+                assert time.monotonic() < deadline, f"descriptor {i} was not used"
+                time.sleep(0.002)
+        stats = swap.stats()[str(path)]
+        assert stats["frames_in"] + stats["discarded"] == count
+        assert stats["broken_rings"] == 0
 
 
 def test_receive_buffers_are_merged(swap, path):

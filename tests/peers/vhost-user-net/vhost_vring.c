@@ -17,6 +17,7 @@
 /* SET_VRING_BASE of a packed ring: two positions in a word. */
 #define BASE_POSITION_MASK 0xffffu
 #define BASE_USED_SHIFT 16
+#define BASE_BEGINNING 0x8000 /* offset 0, wrap counter 1 */
 
 void vhost_vring_init(struct vhost_vring *ring)
 {
@@ -78,15 +79,32 @@ static bool used_index(const struct virtqueue_device_config *config, uint16_t *i
         return true;
 }
 
-/* Where to go on. A packed ring's base has two positions; front ends that know only one leave the
- * other 0. Both are the same unless a predecessor was killed; then the used one is the one from
- * which nothing gets lost. */
+/* Whether the first descriptor of a packed ring was made available in a lap whose wrap counter is 0
+ * and is not used yet. In a ring that begins it never was: there its flags are 0 or those of lap 1. */
+static bool in_even_lap(const struct virtqueue_device_config *config)
+{
+        const struct virtqueue_packed_descriptor *ring = virtqueue_device_memory_map_whole(
+                &config->memory, config->descriptors_dev, virtqueue_descriptors_bytes(config->size),
+                VIRTQUEUE_DESCRIPTOR_ALIGN);
+        const uint16_t marks =
+                VIRTQUEUE_FLAG(VIRTQUEUE_AVAIL_BIT) | VIRTQUEUE_FLAG(VIRTQUEUE_USED_BIT);
+        return ring != NULL &&
+               (shared_load_u16(&ring->flags) & marks) ==
+                       VIRTQUEUE_FLAG(VIRTQUEUE_USED_BIT);
+}
+
+/* Where to go on. A packed ring's base has two positions: where the next chain is, and where the next
+ * used one goes. They are the same unless a predecessor was killed; then the second is the one from
+ * which nothing gets lost. Front ends that know only one (DPDK's) leave the second 0, and begin in an
+ * empty ring; 0 is also offset 0 of an even lap, which the first one tells unless it is a whole lap
+ * ahead: then the ring does. */
 static bool find_state(const struct vhost_vring *ring, struct virtqueue_device_config *config,
                        char *why)
 {
         uint16_t position = (uint16_t)(ring->base & BASE_POSITION_MASK);
         if (config->packed) {
-                if (ring->base >> BASE_USED_SHIFT != 0)
+                if (ring->base >> BASE_USED_SHIFT != 0 || position != BASE_BEGINNING ||
+                    in_even_lap(config))
                         position = (uint16_t)(ring->base >> BASE_USED_SHIFT);
         } else if (ring->base > UINT16_MAX) {
                 snprintf(why, VHOST_WHY_BYTES, "base 0x%x is no index", ring->base);
@@ -106,6 +124,7 @@ bool vhost_vring_start(struct vhost_vring *ring, const struct vhost_vring_start 
                 .event_index = (start->features & BIT_MASK(NET_F_EVENT_INDEX_BIT)) != 0,
                 .indirect = (start->features & BIT_MASK(NET_F_INDIRECT_BIT)) != 0,
                 .packed = (start->features & BIT_MASK(NET_F_PACKED_BIT)) != 0,
+                .in_order = (start->features & BIT_MASK(NET_F_IN_ORDER_BIT)) != 0,
                 .resume = true,
                 .memory = vhost_memory_translation(start->memory),
         };
