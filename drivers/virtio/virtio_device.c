@@ -114,7 +114,7 @@ zx_status_t virtio_device_queue_enable(struct virtio_device *device, uint16_t qu
         ASSERT(device->state == VIRTIO_DEVICE_FEATURES ||
                (device->state == VIRTIO_DEVICE_LIVE &&
                 virtio_device_has(device, VIRTIO_F_RING_RESET)));
-        ASSERT(queue < VIRTIO_QUEUES_MAX);
+        ASSERT(queue < VIRTIO_QUEUES_MAX || setup->no_interrupt);
         return device->transport->ops->queue_enable(device->transport, queue, setup);
 }
 

@@ -102,7 +102,7 @@ static uint32_t config_read(struct virtio_transport *transport, uint32_t offset,
 static uint16_t queue_count(struct virtio_transport *transport)
 {
         (void)transport;
-        return VIRTIO_QUEUES_MAX;
+        return UINT16_MAX;
 }
 
 static uint32_t queue_size_max(struct virtio_transport *transport, uint16_t queue)

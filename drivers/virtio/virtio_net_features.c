@@ -7,7 +7,7 @@
 
 #define MAC_GROUP_BIT 0 /* of the first byte */
 #define MAC_LOCAL_BIT 1
-#define DEVICE_PAIRS_MAX 0x8000u
+#define DEVICE_PAIRS_MAX 0x7fffu /* one more is allowed, and leaves the control queue no number */
 #define NET(name) BIT_MASK(VIRTIO_NET_F_##name)
 #define RECEIVE_COALESCED                                                                          \
         (NET(GUEST_TSO4) | NET(GUEST_TSO6) | NET(GUEST_ECN) | NET(GUEST_USO4) | NET(GUEST_USO6))
@@ -28,8 +28,7 @@ static uint64_t refuse_pairs(struct virtio_device *device)
         uint16_t pairs;
         zx_status_t status = virtio_device_config_read(device, VIRTIO_NET_CONFIG_PAIRS, &pairs,
                                                        sizeof(pairs), sizeof(pairs));
-        return status == ZX_OK && pairs != 0 && pairs <= DEVICE_PAIRS_MAX &&
-                               2u * pairs < VIRTIO_QUEUES_MAX ?
+        return status == ZX_OK && pairs != 0 && pairs <= DEVICE_PAIRS_MAX ?
                        0 : NET(MQ) | NET(RSS);
 }
 
@@ -137,7 +136,7 @@ zx_status_t virtio_net_read_configuration(struct virtio_net *net)
                 return status;
         /* Read a second time since it was judged: it is judged again. */
         if (mtu < NETDEV_MTU_MIN || (netdev->mac[0] & BIT_MASK(MAC_GROUP_BIT)) ||
-            net->device_pairs == 0 || 2u * net->device_pairs >= VIRTIO_QUEUES_MAX)
+            net->device_pairs == 0 || net->device_pairs > DEVICE_PAIRS_MAX)
                 return ZX_ERR_IO_DATA_INTEGRITY;
         netdev->mtu = mtu;
         netdev->link_up = (link & BIT_MASK(VIRTIO_NET_LINK_UP_BIT)) != 0;

@@ -14,6 +14,8 @@
 #define DEVICE_MODERN_FIRST 0x1041
 #define DEVICE_MODERN_LAST 0x107f
 #define DEVICE_MODERN_BASE 0x1040
+#define DEVICE_TRANSITIONAL_FIRST 0x1000
+#define DEVICE_TRANSITIONAL_LAST 0x103f
 #define DEVICE_TRANSITIONAL_NET 0x1000
 #define DEVICE_TYPE_NET 1
 
@@ -51,7 +53,11 @@ uint16_t virtio_pci_device_type(const struct pci_device *pci)
                 return 0;
         if (pci->device_id >= DEVICE_MODERN_FIRST && pci->device_id <= DEVICE_MODERN_LAST)
                 return pci->device_id - DEVICE_MODERN_BASE;
-        return pci->device_id == DEVICE_TRANSITIONAL_NET ? DEVICE_TYPE_NET : 0;
+        if (pci->device_id == DEVICE_TRANSITIONAL_NET)
+                return DEVICE_TYPE_NET;
+        /* 4.1.2.1: a transitional one tells its type where a legacy driver looks for it. */
+        return pci->device_id >= DEVICE_TRANSITIONAL_FIRST &&
+                               pci->device_id <= DEVICE_TRANSITIONAL_LAST ? pci->subsystem_id : 0;
 }
 
 void virtio_pci_describe_place(const struct pci_device *pci, char place[VIRTIO_PLACE_BYTES])
@@ -135,8 +141,8 @@ static zx_status_t take_all(struct virtio_pci *virtio)
         zx_status_t status = take_registers(virtio, TYPE_COMMON, COMMON_BYTES_WITH_RESET,
                                             &virtio->common);
         if (status == ZX_ERR_NOT_FOUND)
-                return virtio->pci->device_id == DEVICE_TRANSITIONAL_NET ? ZX_ERR_NOT_SUPPORTED :
-                                                                           ZX_ERR_IO_DATA_INTEGRITY;
+                return virtio->pci->device_id <= DEVICE_TRANSITIONAL_LAST ? ZX_ERR_NOT_SUPPORTED :
+                                                                            ZX_ERR_IO_DATA_INTEGRITY;
         if (status != ZX_OK)
                 return status;
         if (virtio->common.bytes < COMMON_BYTES)

@@ -47,7 +47,8 @@ struct virtio_pci {
         struct virtio_pci_registers common, config, isr;
         struct virtio_pci_registers notify; /* never mapped as a whole */
         uint32_t notify_multiplier;
-        struct virtio_pci_registers queue_notify[VIRTIO_QUEUES_MAX]; /* of live queues */
+        struct virtio_pci_registers queue_notify[VIRTIO_QUEUES_MAX + 1]; /* of live queues; the last
+                                                       one: of the queue with a higher number */
         struct pci_msix msix;
         struct irq_line_user line_user;
         uint32_t queue_sources; /* of the line */

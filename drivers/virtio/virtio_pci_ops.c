@@ -116,10 +116,15 @@ static void program_queue_vector(struct virtio_pci *virtio, uint16_t queue)
         }
 }
 
+static struct virtio_pci_registers *notify_of(struct virtio_pci *virtio, uint16_t queue)
+{
+        return &virtio->queue_notify[queue < VIRTIO_QUEUES_MAX ? queue : VIRTIO_QUEUES_MAX];
+}
+
 /* Maps the notification register of the selected queue; it must lie inside the notify registers. */
 static zx_status_t map_notify(struct virtio_pci *virtio, uint16_t queue)
 {
-        struct virtio_pci_registers *notify = &virtio->queue_notify[queue];
+        struct virtio_pci_registers *notify = notify_of(virtio, queue);
         uint64_t offset = (uint64_t)get(&virtio->transport, COMMON_QUEUE_NOTIFY_OFFSET, 2) *
                           virtio->notify_multiplier;
         if (offset + NOTIFY_BYTES > virtio->notify.bytes || !is_aligned(offset, NOTIFY_BYTES))
@@ -173,7 +178,8 @@ static zx_status_t queue_reset(struct virtio_transport *transport, uint16_t queu
 static void notify(struct virtio_transport *transport, uint16_t queue)
 {
         /* An uncached store is ordered after all earlier stores: arch/io.h. */
-        virtio_pci_write(from(transport), &from(transport)->queue_notify[queue], 0, NOTIFY_BYTES, queue);
+        struct virtio_pci *virtio = from(transport);
+        virtio_pci_write(virtio, notify_of(virtio, queue), 0, NOTIFY_BYTES, queue);
 }
 
 /* ---- interrupts ---- */

@@ -23,7 +23,7 @@ struct virtio_transport;
  * */
 #define VIRTIO_SOURCE_QUEUE(queue) (1u << (queue))
 #define VIRTIO_SOURCE_CONFIG (1u << 31)
-#define VIRTIO_QUEUES_MAX 31
+#define VIRTIO_QUEUES_MAX 31 /* that can interrupt; one more, of any number, may be without */
 
 /* In interrupt context. May come at any time after interrupts_open(), also without reason. */
 typedef void (*virtio_interrupt_fn)(void *context, uint32_t sources);

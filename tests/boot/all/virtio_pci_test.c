@@ -76,15 +76,20 @@ static uint8_t *add(uint8_t type, uint8_t bar, uint32_t offset, uint32_t bytes)
 TEST(virtio_pci, device_types)
 {
         static const struct {
-                uint16_t vendor, device, type;
+                uint16_t vendor, device, subsystem, type;
         } ids[] = {
-                {0x1af4, 0x1041, 1}, {0x1af4, 0x1000, 1}, {0x1af4, 0x1042, 2}, {0x1af4, 0x107f, 63},
-                {0x1af4, 0x1040, 0}, {0x1af4, 0x1080, 0}, {0x1af4, 0x1110, 0}, {0x8086, 0x1041, 0},
+                {0x1af4, 0x1041, 9, 1}, {0x1af4, 0x1042, 9, 2}, {0x1af4, 0x107f, 9, 63},
+                {0x1af4, 0x1040, 9, 0}, {0x1af4, 0x1080, 9, 0}, {0x1af4, 0x1110, 9, 0},
+                {0x8086, 0x1041, 9, 0}, {0x1af4, 0x0fff, 9, 0}, {0x8086, 0x1001, 9, 0},
+                /* transitional: a card, a disk, a serial port, the last one */
+                {0x1af4, 0x1000, 0, 1}, {0x1af4, 0x1001, 2, 2}, {0x1af4, 0x1003, 3, 3},
+                {0x1af4, 0x103f, 63, 63},
         };
         fake_init();
         for (size_t i = 0; i < ARRAY_COUNT(ids); i++) {
                 fake.device.vendor_id = ids[i].vendor;
                 fake.device.device_id = ids[i].device;
+                fake.device.subsystem_id = ids[i].subsystem;
                 EXPECT_EQ(virtio_pci_device_type(&fake.device), ids[i].type);
         }
 }

@@ -130,7 +130,7 @@ TEST(virtio_net_life, features_left_alone)
 {
         const uint64_t coalesced = RIG_NET(GUEST_TSO4) | RIG_NET(GUEST_TSO6) |
                                    RIG_NET(GUEST_USO4) | RIG_NET(GUEST_ECN);
-        const uint16_t bad_pairs[] = {0, 0x8001, 16};
+        const uint16_t bad_pairs[] = {0, 0x8000, 0xffff};
         uint16_t mtu = 67;
         rig_init(t, PAGES);
         rig.offered |= coalesced | RIG_NET(GUEST_CSUM) | RIG_NET(MTU); /* no MRG_RXBUF */
@@ -411,6 +411,25 @@ TEST(virtio_net_life, queue_pairs)
         const uint16_t one = 1;
         expect_command(t, 2, 4, 0, &one, 2);
         expect_traffic(t, 0);
+        rig_finish(t);
+}
+
+/* More pairs than are ever used, so that the control queue lies beyond all that can interrupt. */
+TEST(virtio_net_life, many_queue_pairs)
+{
+        const uint16_t used = NETDEV_QUEUE_PAIRS_MAX;
+        pairs_init(t, 16, RIG_NET(MQ) | CONTROL);
+        rig.queue_pairs = used;
+        REQUIRE_OK(rig_start(t));
+        EXPECT_EQ(rig_card()->capabilities.queue_pairs, used);
+        EXPECT_EQ(rig_net.control_index, 32);
+        EXPECT_EQ(rig.vectors, 2 * used);
+        expect_command(t, 0, 4, 0, &used, 2);
+        set_everything(t);
+        expect_settings(t, 1);
+        expect_traffic_on_all(t, used);
+        EXPECT_OK(netdev_restart(rig_card()));
+        expect_traffic_on_all(t, used);
         rig_finish(t);
 }
 

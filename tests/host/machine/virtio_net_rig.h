@@ -26,7 +26,7 @@
 
 #define RIG_PAGES_MAX 4096
 #define RIG_BASE_PA (5 * MIB)
-#define RIG_QUEUES 20
+#define RIG_QUEUES 40
 #define RIG_QUEUE_SIZE_MAX 64
 #define RIG_CONFIG_BYTES 32
 #define RIG_SENT_MAX 128

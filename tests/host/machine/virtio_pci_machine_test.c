@@ -319,6 +319,24 @@ TEST(virtio_pci_life, vector_for_each_queue_above_4_gib)
         bring_down(t);
 }
 
+/* A control queue has the number behind all pairs of the device, however many. */
+TEST(virtio_pci_life, queue_beyond_those_that_interrupt)
+{
+        const uint16_t beyond = 41; /* the third one of the script */
+        const struct virtio_queue_setup setup = {.size = 64, .no_interrupt = true};
+        make_function(REGISTERS_PA);
+        bring_up(t, VIRTIO_INTERRUPTS_PER_QUEUE);
+        REQUIRE_OK(virtio_device_reset(&device));
+        REQUIRE_OK(virtio_device_negotiate(&device, &wishes));
+        REQUIRE_OK(virtio_device_queue_enable(&device, beyond, &setup));
+        EXPECT_EQ(function.queues[beyond % QUEUES].vector, 0xffff);
+        virtio.transport.ops->notify(&virtio.transport, beyond);
+        EXPECT_EQ(function.notified, beyond + 1);
+        virtio.transport.ops->notify(&virtio.transport, 0);
+        EXPECT_EQ(function.notified, 1);
+        bring_down(t);
+}
+
 TEST(virtio_pci_life, vectors_are_aimed_at_cpus)
 {
         make_function(REGISTERS_PA);
