@@ -5,6 +5,8 @@
 #include "tests/expect.h"
 #include "tests/host/vmbus_ring_backings.h"
 
+#define RANGES_TRIED 11u
+
 static const uint64_t vector_pages[] = {0x100, 0x101}, vector_page[] = {0x200};
 static const struct vmbus_gpa_range vector_ranges[] = {
         {.byte_count = 0x1000, .byte_offset = 0x10, .page_count = 2, .pages = vector_pages},
@@ -295,6 +297,45 @@ TEST(vmbus_ring, bad_ranges_latch_the_receiver)
         EXPECT_EQ(list.word_count, 0);
         EXPECT_EQ(get(&rig, &packet), VMBUS_BAD_GPA_OFFSET);
         EXPECT_EQ(vmbus_receiver_gpa_ranges(&rig.receiver, &packet, &list), VMBUS_BAD_GPA_OFFSET);
+}
+
+/* Ranges are looked at several at a time: whichever of them is wrong is found, and named, be they
+ * in a row or around the seam. A `bad` of `count` means none. */
+static bool expect_found(struct test *t, struct rig *rig, uint32_t count, uint32_t bad)
+{
+        struct vmbus_transfer_range sent[RANGES_TRIED], seen[RANGES_TRIED] = {0};
+        struct vmbus_transfer_list list = {
+                .ranges = seen, .capacity = RANGES_TRIED, .buffer_bytes = 1000};
+        const struct vmbus_outgoing out = {
+                .kind = VMBUS_SEND_TRANSFER_PAGES, .transfer = sent, .transfer_count = count};
+        struct vmbus_incoming packet;
+        for (uint32_t i = 0; i < count; i++)
+                sent[i] = (struct vmbus_transfer_range){i + 1, i == bad ? 1000 - i : 999 - i};
+        if (!EXPECT_EQ(put_packet(rig, &out, 0), VMBUS_OK))
+                return false;
+        commit(rig);
+        if (!EXPECT_EQ(get(rig, &packet), VMBUS_OK))
+                return false;
+        enum vmbus_result wanted = bad == count ? VMBUS_OK : VMBUS_BAD_TRANSFER_RANGE;
+        bool held = EXPECT_EQ(vmbus_receiver_transfer_ranges(&rig->receiver, &packet, &list), wanted);
+        if (bad == count)
+                return EXPECT_EQ(list.count, count) && held &&
+                       EXPECT_BYTES_EQ(seen, sent, count * sizeof(sent[0]));
+        return EXPECT_EQ(rig->receiver.fault.value, 1000 - bad) &&
+               EXPECT_EQ(rig->receiver.fault.limit, bad + 1) && EXPECT_EQ(list.count, 0) && held;
+}
+
+TEST(vmbus_ring, a_bad_range_is_found_wherever_it_stands)
+{
+        static const uint32_t starts[] = {64, 4096 - 24, 4096 - 48, 4096 - 72, 4096 - 96};
+        struct rig rig;
+        OPEN(rig, 1, 0);
+        for (uint32_t count = 1; count <= RANGES_TRIED; count++)
+                for (uint32_t bad = 0; bad <= count; bad++)
+                        for (size_t i = 0; i < ARRAY_COUNT(starts); i++)
+                                if (!attach_at(t, &rig, starts[i]) ||
+                                    !expect_found(t, &rig, count, bad))
+                                        test_log(t, "range %u of %u at %u", bad, count, starts[i]);
 }
 
 /* ---- areas ---- */
