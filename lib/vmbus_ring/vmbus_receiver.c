@@ -8,7 +8,7 @@
 /* Where the ranges of a packet with external data begin. */
 #define RANGES_OFFSET (VMBUS_DESCRIPTOR_BYTES + VMBUS_EXTERNAL_HEADER_BYTES)
 
-void vmbus_receiver_init(struct vmbus_receiver *receiver, const struct vmbus_memory *memory)
+COLD void vmbus_receiver_init(struct vmbus_receiver *receiver, const struct vmbus_memory *memory)
 {
         ASSERT(is_aligned(memory->data_bytes, VMBUS_DATA_UNIT_BYTES)); /* [V1] */
         ASSERT(memory->data_bytes != 0);
@@ -33,7 +33,7 @@ NOINLINE enum vmbus_result vmbus_receiver_not_ready_(const struct vmbus_receiver
         return receiver->fault.reason;
 }
 
-NOINLINE enum vmbus_result vmbus_receiver_check_in_(struct vmbus_receiver *receiver, uint32_t in,
+COLD NOINLINE enum vmbus_result vmbus_receiver_check_in_(struct vmbus_receiver *receiver, uint32_t in,
                                                     uint32_t committed_out, uint32_t cached_in)
 {
         const struct vmbus_memory *memory = &receiver->memory;
@@ -52,7 +52,7 @@ NOINLINE enum vmbus_result vmbus_receiver_check_in_(struct vmbus_receiver *recei
         return VMBUS_OK;
 }
 
-enum vmbus_result vmbus_receiver_position(struct vmbus_receiver *receiver,
+COLD enum vmbus_result vmbus_receiver_position(struct vmbus_receiver *receiver,
                                           struct vmbus_receive_position *position)
 {
         if (receiver->state != VMBUS_END_READY)
@@ -83,7 +83,7 @@ bool vmbus_receiver_peer_sets_pending_size(const struct vmbus_receiver *receiver
 }
 
 /* In the order of c.6. */
-static enum vmbus_result check_word0(struct vmbus_receiver *receiver, uint32_t index,
+static COLD enum vmbus_result check_word0(struct vmbus_receiver *receiver, uint32_t index,
                                      uint64_t word0, uint32_t available)
 {
         uint32_t type = (uint16_t)(word0 >> VMBUS_WORD0_TYPE_BIT);
@@ -122,7 +122,7 @@ static uint32_t range_count_max(bool direct, uint32_t ranges_bytes)
 }
 
 /* `header` is the word in front of the ranges of a packet of types 7 and 9. */
-static enum vmbus_result check_header(struct vmbus_receiver *receiver, uint32_t start,
+static COLD enum vmbus_result check_header(struct vmbus_receiver *receiver, uint32_t start,
                                       uint64_t word0, uint64_t header)
 {
         bool direct = (uint16_t)(word0 >> VMBUS_WORD0_TYPE_BIT) == VMBUS_PACKET_GPA_DIRECT;
@@ -137,7 +137,7 @@ static enum vmbus_result check_header(struct vmbus_receiver *receiver, uint32_t 
         return VMBUS_OK;
 }
 
-NOINLINE enum vmbus_result vmbus_receiver_read_rare_(struct vmbus_receiver *receiver,
+COLD NOINLINE enum vmbus_result vmbus_receiver_read_rare_(struct vmbus_receiver *receiver,
                                                      struct vmbus_rare *rare)
 {
         const struct vmbus_memory *memory = &receiver->memory;
@@ -288,7 +288,7 @@ NOINLINE bool vmbus_receiver_settle_(struct vmbus_receiver *receiver,
         return wait_ended(receiver, &position);
 }
 
-enum vmbus_result vmbus_receiver_prepare_to_sleep(struct vmbus_receiver *receiver,
+COLD enum vmbus_result vmbus_receiver_prepare_to_sleep(struct vmbus_receiver *receiver,
                                                   struct vmbus_receive_position *position,
                                                   bool *signal_sender)
 {

@@ -9,7 +9,7 @@
  * their number. */
 #define RANGES_OFFSET (VMBUS_DESCRIPTOR_BYTES + VMBUS_EXTERNAL_HEADER_BYTES)
 
-void vmbus_sender_init(struct vmbus_sender *sender, const struct vmbus_memory *memory)
+COLD void vmbus_sender_init(struct vmbus_sender *sender, const struct vmbus_memory *memory)
 {
         ASSERT(is_aligned(memory->data_bytes, VMBUS_DATA_UNIT_BYTES)); /* [V1] */
         ASSERT(memory->data_bytes != 0);
@@ -50,7 +50,7 @@ static enum vmbus_result check_out(struct vmbus_sender *sender, uint32_t out, ui
         return VMBUS_OK;
 }
 
-enum vmbus_result vmbus_sender_position(struct vmbus_sender *sender,
+COLD enum vmbus_result vmbus_sender_position(struct vmbus_sender *sender,
                                         struct vmbus_send_position *position)
 {
         uint32_t data_bytes = sender->memory.data_bytes;
@@ -93,7 +93,7 @@ NOINLINE enum vmbus_result vmbus_sender_load_out_(struct vmbus_sender *sender,
         return VMBUS_OK;
 }
 
-NOINLINE void vmbus_sender_put_pieces_(const struct vmbus_sender *sender, uint32_t start,
+COLD NOINLINE void vmbus_sender_put_pieces_(const struct vmbus_sender *sender, uint32_t start,
                                        struct vmbus_in_band packet)
 {
         vmbus_sender_put_(sender, start, packet, false);
@@ -206,7 +206,7 @@ NOINLINE bool vmbus_signal_counted_(struct vmbus_signal_count *count)
         return true;
 }
 
-enum vmbus_result vmbus_sender_prepare_to_sleep(struct vmbus_sender *sender,
+COLD enum vmbus_result vmbus_sender_prepare_to_sleep(struct vmbus_sender *sender,
                                                 struct vmbus_send_position *position,
                                                 uint64_t needed_bytes, uint64_t wake_bytes)
 {
