@@ -106,7 +106,7 @@ enum vmbus_result vmbus_receiver_gpa_ranges(struct vmbus_receiver *receiver,
 {
         uint32_t new_words = packet->ranges.bytes / VMBUS_WORD_BYTES, word_count = list->word_count;
         uint64_t *words = list->words + word_count;
-        uint32_t words_used;
+        uint32_t words_used = 0;
         ASSERT(packet->type == VMBUS_PACKET_GPA_DIRECT);
         if (UNLIKELY(receiver->state != VMBUS_END_READY))
                 return vmbus_receiver_not_ready_(receiver);

@@ -83,7 +83,7 @@ zx_status_t vmbus_gpa_list_push(struct vmbus_gpa_list *list, const struct vmbus_
 enum vmbus_result vmbus_gpa_list_extend(struct vmbus_gpa_list *list, uint32_t new_words,
                                         uint32_t range_count, struct vmbus_gpa_check *check)
 {
-        uint32_t words_used, word_count = list->word_count;
+        uint32_t words_used = 0, word_count = list->word_count;
         const uint64_t *words = list->words + word_count;
         ASSERT(new_words <= list->word_capacity - word_count); /* [G1] */
         if (UNLIKELY(!vmbus_gpa_good_(words, new_words, range_count, &words_used)))
