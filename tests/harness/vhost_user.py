@@ -267,8 +267,9 @@ class FrontEnd:
                                               USER_BASE + used, USER_BASE + avail, 0))
         self.send(SET_VRING_ERR, struct.pack("=Q", ring), [self.errors[ring]])
         self.send(SET_VRING_CALL, struct.pack("=Q", ring), [self.calls[ring]])
-        self.send(SET_VRING_KICK, struct.pack("=Q", ring), [self.kicks[ring]])
+        # As QEMU does it: what a ring that runs and is not enabled holds is discarded.
         self.send(SET_VRING_ENABLE, struct.pack("=II", ring, 1))
+        self.send(SET_VRING_KICK, struct.pack("=Q", ring), [self.kicks[ring]])
 
     def set_up(self, **features):
         self.negotiate(**features)
