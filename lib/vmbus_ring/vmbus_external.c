@@ -104,25 +104,22 @@ enum vmbus_result vmbus_receiver_gpa_ranges(struct vmbus_receiver *receiver,
                                             const struct vmbus_incoming *packet,
                                             struct vmbus_gpa_list *list)
 {
-        uint32_t new_words = packet->ranges.bytes / VMBUS_WORD_BYTES, word_count = list->word_count;
-        uint64_t *words = list->words + word_count;
-        uint32_t words_used = 0;
+        uint32_t new_words = packet->ranges.bytes / VMBUS_WORD_BYTES;
+        uint64_t *words = list->words + list->word_count;
         ASSERT(packet->type == VMBUS_PACKET_GPA_DIRECT);
         if (UNLIKELY(receiver->state != VMBUS_END_READY))
                 return vmbus_receiver_not_ready_(receiver);
-        if (new_words > list->word_capacity - word_count)
+        if (new_words > list->word_capacity - list->word_count)
                 return VMBUS_RANGE_END;
         bool in_row;
         const uint8_t *run = vmbus_memory_run_(&receiver->memory, packet->ranges.offset,
                                                packet->ranges.bytes, &in_row);
-        if (LIKELY(in_row))
+        if (LIKELY(in_row)) /* without the care of vmbus_memory_copy_in() for what is short */
                 shared_copy_in(words, run, packet->ranges.bytes);
         else
                 vmbus_memory_copy_in_pieces_(&receiver->memory, packet->ranges.offset, words,
                                              packet->ranges.bytes);
-        if (UNLIKELY(!vmbus_gpa_good_(words, new_words, packet->range_count, &words_used)))
+        if (UNLIKELY(!vmbus_gpa_list_take_good_(list, new_words, packet->range_count)))
                 return gpa_broken(receiver, packet, words);
-        list->word_count = word_count + words_used;
-        list->range_count += packet->range_count;
         return VMBUS_OK;
 }

@@ -33,7 +33,7 @@ static enum vmbus_result check_range(uint64_t word, uint32_t words_left, uint32_
 }
 
 COLD enum vmbus_result vmbus_gpa_validate(const uint64_t *words, uint32_t word_count,
-                                     uint32_t range_count, struct vmbus_gpa_check *check)
+                                          uint32_t range_count, struct vmbus_gpa_check *check)
 {
         uint32_t used = 0;
         /* Each round takes a word at least or ends: word_count bounds it, not range_count. */
@@ -83,14 +83,11 @@ zx_status_t vmbus_gpa_list_push(struct vmbus_gpa_list *list, const struct vmbus_
 enum vmbus_result vmbus_gpa_list_extend(struct vmbus_gpa_list *list, uint32_t new_words,
                                         uint32_t range_count, struct vmbus_gpa_check *check)
 {
-        uint32_t words_used = 0, word_count = list->word_count;
-        const uint64_t *words = list->words + word_count;
+        uint32_t word_count = list->word_count;
         ASSERT(new_words <= list->word_capacity - word_count); /* [G1] */
-        if (UNLIKELY(!vmbus_gpa_good_(words, new_words, range_count, &words_used)))
-                return vmbus_gpa_validate(words, new_words, range_count, check);
-        check->words_used = words_used;
-        list->word_count = word_count + words_used;
-        list->range_count += range_count;
+        if (UNLIKELY(!vmbus_gpa_list_take_good_(list, new_words, range_count)))
+                return vmbus_gpa_validate(list->words + word_count, new_words, range_count, check);
+        check->words_used = list->word_count - word_count;
         return VMBUS_OK;
 }
 

@@ -98,6 +98,19 @@ static inline void vmbus_gpa_list_init(struct vmbus_gpa_list *list, uint64_t *wo
         *list = (struct vmbus_gpa_list){.words = words, .word_capacity = word_capacity};
 }
 
+/* Private: takes ranges that stand behind the list's last word already, as vmbus_gpa_list_extend();
+ * false: they break a rule, nothing has changed. */
+static ALWAYS_INLINE bool vmbus_gpa_list_take_good_(struct vmbus_gpa_list *list, uint32_t new_words,
+                                                    uint32_t range_count)
+{
+        uint32_t used = 0, word_count = list->word_count;
+        if (UNLIKELY(!vmbus_gpa_good_(list->words + word_count, new_words, range_count, &used)))
+                return false;
+        list->word_count = word_count + used;
+        list->range_count += range_count;
+        return true;
+}
+
 /* A list over words that hold range_count ranges already; what lies behind them is cut off.
  *   returns  as vmbus_gpa_validate(); on a broken rule *list is empty */
 enum vmbus_result MUST_CHECK vmbus_gpa_list_take(struct vmbus_gpa_list *list, uint64_t *words,

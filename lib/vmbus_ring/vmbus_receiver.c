@@ -33,8 +33,9 @@ NOINLINE enum vmbus_result vmbus_receiver_not_ready_(const struct vmbus_receiver
         return receiver->fault.reason;
 }
 
-COLD NOINLINE enum vmbus_result vmbus_receiver_check_in_(struct vmbus_receiver *receiver, uint32_t in,
-                                                    uint32_t committed_out, uint32_t cached_in)
+COLD NOINLINE enum vmbus_result vmbus_receiver_check_in_(struct vmbus_receiver *receiver,
+                                                         uint32_t in, uint32_t committed_out,
+                                                         uint32_t cached_in)
 {
         const struct vmbus_memory *memory = &receiver->memory;
         if (in >= memory->data_bytes)
@@ -53,7 +54,7 @@ COLD NOINLINE enum vmbus_result vmbus_receiver_check_in_(struct vmbus_receiver *
 }
 
 COLD enum vmbus_result vmbus_receiver_position(struct vmbus_receiver *receiver,
-                                          struct vmbus_receive_position *position)
+                                               struct vmbus_receive_position *position)
 {
         if (receiver->state != VMBUS_END_READY)
                 return vmbus_receiver_not_ready_(receiver);
@@ -84,7 +85,7 @@ bool vmbus_receiver_peer_sets_pending_size(const struct vmbus_receiver *receiver
 
 /* In the order of c.6. */
 static COLD enum vmbus_result check_word0(struct vmbus_receiver *receiver, uint32_t index,
-                                     uint64_t word0, uint32_t available)
+                                          uint64_t word0, uint32_t available)
 {
         uint32_t type = (uint16_t)(word0 >> VMBUS_WORD0_TYPE_BIT);
         uint32_t data_offset8 = (uint16_t)(word0 >> VMBUS_WORD0_DATA_OFFSET8_BIT);
@@ -122,8 +123,8 @@ static uint32_t range_count_max(bool direct, uint32_t ranges_bytes)
 }
 
 /* `header` is the word in front of the ranges of a packet of types 7 and 9. */
-static COLD enum vmbus_result check_header(struct vmbus_receiver *receiver, uint32_t start,
-                                      uint64_t word0, uint64_t header)
+static NOINLINE COLD enum vmbus_result check_header(struct vmbus_receiver *receiver, uint32_t start,
+                                                    uint64_t word0, uint64_t header)
 {
         bool direct = (uint16_t)(word0 >> VMBUS_WORD0_TYPE_BIT) == VMBUS_PACKET_GPA_DIRECT;
         uint32_t data_offset = vmbus_word0_data_offset_(word0);
@@ -138,7 +139,7 @@ static COLD enum vmbus_result check_header(struct vmbus_receiver *receiver, uint
 }
 
 COLD NOINLINE enum vmbus_result vmbus_receiver_read_rare_(struct vmbus_receiver *receiver,
-                                                     struct vmbus_rare *rare)
+                                                          struct vmbus_rare *rare)
 {
         const struct vmbus_memory *memory = &receiver->memory;
         uint64_t word0 = rare->word0;
@@ -203,13 +204,6 @@ static ALWAYS_INLINE bool is_external(uint64_t word0, uint32_t ahead)
         return LIKELY(length + VMBUS_FOOTER_BYTES <= ahead);
 }
 
-/* A packet with external data whose header breaks a rule. */
-static NOINLINE COLD enum vmbus_result take_broken(struct vmbus_receiver *receiver, uint32_t start,
-                                                   uint64_t word0, uint64_t header)
-{
-        return check_header(receiver, start, word0, header);
-}
-
 enum vmbus_result vmbus_receiver_take(struct vmbus_receiver *receiver,
                                       struct vmbus_receive_position *position,
                                       struct vmbus_incoming *packet)
@@ -246,7 +240,7 @@ enum vmbus_result vmbus_receiver_take(struct vmbus_receiver *receiver,
         uint32_t count = (uint32_t)(header >> VMBUS_EXTERNAL_RANGE_COUNT_BIT);
         if (UNLIKELY(count > range_count_max(direct, data_offset - RANGES_OFFSET)) ||
             (direct && UNLIKELY(count == 0)))
-                return take_broken(receiver, start, word0, header);
+                return check_header(receiver, start, word0, header);
         vmbus_receiver_get_(start, word0, id, packet);
         packet->transfer_page_set_id =
                 direct ? 0 : (uint16_t)(header >> VMBUS_EXTERNAL_SET_ID_BIT);
@@ -289,8 +283,8 @@ NOINLINE bool vmbus_receiver_settle_(struct vmbus_receiver *receiver,
 }
 
 COLD enum vmbus_result vmbus_receiver_prepare_to_sleep(struct vmbus_receiver *receiver,
-                                                  struct vmbus_receive_position *position,
-                                                  bool *signal_sender)
+                                                       struct vmbus_receive_position *position,
+                                                       bool *signal_sender)
 {
         struct vmbus_control_page *control = receiver->memory.control;
         *signal_sender = false;

@@ -51,7 +51,7 @@ static enum vmbus_result check_out(struct vmbus_sender *sender, uint32_t out, ui
 }
 
 COLD enum vmbus_result vmbus_sender_position(struct vmbus_sender *sender,
-                                        struct vmbus_send_position *position)
+                                             struct vmbus_send_position *position)
 {
         uint32_t data_bytes = sender->memory.data_bytes;
         if (sender->state != VMBUS_END_READY)
@@ -94,7 +94,7 @@ NOINLINE enum vmbus_result vmbus_sender_load_out_(struct vmbus_sender *sender,
 }
 
 COLD NOINLINE void vmbus_sender_put_pieces_(const struct vmbus_sender *sender, uint32_t start,
-                                       struct vmbus_in_band packet)
+                                            struct vmbus_in_band packet)
 {
         vmbus_sender_put_(sender, start, packet, false);
 }
@@ -207,8 +207,8 @@ NOINLINE bool vmbus_signal_counted_(struct vmbus_signal_count *count)
 }
 
 COLD enum vmbus_result vmbus_sender_prepare_to_sleep(struct vmbus_sender *sender,
-                                                struct vmbus_send_position *position,
-                                                uint64_t needed_bytes, uint64_t wake_bytes)
+                                                     struct vmbus_send_position *position,
+                                                     uint64_t needed_bytes, uint64_t wake_bytes)
 {
         const struct vmbus_memory *memory = &sender->memory;
         enum vmbus_result result;
