@@ -303,6 +303,16 @@ static ALWAYS_INLINE void stand_at(struct virtqueue_device *device, uint32_t pos
         device->popped += position - (uint32_t)device->popped;
 }
 
+/* Notes in the batch that all requests before `request` are filled. */
+static ALWAYS_INLINE void count_requests(struct virtqueue_request_batch *batch,
+                                         const struct virtqueue_request *request)
+{
+        batch->count = (uint32_t)(request - batch->requests);
+        if (batch->count != 0)
+                batch->elements_count = (uint32_t)(request[-1].elements - batch->elements) +
+                                        request[-1].readable_count + request[-1].writable_count;
+}
+
 /* Fills in all of the request of a chain that is one row, but for its elements, and its slot. */
 static ALWAYS_INLINE void fill_row(struct virtqueue_request *request,
                                    struct virtqueue_device_slot *slot, const struct row *row,
@@ -378,10 +388,7 @@ static NOINLINE zx_status_t pop_rows(struct virtqueue_device *device,
                 write = kind_of(row.words);
         }
         stand_at(device, position);
-        batch->count = (uint32_t)(request - batch->requests);
-        if (batch->count != 0)
-                batch->elements_count = (uint32_t)(request[-1].elements - batch->elements) +
-                                        request[-1].readable_count + request[-1].writable_count;
+        count_requests(batch, request);
         DEBUG_ASSERT(virtqueue_device_valid(device));
         return status;
 }
@@ -390,12 +397,9 @@ static NOINLINE zx_status_t pop_rows(struct virtqueue_device *device,
 static void note_popped(struct virtqueue_device *device, struct virtqueue_request_batch *batch,
                         const struct virtqueue_request *request)
 {
-        uint32_t count = (uint32_t)(request - batch->requests);
-        device->popped += count - batch->count;
-        batch->count = count;
-        if (count != 0)
-                batch->elements_count = (uint32_t)(request[-1].elements - batch->elements) +
-                                        request[-1].readable_count + request[-1].writable_count;
+        uint32_t before = batch->count;
+        count_requests(batch, request);
+        device->popped += batch->count - before;
 }
 
 zx_status_t virtqueue_split_pop_chains(struct virtqueue_device *device,
