@@ -25,17 +25,30 @@ void virtio_device_init(struct virtio_device *device, struct virtio_transport *t
         *device = (struct virtio_device){.transport = transport};
 }
 
+zx_status_t virtio_transport_wait_zero(struct virtio_transport *transport,
+                                       uint32_t (*load)(struct virtio_transport *transport))
+{
+        uint64_t start_ns = transport->ops->now_ns(transport);
+        while (load(transport) != 0) {
+                if (transport->ops->now_ns(transport) - start_ns >= VIRTIO_RESET_LIMIT_NS)
+                        return ZX_ERR_TIMED_OUT;
+                transport->ops->pause(transport);
+        }
+        return ZX_OK;
+}
+
+static uint32_t load_status(struct virtio_transport *transport)
+{
+        return transport->ops->status(transport);
+}
+
 zx_status_t virtio_device_reset(struct virtio_device *device)
 {
         struct virtio_transport *transport = device->transport;
-        uint64_t start = transport->ops->now_ns(transport);
         transport->ops->set_status(transport, 0);
-        while (read_status(device) != 0) {
-                if (transport->ops->now_ns(transport) - start >= VIRTIO_RESET_LIMIT_NS) {
-                        device->state = VIRTIO_DEVICE_FAILED;
-                        return ZX_ERR_TIMED_OUT;
-                }
-                transport->ops->pause(transport);
+        if (virtio_transport_wait_zero(transport, load_status) != ZX_OK) {
+                device->state = VIRTIO_DEVICE_FAILED;
+                return ZX_ERR_TIMED_OUT;
         }
         device->features = 0;
         device->state = VIRTIO_DEVICE_RESET;

@@ -129,17 +129,18 @@ static zx_status_t program(struct virtio_transport *transport,
         return get(transport, MMIO_QUEUE_READY) == 1 ? ZX_OK : ZX_ERR_IO;
 }
 
+static uint32_t load_queue_reset(struct virtio_transport *transport)
+{
+        return get(transport, MMIO_QUEUE_RESET);
+}
+
 /* 4.2.2.1: the register reads 1 while it goes on, and then both it and "ready" read 0. */
 static zx_status_t queue_reset(struct virtio_transport *transport, uint16_t queue)
 {
-        uint64_t start_ns = time_ns();
         put(transport, MMIO_QUEUE_SELECT, queue);
         put(transport, MMIO_QUEUE_RESET, 1);
-        while (get(transport, MMIO_QUEUE_RESET) != 0) {
-                if (time_ns() - start_ns >= VIRTIO_RESET_LIMIT_NS)
-                        return ZX_ERR_TIMED_OUT;
-                time_sleep(POLL_PAUSE_NS);
-        }
+        if (virtio_transport_wait_zero(transport, load_queue_reset) != ZX_OK)
+                return ZX_ERR_TIMED_OUT;
         return get(transport, MMIO_QUEUE_READY) == 0 ? ZX_OK : ZX_ERR_IO;
 }
 

@@ -162,16 +162,17 @@ static zx_status_t queue_enable(struct virtio_transport *transport, uint16_t que
         return get(transport, COMMON_QUEUE_ENABLE, 2) == 1 ? ZX_OK : ZX_ERR_IO;
 }
 
+static uint32_t load_queue_reset(struct virtio_transport *transport)
+{
+        return get(transport, COMMON_QUEUE_RESET, 2);
+}
+
 static zx_status_t queue_reset(struct virtio_transport *transport, uint16_t queue)
 {
-        uint64_t start_ns = time_ns();
         select_queue(transport, queue);
         put(transport, COMMON_QUEUE_RESET, 2, 1);
-        while (get(transport, COMMON_QUEUE_RESET, 2) != 0) {
-                if (time_ns() - start_ns >= VIRTIO_RESET_LIMIT_NS)
-                        return ZX_ERR_TIMED_OUT;
-                time_sleep(POLL_PAUSE_NS);
-        }
+        if (virtio_transport_wait_zero(transport, load_queue_reset) != ZX_OK)
+                return ZX_ERR_TIMED_OUT;
         return get(transport, COMMON_QUEUE_ENABLE, 2) == 0 ? ZX_OK : ZX_ERR_IO;
 }
 
