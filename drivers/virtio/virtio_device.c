@@ -26,10 +26,12 @@ void virtio_device_init(struct virtio_device *device, struct virtio_transport *t
 }
 
 zx_status_t virtio_transport_wait_zero(struct virtio_transport *transport,
-                                       uint32_t (*load)(struct virtio_transport *transport))
+                                       uint32_t (*load)(struct virtio_transport *transport,
+                                                        uint16_t queue),
+                                       uint16_t queue)
 {
         uint64_t start_ns = transport->ops->now_ns(transport);
-        while (load(transport) != 0) {
+        while (load(transport, queue) != 0) {
                 if (transport->ops->now_ns(transport) - start_ns >= VIRTIO_RESET_LIMIT_NS)
                         return ZX_ERR_TIMED_OUT;
                 transport->ops->pause(transport);
@@ -37,8 +39,9 @@ zx_status_t virtio_transport_wait_zero(struct virtio_transport *transport,
         return ZX_OK;
 }
 
-static uint32_t load_status(struct virtio_transport *transport)
+static uint32_t load_status(struct virtio_transport *transport, uint16_t queue)
 {
+        (void)queue;
         return transport->ops->status(transport);
 }
 
@@ -46,7 +49,7 @@ zx_status_t virtio_device_reset(struct virtio_device *device)
 {
         struct virtio_transport *transport = device->transport;
         transport->ops->set_status(transport, 0);
-        if (virtio_transport_wait_zero(transport, load_status) != ZX_OK) {
+        if (virtio_transport_wait_zero(transport, load_status, 0) != ZX_OK) {
                 device->state = VIRTIO_DEVICE_FAILED;
                 return ZX_ERR_TIMED_OUT;
         }

@@ -74,10 +74,11 @@ static inline bool virtio_device_has(const struct virtio_device *device, uint32_
 
 void virtio_device_init(struct virtio_device *device, struct virtio_transport *transport);
 
-/* Waits, by the transport's clock, until `load` returns 0: how every kind of reset ends.
+/* Waits, by the transport's clock, until `load` of `queue` returns 0: how every kind of reset ends.
  *   returns  ZX_OK; ZX_ERR_TIMED_OUT: not within VIRTIO_RESET_LIMIT_NS */
 zx_status_t MUST_CHECK virtio_transport_wait_zero(
-        struct virtio_transport *transport, uint32_t (*load)(struct virtio_transport *transport));
+        struct virtio_transport *transport,
+        uint32_t (*load)(struct virtio_transport *transport, uint16_t queue), uint16_t queue);
 
 /* Resets and waits until the device says that it is done: only then is memory that it knew ours
  * again.

@@ -105,10 +105,29 @@ static uint16_t queue_count(struct virtio_transport *transport)
         return UINT16_MAX;
 }
 
+/* From here to its end the registers are this queue's, whatever other threads do to other queues. */
+static void select_queue(struct virtio_transport *transport, uint16_t queue)
+{
+        spinlock_take(&transport->queue_lock);
+        put(transport, MMIO_QUEUE_SELECT, queue);
+}
+
+static void deselect_queue(struct virtio_transport *transport)
+{
+        spinlock_give(&transport->queue_lock);
+}
+
+static uint32_t get_of_queue(struct virtio_transport *transport, uint16_t queue, uint32_t offset)
+{
+        select_queue(transport, queue);
+        uint32_t value = get(transport, offset);
+        deselect_queue(transport);
+        return value;
+}
+
 static uint32_t queue_size_max(struct virtio_transport *transport, uint16_t queue)
 {
-        put(transport, MMIO_QUEUE_SELECT, queue);
-        return get(transport, MMIO_QUEUE_SIZE_MAX);
+        return get_of_queue(transport, queue, MMIO_QUEUE_SIZE_MAX);
 }
 
 static void write_address(struct virtio_transport *transport, uint32_t offset, uint64_t dev)
@@ -117,47 +136,50 @@ static void write_address(struct virtio_transport *transport, uint32_t offset, u
         put(transport, offset + 4, (uint32_t)(dev >> 32));
 }
 
-/* The selected queue, which is not live. */
-static zx_status_t program(struct virtio_transport *transport,
+/* A queue that is not live. */
+static zx_status_t program(struct virtio_transport *transport, uint16_t queue,
                            const struct virtio_queue_setup *setup)
 {
+        select_queue(transport, queue);
         put(transport, MMIO_QUEUE_SIZE, setup->size);
         write_address(transport, MMIO_QUEUE_DESCRIPTORS, setup->descriptors_dev);
         write_address(transport, MMIO_QUEUE_DRIVER, setup->driver_dev);
         write_address(transport, MMIO_QUEUE_DEVICE, setup->device_dev);
         put(transport, MMIO_QUEUE_READY, 1);
-        return get(transport, MMIO_QUEUE_READY) == 1 ? ZX_OK : ZX_ERR_IO;
+        uint32_t ready = get(transport, MMIO_QUEUE_READY);
+        deselect_queue(transport);
+        return ready == 1 ? ZX_OK : ZX_ERR_IO;
 }
 
-static uint32_t load_queue_reset(struct virtio_transport *transport)
+static uint32_t load_queue_reset(struct virtio_transport *transport, uint16_t queue)
 {
-        return get(transport, MMIO_QUEUE_RESET);
+        return get_of_queue(transport, queue, MMIO_QUEUE_RESET);
 }
 
 /* 4.2.2.1: the register reads 1 while it goes on, and then both it and "ready" read 0. */
 static zx_status_t queue_reset(struct virtio_transport *transport, uint16_t queue)
 {
-        put(transport, MMIO_QUEUE_SELECT, queue);
+        select_queue(transport, queue);
         put(transport, MMIO_QUEUE_RESET, 1);
-        if (virtio_transport_wait_zero(transport, load_queue_reset) != ZX_OK)
+        deselect_queue(transport);
+        if (virtio_transport_wait_zero(transport, load_queue_reset, queue) != ZX_OK)
                 return ZX_ERR_TIMED_OUT;
-        return get(transport, MMIO_QUEUE_READY) == 0 ? ZX_OK : ZX_ERR_IO;
+        return get_of_queue(transport, queue, MMIO_QUEUE_READY) == 0 ? ZX_OK : ZX_ERR_IO;
 }
 
 static zx_status_t queue_enable(struct virtio_transport *transport, uint16_t queue,
                                 const struct virtio_queue_setup *setup)
 {
         struct virtio_mmio *virtio = from(transport);
-        put(transport, MMIO_QUEUE_SELECT, queue);
-        if (get(transport, MMIO_QUEUE_READY) != 0)
+        if (get_of_queue(transport, queue, MMIO_QUEUE_READY) != 0)
                 return ZX_ERR_BAD_STATE;
-        zx_status_t status = program(transport, setup);
+        zx_status_t status = program(transport, queue, setup);
         if (status != ZX_OK || !virtio->reset_accepted || virtio->reset_proven)
                 return status;
         /* The first queue shows whether the device does what it offers, while nothing is in it. */
         transport->resets_queues = queue_reset(transport, queue) == ZX_OK;
         virtio->reset_proven = transport->resets_queues;
-        return virtio->reset_proven ? program(transport, setup) : ZX_ERR_NOT_SUPPORTED;
+        return virtio->reset_proven ? program(transport, queue, setup) : ZX_ERR_NOT_SUPPORTED;
 }
 
 static void notify(struct virtio_transport *transport, uint16_t queue)
@@ -257,7 +279,8 @@ static const struct virtio_transport_ops mmio_ops = {
 zx_status_t virtio_mmio_open(struct virtio_mmio *virtio, const struct virtio_mmio_place *place)
 {
         void *va;
-        *virtio = (struct virtio_mmio){.transport = {.ops = &mmio_ops, .resets_queues = true},
+        *virtio = (struct virtio_mmio){.transport = {.ops = &mmio_ops, .resets_queues = true,
+                                                     .queue_lock = SPINLOCK_INIT("virtio queues")},
                                        .line = place->line};
         snprintf(virtio->transport.place, sizeof(virtio->transport.place), "0x%llx",
                  (unsigned long long)place->pa);

@@ -165,6 +165,7 @@ zx_status_t virtio_pci_open(struct virtio_pci *virtio, const struct pci_device *
         zx_status_t status = ZX_ERR_NO_RESOURCES;
         *virtio = (struct virtio_pci){
                 .transport = {.ops = &virtio_pci_transport_ops,
+                              .queue_lock = SPINLOCK_INIT("virtio queues"),
                               .device_type = virtio_pci_device_type(pci)},
                 .pci = pci,
         };

@@ -72,15 +72,29 @@ static uint16_t queue_count(struct virtio_transport *transport)
         return (uint16_t)get(transport, COMMON_QUEUE_COUNT, 2);
 }
 
+/* From here to its end the registers are this queue's, whatever other threads do to other queues. */
 static void select_queue(struct virtio_transport *transport, uint16_t queue)
 {
+        spinlock_take(&transport->queue_lock);
         put(transport, COMMON_QUEUE_SELECT, 2, queue);
+}
+
+static void deselect_queue(struct virtio_transport *transport)
+{
+        spinlock_give(&transport->queue_lock);
+}
+
+static uint32_t get_of_queue(struct virtio_transport *transport, uint16_t queue, uint32_t field)
+{
+        select_queue(transport, queue);
+        uint32_t value = get(transport, field, 2);
+        deselect_queue(transport);
+        return value;
 }
 
 static uint32_t queue_size_max(struct virtio_transport *transport, uint16_t queue)
 {
-        select_queue(transport, queue);
-        return get(transport, COMMON_QUEUE_SIZE, 2);
+        return get_of_queue(transport, queue, COMMON_QUEUE_SIZE);
 }
 
 static void write_address(struct virtio_transport *transport, uint32_t field, uint64_t dev)
@@ -121,12 +135,13 @@ static struct virtio_pci_registers *notify_of(struct virtio_pci *virtio, uint16_
         return &virtio->queue_notify[queue < VIRTIO_QUEUES_MAX ? queue : VIRTIO_QUEUES_MAX];
 }
 
-/* Maps the notification register of the selected queue; it must lie inside the notify registers. */
+/* Maps a queue's notification register; it must lie inside the notify registers. */
 static zx_status_t map_notify(struct virtio_pci *virtio, uint16_t queue)
 {
         struct virtio_pci_registers *notify = notify_of(virtio, queue);
-        uint64_t offset = (uint64_t)get(&virtio->transport, COMMON_QUEUE_NOTIFY_OFFSET, 2) *
-                          virtio->notify_multiplier;
+        uint64_t offset =
+                (uint64_t)get_of_queue(&virtio->transport, queue, COMMON_QUEUE_NOTIFY_OFFSET) *
+                virtio->notify_multiplier;
         if (offset + NOTIFY_BYTES > virtio->notify.bytes || !is_aligned(offset, NOTIFY_BYTES))
                 return ZX_ERR_IO_DATA_INTEGRITY;
         if (notify->bytes != 0 && notify->start == virtio->notify.start + offset)
@@ -138,16 +153,10 @@ static zx_status_t map_notify(struct virtio_pci *virtio, uint16_t queue)
         return status;
 }
 
-static zx_status_t queue_enable(struct virtio_transport *transport, uint16_t queue,
-                                const struct virtio_queue_setup *setup)
+/* The selected queue, which is not live. */
+static zx_status_t program(struct virtio_transport *transport, uint16_t queue,
+                           const struct virtio_queue_setup *setup)
 {
-        struct virtio_pci *virtio = from(transport);
-        select_queue(transport, queue);
-        if (get(transport, COMMON_QUEUE_ENABLE, 2) != 0)
-                return ZX_ERR_BAD_STATE;
-        zx_status_t status = map_notify(virtio, queue);
-        if (status != ZX_OK)
-                return status;
         put(transport, COMMON_QUEUE_SIZE, 2, (uint16_t)setup->size);
         if (get(transport, COMMON_QUEUE_SIZE, 2) != setup->size)
                 return ZX_ERR_IO;
@@ -157,23 +166,38 @@ static zx_status_t queue_enable(struct virtio_transport *transport, uint16_t que
         if (setup->no_interrupt)
                 write_vector(transport, COMMON_QUEUE_VECTOR, NO_VECTOR);
         else
-                program_queue_vector(virtio, queue);
+                program_queue_vector(from(transport), queue);
         put(transport, COMMON_QUEUE_ENABLE, 2, 1);
         return get(transport, COMMON_QUEUE_ENABLE, 2) == 1 ? ZX_OK : ZX_ERR_IO;
 }
 
-static uint32_t load_queue_reset(struct virtio_transport *transport)
+static zx_status_t queue_enable(struct virtio_transport *transport, uint16_t queue,
+                                const struct virtio_queue_setup *setup)
 {
-        return get(transport, COMMON_QUEUE_RESET, 2);
+        if (get_of_queue(transport, queue, COMMON_QUEUE_ENABLE) != 0)
+                return ZX_ERR_BAD_STATE;
+        zx_status_t status = map_notify(from(transport), queue);
+        if (status != ZX_OK)
+                return status;
+        select_queue(transport, queue);
+        status = program(transport, queue, setup);
+        deselect_queue(transport);
+        return status;
+}
+
+static uint32_t load_queue_reset(struct virtio_transport *transport, uint16_t queue)
+{
+        return get_of_queue(transport, queue, COMMON_QUEUE_RESET);
 }
 
 static zx_status_t queue_reset(struct virtio_transport *transport, uint16_t queue)
 {
         select_queue(transport, queue);
         put(transport, COMMON_QUEUE_RESET, 2, 1);
-        if (virtio_transport_wait_zero(transport, load_queue_reset) != ZX_OK)
+        deselect_queue(transport);
+        if (virtio_transport_wait_zero(transport, load_queue_reset, queue) != ZX_OK)
                 return ZX_ERR_TIMED_OUT;
-        return get(transport, COMMON_QUEUE_ENABLE, 2) == 0 ? ZX_OK : ZX_ERR_IO;
+        return get_of_queue(transport, queue, COMMON_QUEUE_ENABLE) == 0 ? ZX_OK : ZX_ERR_IO;
 }
 
 static void notify(struct virtio_transport *transport, uint16_t queue)

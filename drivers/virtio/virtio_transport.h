@@ -6,6 +6,11 @@
  * In the image they are virtio_pci.c's or virtio_mmio.c's; on the host a scripted device can stand behind them, step
  * for step. Time comes through them too, so that a test's clock can run as it likes.
  *
+ * Context     one thread at a time for one device, but for the operations of one queue (queue_enable,
+ *             queue_reset, notify): queues may each have a thread. Their registers lie behind a select
+ *             register, which is one for all queues; queue_lock is held from selecting to the last
+ *             access, and never while anybody waits
+ * Lock order  queue_lock > virtio window (virtio_pci_access.c) > PCI configuration
  * Facts       Virtio 1.3, 2.1, 2.2, 2.5, 4.1.4.3, 4.2.2 */
 #ifndef DRIVERS_VIRTIO_VIRTIO_TRANSPORT_H
 #define DRIVERS_VIRTIO_VIRTIO_TRANSPORT_H
@@ -14,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "base/spinlock.h"
 #include "base/status.h"
 
 struct virtio_transport;
@@ -97,6 +103,9 @@ struct virtio_transport {
         uint32_t config_bytes; /* of the device configuration that can be read */
         enum virtio_interrupt_mode interrupt_mode;
         char place[VIRTIO_PLACE_BYTES]; /* for messages: "00:02.0", "0xfeb00e00" */
+        /* Over the queue select register and those that it selects, and over what their programming
+         * changes here. Never taken by interrupt handlers. */
+        struct spinlock queue_lock;
 };
 
 #endif

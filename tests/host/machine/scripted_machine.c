@@ -240,6 +240,8 @@ uint64_t time_deadline_after(uint64_t duration_ns)
 void time_sleep(uint64_t duration_ns)
 {
         scripted_machine.clock_ns += duration_ns;
+        if (scripted_machine.on_sleep != NULL)
+                scripted_machine.on_sleep();
 }
 
 void log_line(const char *format, ...)

@@ -45,6 +45,7 @@ struct scripted_machine {
         bool lines_refused;      /* no I/O APIC has any line */
         bool mapping_refused;    /* ZX_ERR_NO_MEMORY */
         bool aiming_refused;     /* messages reach the boot CPU only */
+        void (*on_sleep)(void);  /* what other CPUs do while this one waits; NULL: nothing */
         struct acpi_info acpi;
 };
 extern struct scripted_machine scripted_machine;

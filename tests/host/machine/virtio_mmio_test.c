@@ -38,8 +38,16 @@ static struct registers {
 static struct virtio_mmio virtio;
 static struct virtio_device device;
 
+/* What lies behind the select register is touched with the lock only: other queues have threads of
+ * their own. */
+static void expect_lock(void)
+{
+        registers.broken_rules += !spinlock_is_held(&virtio.transport.queue_lock);
+}
+
 static uint32_t read_queue(uint64_t offset)
 {
+        expect_lock();
         if (registers.queue >= QUEUES)
                 return 0;
         return offset == 0x034 ? registers.queues[registers.queue].max :
@@ -50,6 +58,7 @@ static uint32_t read_queue(uint64_t offset)
 static uint32_t read_queue_reset(void)
 {
         uint32_t index = registers.queue;
+        expect_lock();
         registers.broken_rules += !(registers.accepted & BIT_MASK(VIRTIO_F_RING_RESET)) ||
                                   index >= QUEUES;
         if (index >= QUEUES || registers.no_reset_register || registers.queues[index].resets == 0)
@@ -65,6 +74,7 @@ static uint32_t read_queue_reset(void)
 static void write_queue_reset(uint32_t value)
 {
         uint32_t index = registers.queue;
+        expect_lock();
         if (!(registers.accepted & BIT_MASK(VIRTIO_F_RING_RESET)) || index >= QUEUES ||
             registers.queues[index].ready != 1 || value != 1) {
                 registers.broken_rules++;
@@ -102,6 +112,7 @@ static uint32_t read_register(void *context, uint64_t offset, uint8_t bytes)
 static void write_queue(uint64_t offset, uint32_t value)
 {
         uint32_t index = registers.queue;
+        expect_lock();
         if (index >= QUEUES || (registers.queues[index].ready && offset != 0x044)) {
                 registers.broken_rules++;
                 return;
@@ -136,7 +147,7 @@ static void write_register(void *context, uint64_t offset, uint8_t bytes, uint32
         case 0x014: registers.feature_bank = value; break;
         case 0x020: registers.accepted |= (uint64_t)value << 32 * (registers.accept_bank & 1); break;
         case 0x024: registers.accept_bank = value; break;
-        case 0x030: registers.queue = value; break;
+        case 0x030: expect_lock(); registers.queue = value; break;
         case 0x038: case 0x044: case 0x080: case 0x084: case 0x090: case 0x094: case 0x0a0:
         case 0x0a4: write_queue(offset, value); break;
         case 0x050: registers.notified = value + 1; break;
@@ -288,6 +299,32 @@ TEST(virtio_mmio, queue_reset_that_is_only_offered)
                 EXPECT_EQ(registers.queues[1].ready, 1);
                 expect_no_rule_broken(t);
         }
+}
+
+/* While a thread waits for the end of its queue's reset, that of another queue resets and revives its
+ * own. */
+static void reset_the_other_queue(void)
+{
+        scripted_machine.on_sleep = NULL; /* one such thread */
+        registers.reset_polls = 0;
+        registers.broken_rules += virtio_device_queue_reset(&device, 0) != ZX_OK;
+        registers.broken_rules += virtio_device_queue_enable(&device, 0, &reset_setup) != ZX_OK;
+}
+
+TEST(virtio_mmio, queues_are_reset_by_two_threads)
+{
+        bring_up_with_reset(t);
+        REQUIRE_OK(virtio_device_queue_enable(&device, 1, &reset_setup));
+        REQUIRE_OK(virtio_device_queue_enable(&device, 0, &reset_setup));
+        REQUIRE_OK(virtio_device_start(&device));
+        registers.reset_polls = 5;
+        scripted_machine.on_sleep = reset_the_other_queue;
+        EXPECT_OK(virtio_device_queue_reset(&device, 1));
+        EXPECT_EQ(registers.queues[1].reset_reads, 0);
+        EXPECT_EQ(registers.queues[1].ready, 0);
+        EXPECT_EQ(registers.queues[0].ready, 1);
+        EXPECT_EQ(registers.queues[0].resets, 1);
+        expect_no_rule_broken(t);
 }
 
 /* A device that has once reset a queue and no longer does. */

@@ -35,16 +35,37 @@ static struct function {
         uint64_t offered, accepted;
         uint16_t config_vector, queue, vectors_taken;
         struct {
-                uint16_t size, vector, enabled;
+                uint16_t size, vector, enabled, resetting;
                 uint32_t addresses[6];
         } queues[QUEUES];
         uint8_t status, isr, config[64];
         uint16_t notified; /* plus 1 */
+        uint16_t reset_polls; /* reads of 1 until a queue reset has ended */
         uint32_t window_accesses, broken_rules;
 } function;
 
 static struct virtio_pci virtio;
 static struct virtio_device device;
+
+/* What lies behind the select register is touched with the lock only: other queues have threads of
+ * their own. */
+static void expect_lock(uint32_t offset)
+{
+        function.broken_rules += offset >= 0x16 && !spinlock_is_held(&virtio.transport.queue_lock);
+}
+
+/* Reads 1 while it goes on, and the queue is enabled until its end. */
+static uint32_t read_reset(void)
+{
+        typeof(function.queues[0]) *queue = &function.queues[function.queue % QUEUES];
+        if (queue->resetting > 1) {
+                queue->resetting--;
+                return 1;
+        }
+        if (queue->resetting == 1)
+                queue->enabled = queue->resetting = 0;
+        return 0;
+}
 
 static uint32_t width_of(uint32_t offset)
 {
@@ -55,6 +76,7 @@ static uint32_t width_of(uint32_t offset)
 static uint32_t read_common(uint32_t offset)
 {
         typeof(function.queues[0]) *queue = &function.queues[function.queue % QUEUES];
+        expect_lock(offset);
         switch (offset) {
         case 0x04: return (uint32_t)(function.offered >> 32 * (function.bank & 1));
         case 0x10: return function.config_vector;
@@ -65,7 +87,7 @@ static uint32_t read_common(uint32_t offset)
         case 0x1a: return queue->vector;
         case 0x1c: return queue->enabled;
         case 0x1e: return function.queue;
-        case 0x3a: return 0;
+        case 0x3a: return read_reset();
         default: function.broken_rules++; return 0;
         }
 }
@@ -79,6 +101,7 @@ static uint16_t take_vector(uint32_t vector)
 static void write_common(uint32_t offset, uint32_t value)
 {
         typeof(function.queues[0]) *queue = &function.queues[function.queue % QUEUES];
+        expect_lock(offset);
         switch (offset) {
         case 0x00: function.bank = value; break;
         case 0x08: function.accept_bank = value; break;
@@ -92,7 +115,7 @@ static void write_common(uint32_t offset, uint32_t value)
                 function.broken_rules += value != 1;
                 queue->enabled = (uint16_t)value;
                 break;
-        case 0x3a: queue->enabled = 0; break;
+        case 0x3a: queue->resetting = (uint16_t)(1 + function.reset_polls); break;
         default:
                 function.broken_rules += offset < 0x20 || offset >= 0x38 || queue->enabled;
                 queue->addresses[(offset - 0x20) / 4 % 6] = value;
@@ -316,6 +339,33 @@ TEST(virtio_pci_life, vector_for_each_queue_above_4_gib)
         EXPECT_EQ(function.space[5] & 4, 4); /* the line is off */
         virtio.transport.ops->interrupts_mask(&virtio.transport);
         EXPECT_FALSE(signal_entry(1));
+        bring_down(t);
+}
+
+/* While a thread waits for the end of its queue's reset, that of another queue resets and revives its
+ * own. */
+static const struct virtio_queue_setup small_setup = {.size = 32, .descriptors_dev = 0x4000};
+
+static void reset_the_other_queue(void)
+{
+        scripted_machine.on_sleep = NULL; /* one such thread */
+        function.reset_polls = 0;
+        function.broken_rules += virtio_device_queue_reset(&device, 0) != ZX_OK;
+        function.broken_rules += virtio_device_queue_enable(&device, 0, &small_setup) != ZX_OK;
+}
+
+TEST(virtio_pci_life, queues_are_reset_by_two_threads)
+{
+        make_function(REGISTERS_PA);
+        bring_up(t, VIRTIO_INTERRUPTS_PER_QUEUE);
+        REQUIRE_OK(virtio_device_queue_enable(&device, 1, &small_setup));
+        function.reset_polls = 5;
+        scripted_machine.on_sleep = reset_the_other_queue;
+        EXPECT_OK(virtio_device_queue_reset(&device, 1));
+        EXPECT_EQ(function.queues[1].enabled, 0);
+        EXPECT_EQ(function.queues[1].resetting, 0);
+        EXPECT_EQ(function.queues[0].enabled, 1);
+        EXPECT_EQ(function.queues[0].size, 32);
         bring_down(t);
 }
 
