@@ -112,18 +112,28 @@ static zx_status_t open_queues(struct virtio_net *net)
         return status;
 }
 
-/* Gives the receive queues of pairs from..count-1 their memory. */
+/* Gives the receive queues of pairs from..count-1 their memory: all of them, or (what the device has
+ * cannot be freed) none, and what was made for it is gone again. */
 static zx_status_t fill_pairs(struct virtio_net *net, uint32_t from, uint32_t count)
 {
-        zx_status_t status = ZX_OK;
-        for (uint32_t queue = from; queue < count && status == ZX_OK; queue++) {
-                status = virtio_net_make_parts(net, queue);
-                if (status != ZX_OK)
-                        break;
+        uint32_t made = 0;
+        for (uint32_t queue = from; queue < count; queue++) {
+                bool had = net->pairs[queue].memory != NULL;
+                zx_status_t status = virtio_net_make_parts(net, queue);
+                if (status == ZX_OK) {
+                        made |= had ? 0 : 1u << queue;
+                        continue;
+                }
+                for (uint32_t i = from; i < queue; i++)
+                        if (made >> i & 1)
+                                virtio_net_free_parts(net, i);
+                return status;
+        }
+        for (uint32_t queue = from; queue < count; queue++) {
                 virtio_net_give_parts(net, queue);
                 virtqueue_driver_publish(&net->pairs[queue].receive.ring);
         }
-        return status;
+        return ZX_OK;
 }
 
 /* The interrupts of a queue pair go to the CPU of the same number, as far as there are so many. */
@@ -314,7 +324,8 @@ static bool may_reset_queue(struct virtio_net *net, const struct virtio_queue *q
 void virtio_net_fault(struct virtio_net *net, struct virtio_queue *queue)
 {
         const char *name = net->netdev.name;
-        net->netdev.counters.faults++;
+        /* Several queue pairs may be here at once. */
+        __atomic_fetch_add(&net->netdev.counters.faults, 1, __ATOMIC_RELAXED);
         if (queue == NULL)
                 log_line("virtio-net: %s: the device asks for a reset, or is gone", name);
         else

@@ -347,6 +347,8 @@ static void sweep_pairs(struct test *t, uint64_t features, bool restarts)
                 } else {
                         rig_take_pages(n);
                         status = rig_attach();
+                        if (status != ZX_OK)
+                                EXPECT_EQ(pmm_count_free_pages(&rig.pmm), n);
                 }
                 rig.takes_pages = false;
                 pmm_free(&rig.pmm, &rig.taken);
