@@ -296,18 +296,19 @@ static zx_status_t send_hash(struct virtio_net *net)
         return finish(&command);
 }
 
+/* The hash comes last: QEMU (virtio_net_handle_mq()) forgets it at any other command of that class. */
 zx_status_t virtio_net_steer(struct virtio_net *net, uint32_t count)
 {
         zx_status_t status = ZX_OK;
         if (virtio_device_has(&net->device, VIRTIO_NET_F_RSS))
                 return send_rss(net, count);
-        if (virtio_device_has(&net->device, VIRTIO_NET_F_HASH_REPORT))
-                status = send_hash(net);
-        if (status == ZX_OK && virtio_device_has(&net->device, VIRTIO_NET_F_MQ)) {
+        if (virtio_device_has(&net->device, VIRTIO_NET_F_MQ)) {
                 struct command command = begin(net, MQ_PAIRS);
                 put16(&command, count);
                 status = finish(&command);
         }
+        if (status == ZX_OK && virtio_device_has(&net->device, VIRTIO_NET_F_HASH_REPORT))
+                status = send_hash(net);
         return status;
 }
 

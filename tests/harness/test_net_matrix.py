@@ -115,16 +115,8 @@ def test_the_covering_set_covers():
 MULTIQUEUE_ALL = list(itertools.product((1, 2, 4), ("split", "packed"), ("q35", "microvm")))
 MULTIQUEUE = [(1, "split", "microvm"), (2, "packed", "q35"), (4, "split", "q35"), (4, "packed", "microvm")]
 # A network of its own for each run; the address is the one that the guest's tests ask.
-WIRE = """ip link set lo up; ip tuntap add tap0 mode tap vnet_hdr $0 && ip addr add 10.0.2.2/16 dev tap0 &&
-ip link set tap0 up && exec qemu-system-x86_64 "$@" """
-
-
-def emulator_on_a_tap(folder, mode=""):
-    """The environment in which run-qemu.sh starts the emulator inside the namespace, with tap0 for its card.
-
-    mode  what `ip tuntap add` is told beyond that: multi_queue
-    """
-    return {"QEMU": boot.program_in(folder, "qemu", "unshare", "-n", "sh", "-c", WIRE, mode)}
+WIRE = """ip link set lo up; ip tuntap add tap0 mode tap vnet_hdr MULTI && ip addr add 10.0.2.2/16 dev tap0 &&
+ip link set tap0 up && exec "$@" """
 
 
 def can_have_a_network():
@@ -132,11 +124,21 @@ def can_have_a_network():
         ["unshare", "-n", "sh", "-c", "ip tuntap add t mode tap"], check=False, capture_output=True).returncode == 0
 
 
+def emulator_on_a_tap(tmp_path, pairs):
+    """An emulator that starts inside a namespace of its own, with a tap there."""
+    wrapper = tmp_path / "qemu"
+    wire = WIRE.replace("MULTI", "multi_queue" if pairs > 1 else "")
+    wrapper.write_text(f"#!/bin/sh\nexec unshare -n sh -c '{wire}' wire qemu-system-x86_64 \"$@\"\n")
+    wrapper.chmod(0o755)
+    return wrapper
+
+
 def test_queue_pairs_on_a_tap(run_name, tmp_path, queues):
     pairs, ring, machine = queues
     if not can_have_a_network():
         pytest.skip("no network namespace with a tap can be made here")
     image = images.folder(images.ALL_TESTS) / "paravane.elf"
+    wrapper = emulator_on_a_tap(tmp_path, pairs)
     card = "virtio-net-device" if machine == "microvm" else f"virtio-net-pci,romfile=,vectors={2 * pairs + 2}"
     options = ["--boot", "microvm"] if machine == "microvm" else ["--boot", "pvh", "--machine", machine]
     result, _, passed = boot.boot_and_pass(
@@ -144,7 +146,7 @@ def test_queue_pairs_on_a_tap(run_name, tmp_path, queues):
         "--append", "cmd=virtio net.peer=host", "--",
         "-netdev", f"tap,id=net0,ifname=tap0,script=no,downscript=no,queues={pairs}",
         "-device", f"{card},netdev=net0,mq=on,packed={'on' if ring == 'packed' else 'off'}",
-        env=emulator_on_a_tap(tmp_path, "multi_queue" if pairs > 1 else ""))
+        env={"QEMU": str(wrapper)})
     skipped = re.findall(r"ok \d+ (\w+) # SKIP", result.stdout)
     alone = pairs == 1 or machine == "microvm"  # one line for all queues
     assert skipped == ["burst_of_520_wraps_the_rings"] + ["interrupts_come_on_their_cpus"] * alone, result.explain()
@@ -152,3 +154,30 @@ def test_queue_pairs_on_a_tap(run_name, tmp_path, queues):
     assert "mq" in accepted and ("packed" in accepted) == (ring == "packed"), result.explain()
     assert "csum" in accepted and "host-tso4" in accepted, "a tap with vnet headers has offloads"
     assert f", {pairs} queue pairs of" in result.stdout, result.explain()
+
+
+# Features of the card, queue pairs, whether flows follow their hash, whether the hash is told.
+HASHES = {"rss-hash": (",rss=on,hash=on", 4, True, True), "rss-packed": (",rss=on,packed=on", 2, True, False),
+          "hash": (",hash=on,mrg_rxbuf=off", 2, False, True)}
+
+
+@pytest.mark.parametrize(("device", "pairs", "steered", "reports"), HASHES.values(), ids=HASHES)
+def test_flows_follow_their_hash_on_a_tap(run_name, tmp_path, device, pairs, steered, reports):
+    """RSS and hash reports of QEMU's own card: each flow comes on the queue pair that its Toeplitz hash names, and the
+    hash that is told is the one that the guest computes itself."""
+    if not can_have_a_network():
+        pytest.skip("no network namespace with a tap can be made here")
+    image = images.folder(images.ALL_TESTS) / "paravane.elf"
+    result, _, passed = boot.boot_and_pass(
+        run_name, "--boot", "pvh", "--image", image, "--mem", "256M", "--smp", pairs, "--net", "none",
+        "--test", "net_hash.*", "--append", "cmd=virtio net.peer=host", "--",
+        "-netdev", f"tap,id=net0,ifname=tap0,script=no,downscript=no,vhost=off,queues={pairs}",
+        "-device", f"virtio-net-pci,netdev=net0,romfile=,mq=on,vectors={2 * pairs + 2}{device}",
+        env={"QEMU": str(emulator_on_a_tap(tmp_path, pairs))})
+    accepted, _, _ = negotiated(result.stdout)
+    assert ("rss" in accepted) == steered and ("hash-report" in accepted) == reports, result.explain()
+    assert passed == 1, result.explain()
+    flows, used, of, told = map(int, re.search(
+        r"(\d+) flows on (\d+) of (\d+) queue pairs, (\d+) hashes reported", result.stdout).groups())
+    assert flows == 28 and of == pairs and told == (flows if reports else 0), result.explain()
+    assert used == pairs or not steered, result.explain()
