@@ -135,6 +135,14 @@ def screen_lines(output):
     return lines
 
 
+def program_in(folder, name, *command):
+    """A program that runs `command` with the arguments it gets; its path, for an environment like QEMU=."""
+    path = Path(folder) / name
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, command))} "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
 def fake_guest(folder, script, **more):
     """The environment in which run-qemu.sh boots the guest that `script` describes (fake_qemu.py)."""
     path = Path(folder) / "guest"

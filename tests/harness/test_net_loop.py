@@ -14,7 +14,7 @@ import pytest
 import boot
 import images
 import vhost_user as vu
-from test_net_matrix import WIRE, can_have_a_network
+from test_net_matrix import can_have_a_network, emulator_on_a_tap
 from test_peers_qemu import card, shared_memory
 
 MEMORY = "128M"
@@ -150,11 +150,9 @@ def test_announcement_and_link(run_name, short_folder, properties):
 def test_a_kernel_takes_what_is_left_to_it(run_name, tmp_path, properties):
     if not can_have_a_network():
         pytest.skip("no network namespace with a tap can be made here")
-    wrapper, wire = tmp_path / "qemu", WIRE.replace("MULTI", "")
-    wrapper.write_text(f"#!/bin/sh\nexec unshare -n sh -c '{wire}' wire qemu-system-x86_64 \"$@\"\n")
-    wrapper.chmod(0o755)
     result, _, passed = run_guest(
         run_name, "net_stack.*",
         ["-netdev", "tap,id=n,ifname=tap0,script=no,downscript=no",
-         "-device", f"virtio-net-pci,netdev=n,romfile={properties}"], "net.peer=host", {"QEMU": str(wrapper)})
+         "-device", f"virtio-net-pci,netdev=n,romfile={properties}"], "net.peer=host",
+        emulator_on_a_tap(tmp_path))
     assert passed == 2, result.explain()

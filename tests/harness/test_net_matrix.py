@@ -115,8 +115,16 @@ def test_the_covering_set_covers():
 MULTIQUEUE_ALL = list(itertools.product((1, 2, 4), ("split", "packed"), ("q35", "microvm")))
 MULTIQUEUE = [(1, "split", "microvm"), (2, "packed", "q35"), (4, "split", "q35"), (4, "packed", "microvm")]
 # A network of its own for each run; the address is the one that the guest's tests ask.
-WIRE = """ip link set lo up; ip tuntap add tap0 mode tap vnet_hdr MULTI && ip addr add 10.0.2.2/16 dev tap0 &&
-ip link set tap0 up && exec "$@" """
+WIRE = """ip link set lo up; ip tuntap add tap0 mode tap vnet_hdr $0 && ip addr add 10.0.2.2/16 dev tap0 &&
+ip link set tap0 up && exec qemu-system-x86_64 "$@" """
+
+
+def emulator_on_a_tap(folder, mode=""):
+    """The environment in which run-qemu.sh starts the emulator inside the namespace, with tap0 for its card.
+
+    mode  what `ip tuntap add` is told beyond that: multi_queue
+    """
+    return {"QEMU": boot.program_in(folder, "qemu", "unshare", "-n", "sh", "-c", WIRE, mode)}
 
 
 def can_have_a_network():
@@ -124,21 +132,11 @@ def can_have_a_network():
         ["unshare", "-n", "sh", "-c", "ip tuntap add t mode tap"], check=False, capture_output=True).returncode == 0
 
 
-def emulator_on_a_tap(tmp_path, pairs):
-    """An emulator that starts inside a namespace of its own, with a tap there."""
-    wrapper = tmp_path / "qemu"
-    wire = WIRE.replace("MULTI", "multi_queue" if pairs > 1 else "")
-    wrapper.write_text(f"#!/bin/sh\nexec unshare -n sh -c '{wire}' wire qemu-system-x86_64 \"$@\"\n")
-    wrapper.chmod(0o755)
-    return wrapper
-
-
 def test_queue_pairs_on_a_tap(run_name, tmp_path, queues):
     pairs, ring, machine = queues
     if not can_have_a_network():
         pytest.skip("no network namespace with a tap can be made here")
     image = images.folder(images.ALL_TESTS) / "paravane.elf"
-    wrapper = emulator_on_a_tap(tmp_path, pairs)
     card = "virtio-net-device" if machine == "microvm" else f"virtio-net-pci,romfile=,vectors={2 * pairs + 2}"
     options = ["--boot", "microvm"] if machine == "microvm" else ["--boot", "pvh", "--machine", machine]
     result, _, passed = boot.boot_and_pass(
@@ -146,7 +144,7 @@ def test_queue_pairs_on_a_tap(run_name, tmp_path, queues):
         "--append", "cmd=virtio net.peer=host", "--",
         "-netdev", f"tap,id=net0,ifname=tap0,script=no,downscript=no,queues={pairs}",
         "-device", f"{card},netdev=net0,mq=on,packed={'on' if ring == 'packed' else 'off'}",
-        env={"QEMU": str(wrapper)})
+        env=emulator_on_a_tap(tmp_path, "multi_queue" if pairs > 1 else ""))
     skipped = re.findall(r"ok \d+ (\w+) # SKIP", result.stdout)
     alone = pairs == 1 or machine == "microvm"  # one line for all queues
     assert skipped == ["burst_of_520_wraps_the_rings"] + ["interrupts_come_on_their_cpus"] * alone, result.explain()
@@ -173,7 +171,7 @@ def test_flows_follow_their_hash_on_a_tap(run_name, tmp_path, device, pairs, ste
         "--test", "net_hash.*", "--append", "cmd=virtio net.peer=host", "--",
         "-netdev", f"tap,id=net0,ifname=tap0,script=no,downscript=no,vhost=off,queues={pairs}",
         "-device", f"virtio-net-pci,netdev=net0,romfile=,mq=on,vectors={2 * pairs + 2}{device}",
-        env={"QEMU": str(emulator_on_a_tap(tmp_path, pairs))})
+        env=emulator_on_a_tap(tmp_path, "multi_queue"))
     accepted, _, _ = negotiated(result.stdout)
     assert ("rss" in accepted) == steered and ("hash-report" in accepted) == reports, result.explain()
     assert passed == 1, result.explain()

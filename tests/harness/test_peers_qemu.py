@@ -108,13 +108,12 @@ def answering(name, cards, echoes=0, shared=True, **more):
 @pytest.mark.parametrize("device", ["", ",packed=on"], ids=["split", "packed"])
 def test_host_pings_the_guest_through_qemus_own_tap(run_name, tmp_path, namespace, device):
     """arping, then ping -f, with QEMU's own card between the two: none lost."""
-    emulator, echoes = tmp_path / "qemu", 2000
-    emulator.write_text(f'#!/bin/sh\nexec ip netns exec {namespace} qemu-system-x86_64 "$@"\n')
-    emulator.chmod(0o755)
+    echoes = 2000
     host = TapHost(namespace)
+    emulator = boot.program_in(tmp_path, "qemu", *host.inside, "qemu-system-x86_64")
     guest = answering(run_name, ["-netdev", "tap,id=n,ifname=tap0,script=no,downscript=no",
                                  "-device", f"virtio-net-pci,netdev=n,romfile={device}"], shared=False,
-                      env={"QEMU": str(emulator)})
+                      env={"QEMU": emulator})
     host.bring_up()
     assert any(host.arping(5) and host.ping(echoes, 300) for _ in range(ATTEMPTS))
     assert int(host.end(guest)[1]) >= echoes

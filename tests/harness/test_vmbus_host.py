@@ -429,11 +429,10 @@ def test_a_guest_is_pinged_over_a_socket(run_name, short_folder, make):
 
 def test_the_host_pings_the_guest_through_a_tap(run_name, tmp_path, namespace):
     """arping, then ping -f from the host's kernel: none lost."""
-    program, echoes = tmp_path / "vmbus-host", 1000
-    program.write_text(f'#!/bin/sh\nexec ip netns exec {namespace} {PROGRAM} "$@"\n')
-    program.chmod(0o755)
+    echoes = 1000
     host = answering.TapHost(namespace)
-    guest = answering.AnsweringGuest(run_name, ["--vmbus", "--net", "tap=tap0"], env={"VMBUS_HOST": str(program)})
+    program = boot.program_in(tmp_path, "vmbus-host", *host.inside, PROGRAM)
+    guest = answering.AnsweringGuest(run_name, ["--vmbus", "--net", "tap=tap0"], env={"VMBUS_HOST": program})
     host.bring_up()
     assert any(host.arping(5) and host.ping(echoes, 300) for _ in range(answering.ATTEMPTS))
     assert int(host.end(guest)[1]) >= echoes

@@ -180,6 +180,31 @@ static uint16_t sum16(const uint8_t *bytes, uint32_t count, uint32_t sum)
         return (uint16_t)sum;
 }
 
+/* Of the transport header at `start`: the fields that a checksum and a segmentation need, with the
+ * sum of the pseudo-header in the checksum's place, as netdev wants it.
+ *   header_bytes  of the header alone
+ *   addresses     the sum of the 16-bit words of both */
+static void make_transport(struct netdev_frame *frame, uint16_t start, uint8_t protocol,
+                           uint32_t header_bytes, uint16_t addresses)
+{
+        struct vmo_region whole = frame->buffer.buffer.parts[0].region;
+        uint8_t *at = bed.va + whole.offset + start;
+        uint32_t length = (uint32_t)whole.length - start;
+        if (protocol == 6)
+                at[12] = (uint8_t)(header_bytes / 4 << 4); /* data offset */
+        if (protocol == 17) {
+                at[4] = (uint8_t)(length >> 8);
+                at[5] = (uint8_t)length;
+        }
+        uint16_t offset = protocol == 6 ? 16 : 6;
+        uint16_t pseudo = sum16(NULL, 0, addresses + protocol + length);
+        at[offset] = (uint8_t)(pseudo >> 8);
+        at[offset + 1] = (uint8_t)pseudo;
+        frame->offload.checksum = true;
+        frame->offload.checksum_start = start;
+        frame->offload.checksum_offset = offset;
+}
+
 /* Headers of an IPv4 frame: Ethernet, IP, then `transport` bytes of a protocol; in the client's VMO,
  * one part. */
 static struct netdev_frame make_ipv4(uint8_t protocol, uint32_t transport, uint32_t payload)
@@ -195,20 +220,7 @@ static struct netdev_frame make_ipv4(uint8_t protocol, uint32_t transport, uint3
         uint16_t header = (uint16_t)~sum16(ip, sizeof(ip), 0);
         at[24] = (uint8_t)(header >> 8);
         at[25] = (uint8_t)header;
-        if (protocol == 6)
-                at[34 + 12] = (uint8_t)(transport / 4 << 4); /* data offset */
-        if (protocol == 17) {
-                at[34 + 4] = (uint8_t)((transport + payload) >> 8);
-                at[34 + 5] = (uint8_t)(transport + payload);
-        }
-        /* The sum of the pseudo-header, as netdev wants it. */
-        uint32_t place = 34 + (protocol == 6 ? 16 : 6);
-        uint16_t pseudo = sum16(ip + 12, 8, protocol + transport + payload);
-        at[place] = (uint8_t)(pseudo >> 8);
-        at[place + 1] = (uint8_t)pseudo;
-        frame.offload.checksum = true;
-        frame.offload.checksum_start = 34;
-        frame.offload.checksum_offset = protocol == 6 ? 16 : 6;
+        make_transport(&frame, 34, protocol, transport, sum16(ip + 12, 8, 0));
         return frame;
 }
 
@@ -273,19 +285,7 @@ static struct netdev_frame make_ipv6(uint8_t protocol, uint32_t transport, uint3
         at[12] = 0x86;
         at[13] = 0xdd;
         memcpy(at + 14, ip, sizeof(ip));
-        if (protocol == 6)
-                at[54 + 12] = (uint8_t)(transport / 4 << 4); /* data offset */
-        if (protocol == 17) {
-                at[54 + 4] = (uint8_t)((transport + payload) >> 8);
-                at[54 + 5] = (uint8_t)(transport + payload);
-        }
-        uint32_t place = 54 + (protocol == 6 ? 16 : 6);
-        uint16_t pseudo = sum16(ip + 8, 32, protocol + transport + payload);
-        at[place] = (uint8_t)(pseudo >> 8);
-        at[place + 1] = (uint8_t)pseudo;
-        frame.offload.checksum = true;
-        frame.offload.checksum_start = 54;
-        frame.offload.checksum_offset = protocol == 6 ? 16 : 6;
+        make_transport(&frame, 54, protocol, transport, sum16(ip + 8, 32, 0));
         return frame;
 }
 
