@@ -25,6 +25,10 @@
 #define PTE_GLOBAL BIT_MASK(8)
 #define PTE_NO_EXECUTE BIT_MASK(63)
 #define PTE_ADDRESS_MASK 0x000ffffffffff000ull
+/* In an entry that points at a table, bits 62:52 mean nothing to a CPU (SDM 3A, tables 4-15 to 4-19; AVL in the
+ * APM): how many entries of that table are present is kept there, so that nobody has to look at all 512. */
+#define PTE_COUNT_SHIFT 52
+#define PTE_COUNT_BITS 10
 
 #define CACHE_LINE_BYTES 64 /* of every CPU with long mode */
 
@@ -96,56 +100,65 @@ static unsigned leaf_level(uint64_t va, uint64_t pa, uint64_t bytes)
         return level;
 }
 
-/* The entry for va at `level`, building the tables above it; NULL when the source is empty or a larger
- * leaf is in the way (*occupied). */
-static uint64_t *entry_build(uint64_t va, unsigned level, const struct arch_table_source *source,
-                             bool *occupied)
+/* The way down to an address: entry[n] is the one in its table of level n, for n from `level` to the root's. */
+struct way {
+        uint64_t *entry[LEVEL_COUNT];
+        unsigned level; /* where the way ends: at a leaf, or at nothing */
+};
+
+static void way_find(uint64_t va, struct way *way)
 {
         uint64_t *table = table_at(root_pa);
 
-        for (unsigned at = LEVEL_COUNT - 1; at > level; at--) {
-                uint64_t *entry = &table[table_index(va, at)];
-                if (!(*entry & PTE_PRESENT)) {
-                        uint64_t page_pa = source->alloc_page(source->context);
-                        if (page_pa == 0)
-                                return NULL;
-                        *entry = table_entry(page_pa, va);
-                } else if (is_leaf(*entry, at)) {
-                        *occupied = true;
-                        return NULL;
-                }
+        for (way->level = LEVEL_COUNT - 1;; way->level--) {
+                uint64_t *entry = &table[table_index(va, way->level)];
+                way->entry[way->level] = entry;
+                if (!(*entry & PTE_PRESENT) || is_leaf(*entry, way->level))
+                        return;
                 table = table_at(*entry);
-        }
-        return &table[table_index(va, level)];
-}
-
-/* The entry for a leaf at va of *level at most: where an earlier mapping, undone since, has left a table, its
- * entries are used, and *level is theirs. NULL as entry_build. */
-static uint64_t *leaf_build(uint64_t va, unsigned *level, const struct arch_table_source *source,
-                            bool *occupied)
-{
-        for (;; --*level) { /* ends at level 0, where every entry is a leaf's */
-                uint64_t *entry = entry_build(va, *level, source, occupied);
-                if (entry == NULL || !(*entry & PTE_PRESENT) || is_leaf(*entry, *level))
-                        return entry;
         }
 }
 
-/* The leaf entry that maps va, NULL when there is none. */
-static uint64_t *entry_find(uint64_t va, unsigned *level)
+static bool way_has_leaf(const struct way *way)
 {
-        uint64_t *table = table_at(root_pa);
+        return (*way->entry[way->level] & PTE_PRESENT) != 0;
+}
 
-        for (unsigned at = LEVEL_COUNT - 1;; at--) {
-                uint64_t *entry = &table[table_index(va, at)];
-                if (!(*entry & PTE_PRESENT))
-                        return NULL;
-                if (is_leaf(*entry, at)) {
-                        *level = at;
-                        return entry;
-                }
-                table = table_at(*entry);
+/* How many entries of the table at which `entry` points are present. */
+static unsigned present_count(uint64_t entry)
+{
+        return (unsigned)(entry >> PTE_COUNT_SHIFT) & ((1u << PTE_COUNT_BITS) - 1);
+}
+
+/* Sets the entry at the way's end, and counts. The count above is changed in one piece: whoever works in another
+ * part of the address space may share that table. */
+static void way_set(const struct way *way, uint64_t value)
+{
+        uint64_t *entry = way->entry[way->level];
+        uint64_t change = (value & PTE_PRESENT) - (*entry & PTE_PRESENT); /* bit 0 */
+
+        *entry = value;
+        if (change != 0 && way->level + 1 < LEVEL_COUNT)
+                __atomic_fetch_add(way->entry[way->level + 1], change << PTE_COUNT_SHIFT, __ATOMIC_RELAXED);
+}
+
+/* Finds the place for a leaf at va of `level` at most, building the tables above it. Where an earlier mapping,
+ * undone since, has left a table, the leaf becomes one of that table. */
+static zx_status_t way_build(uint64_t va, unsigned level, const struct arch_table_source *source,
+                             struct way *way)
+{
+        way_find(va, way);
+        if (way_has_leaf(way))
+                return ZX_ERR_ALREADY_EXISTS;
+        while (way->level > level) {
+                uint64_t page_pa = source->alloc_page(source->context);
+                if (page_pa == 0)
+                        return ZX_ERR_NO_MEMORY;
+                way_set(way, table_entry(page_pa, va));
+                way->level--;
+                way->entry[way->level] = &table_at(page_pa)[table_index(va, way->level)];
         }
+        return ZX_OK;
 }
 
 static bool range_is_sane(uint64_t va, uint64_t pa, uint64_t bytes)
@@ -167,16 +180,17 @@ zx_status_t arch_unmap(uint64_t va, uint64_t bytes)
         if (!range_is_sane(va, 0, bytes))
                 return ZX_ERR_INVALID_ARGS;
         while (done < bytes) {
-                unsigned level = 0;
-                uint64_t *entry = entry_find(va + done, &level);
-                uint64_t step = entry != NULL ? level_bytes(level) : PAGE_BYTES;
-                if (entry == NULL) {
+                uint64_t step = PAGE_BYTES;
+                struct way way;
+                way_find(va + done, &way);
+                if (!way_has_leaf(&way)) {
                         status = ZX_ERR_NOT_FOUND;
                 } else {
                         /* A large leaf is only ever unmapped whole. */
+                        step = level_bytes(way.level);
                         ASSERT(is_aligned(va + done, step));
                         ASSERT(step <= bytes - done);
-                        *entry = 0;
+                        way_set(&way, 0);
                         arch_tlb_add(&batch, va + done, PAGE_BYTES); /* one address drops a large leaf, too */
                 }
                 done += step;
@@ -194,16 +208,11 @@ zx_status_t arch_map(uint64_t va, uint64_t pa, uint64_t bytes, uint32_t flags,
         if (!range_is_sane(va, pa, bytes))
                 return ZX_ERR_INVALID_ARGS;
         while (done < bytes && status == ZX_OK) {
-                unsigned level = leaf_level(va + done, pa + done, bytes - done);
-                bool occupied = false;
-                uint64_t *entry = leaf_build(va + done, &level, source, &occupied);
-                if (entry == NULL) {
-                        status = occupied ? ZX_ERR_ALREADY_EXISTS : ZX_ERR_NO_MEMORY;
-                } else if (*entry & PTE_PRESENT) {
-                        status = ZX_ERR_ALREADY_EXISTS;
-                } else {
-                        *entry = (pa + done) | leaf_bits(flags, level);
-                        done += level_bytes(level);
+                struct way way;
+                status = way_build(va + done, leaf_level(va + done, pa + done, bytes - done), source, &way);
+                if (status == ZX_OK) {
+                        way_set(&way, (pa + done) | leaf_bits(flags, way.level));
+                        done += level_bytes(way.level);
                 }
         }
         if (status != ZX_OK && done != 0) {
@@ -216,9 +225,10 @@ zx_status_t arch_map(uint64_t va, uint64_t pa, uint64_t bytes, uint32_t flags,
 /* ---- what is there changes or goes, holes and all ---- */
 
 /* Makes 512 smaller leaves of a large one; what they map stays the same. False: no page. */
-static bool split_leaf(uint64_t *entry, unsigned level, uint64_t va,
-                       const struct arch_table_source *source)
+static bool split_leaf(const struct way *way, uint64_t va, const struct arch_table_source *source)
 {
+        uint64_t *entry = way->entry[way->level];
+        unsigned level = way->level;
         uint64_t table_pa = source->alloc_page(source->context);
         uint64_t pa = round_down(*entry & PTE_ADDRESS_MASK, level_bytes(level));
         uint64_t bits = *entry & ~PTE_ADDRESS_MASK;
@@ -229,20 +239,22 @@ static bool split_leaf(uint64_t *entry, unsigned level, uint64_t va,
                 bits &= ~PTE_LARGE; /* means something else in a 4 KiB entry */
         for (unsigned i = 0; i < ENTRIES_PER_TABLE; i++)
                 table_at(table_pa)[i] = (pa + i * level_bytes(level - 1)) | bits;
-        *entry = table_entry(table_pa, va);
+        way_set(way, table_entry(table_pa, va) | (uint64_t)ENTRIES_PER_TABLE << PTE_COUNT_SHIFT);
         return true;
 }
 
 /* Sees to it that no leaf lies on both sides of va. False: no page. */
 static bool split_at(uint64_t va, const struct arch_table_source *source)
 {
-        unsigned level;
-        uint64_t *entry;
+        struct way way;
 
-        while ((entry = entry_find(va, &level)) != NULL && !is_aligned(va, level_bytes(level)))
-                if (!split_leaf(entry, level, va, source))
+        for (;;) { /* at level 0 every address is aligned */
+                way_find(va, &way);
+                if (!way_has_leaf(&way) || is_aligned(va, level_bytes(way.level)))
+                        return true;
+                if (!split_leaf(&way, va, source))
                         return false;
-        return true;
+        }
 }
 
 /* Both ends of a range. */
@@ -253,51 +265,18 @@ static zx_status_t split_ends(uint64_t va, uint64_t bytes, const struct arch_tab
         return split_at(va, source) && split_at(va + bytes, source) ? ZX_OK : ZX_ERR_NO_MEMORY;
 }
 
-/* The entry at which the way down to va ends: a leaf, or nothing. */
-static uint64_t *entry_reach(uint64_t va, unsigned *level)
-{
-        uint64_t *table = table_at(root_pa);
-
-        for (unsigned at = LEVEL_COUNT - 1;; at--) {
-                uint64_t *entry = &table[table_index(va, at)];
-                if (!(*entry & PTE_PRESENT) || is_leaf(*entry, at)) {
-                        *level = at;
-                        return entry;
-                }
-                table = table_at(*entry);
-        }
-}
-
-static bool table_is_empty(const uint64_t *table)
-{
-        for (unsigned i = 0; i < ENTRIES_PER_TABLE; i++)
-                if (table[i] != 0)
-                        return false;
-        return true;
-}
-
 /* Tables that nothing points at any more, but of which a CPU may still know: chained through their first
  * entries, which look like holes, until all CPUs have forgotten them. */
 struct dead_tables {
         uint64_t first_pa; /* 0: none */
 };
 
-/* Unlinks the tables on the way to va that are empty, from below. */
-static void prune(uint64_t va, struct dead_tables *dead, struct arch_tlb_batch *batch)
+/* Unlinks the tables on the way that are empty, from below; the way ends above them then. */
+static void prune(struct way *way, uint64_t va, struct dead_tables *dead, struct arch_tlb_batch *batch)
 {
-        uint64_t *way[LEVEL_COUNT]; /* way[n] points at a table of level n - 1 */
-        uint64_t *table = table_at(root_pa);
-        unsigned level = LEVEL_COUNT - 1;
-
-        for (; level > 0; level--) {
-                way[level] = &table[table_index(va, level)];
-                if (!(*way[level] & PTE_PRESENT) || is_leaf(*way[level], level))
-                        break;
-                table = table_at(*way[level]);
-        }
-        for (level++; level < LEVEL_COUNT && table_is_empty(table_at(*way[level])); level++) {
-                uint64_t pa = *way[level] & PTE_ADDRESS_MASK;
-                *way[level] = 0;
+        while (way->level + 1 < LEVEL_COUNT && present_count(*way->entry[way->level + 1]) == 0) {
+                uint64_t pa = *way->entry[++way->level] & PTE_ADDRESS_MASK;
+                way_set(way, 0);
                 table_at(pa)[0] = dead->first_pa;
                 dead->first_pa = pa;
                 /* One address is enough to drop what a CPU remembers of tables: SDM 3, 4.10.4.1. */
@@ -315,6 +294,12 @@ static void bury(struct dead_tables *dead, const struct arch_table_source *sourc
         }
 }
 
+/* Of a range at va: how far the entry at the way's end reaches, when the way was found at va + done. */
+static uint64_t way_end(const struct way *way, uint64_t va, uint64_t done)
+{
+        return done + level_bytes(way->level) - ((va + done) & (level_bytes(way->level) - 1));
+}
+
 zx_status_t arch_clear(uint64_t va, uint64_t bytes, const struct arch_table_source *source)
 {
         struct arch_tlb_batch batch = {0};
@@ -322,17 +307,15 @@ zx_status_t arch_clear(uint64_t va, uint64_t bytes, const struct arch_table_sour
         zx_status_t status = split_ends(va, bytes, source);
 
         for (uint64_t done = 0, next; done < bytes && status == ZX_OK; done = next) {
-                unsigned level;
-                uint64_t *entry = entry_reach(va + done, &level);
-                next = done + level_bytes(level) - ((va + done) & (level_bytes(level) - 1));
-                if (*entry & PTE_PRESENT) {
-                        *entry = 0;
+                struct way way;
+                way_find(va + done, &way);
+                next = way_end(&way, va, done);
+                if (way_has_leaf(&way)) {
+                        way_set(&way, 0);
                         arch_tlb_add(&batch, va + done, PAGE_BYTES);
                 }
-                /* The last entry of its table, or of the range. */
-                if ((next >= bytes || is_aligned(va + next, level_bytes(level + 1))) &&
-                    source->free_page != NULL)
-                        prune(va + done, &dead, &batch);
+                if (source->free_page != NULL)
+                        prune(&way, va + done, &dead, &batch);
         }
         arch_tlb_flush(&batch);
         bury(&dead, source);
@@ -347,12 +330,13 @@ zx_status_t arch_protect(uint64_t va, uint64_t bytes, uint32_t flags,
         zx_status_t status = split_ends(va, bytes, source);
 
         for (uint64_t done = 0, next; done < bytes && status == ZX_OK; done = next) {
-                unsigned level;
-                uint64_t *entry = entry_reach(va + done, &level);
-                next = done + level_bytes(level) - ((va + done) & (level_bytes(level) - 1));
-                if (*entry & PTE_PRESENT) {
-                        *entry = round_down(*entry & PTE_ADDRESS_MASK, level_bytes(level)) |
-                                 (*entry & kept) | leaf_bits(flags, level);
+                struct way way;
+                way_find(va + done, &way);
+                next = way_end(&way, va, done);
+                if (way_has_leaf(&way)) {
+                        uint64_t entry = *way.entry[way.level];
+                        way_set(&way, round_down(entry & PTE_ADDRESS_MASK, level_bytes(way.level)) |
+                                              (entry & kept) | leaf_bits(flags, way.level));
                         arch_tlb_add(&batch, va + done, PAGE_BYTES);
                 }
         }
@@ -362,22 +346,23 @@ zx_status_t arch_protect(uint64_t va, uint64_t bytes, uint32_t flags,
 
 zx_status_t arch_query(uint64_t va, uint64_t *pa, uint32_t *flags, uint64_t *page_bytes)
 {
-        unsigned level = 0;
-        const uint64_t *entry = entry_find(va, &level);
+        struct way way;
+        way_find(va, &way);
+        uint64_t entry = *way.entry[way.level];
 
-        if (entry == NULL)
+        if (!way_has_leaf(&way))
                 return ZX_ERR_NOT_FOUND;
         if (pa != NULL)
-                *pa = round_down(*entry & PTE_ADDRESS_MASK, level_bytes(level)) +
-                      (va & (level_bytes(level) - 1));
+                *pa = round_down(entry & PTE_ADDRESS_MASK, level_bytes(way.level)) +
+                      (va & (level_bytes(way.level) - 1));
         if (flags != NULL)
-                *flags = (*entry & PTE_WRITE ? ARCH_MAP_WRITE : 0u) |
-                         (*entry & PTE_NO_EXECUTE ? 0u : ARCH_MAP_EXECUTE) |
-                         (*entry & PTE_CACHE_DISABLE ? ARCH_MAP_UNCACHED : 0u) |
-                         (*entry & PTE_GLOBAL ? ARCH_MAP_GLOBAL : 0u) |
-                         (*entry & PTE_USER ? ARCH_MAP_USER : 0u);
+                *flags = (entry & PTE_WRITE ? ARCH_MAP_WRITE : 0u) |
+                         (entry & PTE_NO_EXECUTE ? 0u : ARCH_MAP_EXECUTE) |
+                         (entry & PTE_CACHE_DISABLE ? ARCH_MAP_UNCACHED : 0u) |
+                         (entry & PTE_GLOBAL ? ARCH_MAP_GLOBAL : 0u) |
+                         (entry & PTE_USER ? ARCH_MAP_USER : 0u);
         if (page_bytes != NULL)
-                *page_bytes = level_bytes(level);
+                *page_bytes = level_bytes(way.level);
         return ZX_OK;
 }
 
