@@ -50,10 +50,12 @@ static inline struct buffer_chain_buffer *make_buffer(const struct pmm *pmm, str
 
 /* What lies in one buffer of a short message is copied in two pieces if it is more than so many
  * bytes. Payload starts 72 or 16 bytes into a page and so seldom lies like its source; for such bytes
- * one long copy of the usual C library costs a sixth more than two short ones. What does not fit the
- * processor's nearest cache is better copied at one go. */
+ * one long copy of the usual C library costs a sixth more than two short ones, the second of which
+ * begins at a cache line. What does not fit the processor's nearest cache is better copied at one
+ * go. */
 #define COPY_PIECE_BYTES 2048u
 #define COPY_IN_PIECES_BYTES_MAX (4 * BUFFER_CHAIN_BUFFER_BYTES)
+#define CACHE_LINE_BYTES 64u
 
 _Static_assert(BUFFER_CHAIN_RAW_DATA_BYTES <= 2 * COPY_PIECE_BYTES, "two pieces");
 
@@ -61,15 +63,14 @@ _Static_assert(BUFFER_CHAIN_RAW_DATA_BYTES <= 2 * COPY_PIECE_BYTES, "two pieces"
 static inline void copy(void *restrict destination, const void *restrict source, size_t bytes,
                         size_t message_bytes)
 {
-        char *to = destination;
-        const char *from = source;
         if (bytes > COPY_PIECE_BYTES && message_bytes <= COPY_IN_PIECES_BYTES_MAX) {
-                memcpy(to, from, COPY_PIECE_BYTES);
-                to += COPY_PIECE_BYTES;
-                from += COPY_PIECE_BYTES;
-                bytes -= COPY_PIECE_BYTES;
+                size_t piece = COPY_PIECE_BYTES - (uintptr_t)destination % CACHE_LINE_BYTES;
+                /* What memcpy returns is its destination: one word less to keep meanwhile. */
+                destination = (char *)memcpy(destination, source, piece) + piece;
+                source = (const char *)source + piece;
+                bytes -= piece;
         }
-        memcpy(to, from, bytes);
+        memcpy(destination, source, bytes);
 }
 
 /* ---- a chain's life ---- */
@@ -132,8 +133,16 @@ static NOINLINE zx_status_t alloc_pages(struct page_cache *cache, uint64_t bytes
         uint64_t page_count = buffer_chain_pages_for(bytes);
         if (UNLIKELY(page_count > entry->count))
                 return alloc_from_pmm(cache, page_count, chain_out);
-        struct buffer_chain *chain = make_chain(cache, page_cache_pop(entry, VM_PAGE_IPC));
-        page_cache_pop_to(entry, page_count - 1, &chain->unused_pages);
+        struct pmm_state_counts *counts = entry->state_counts;
+        struct vm_page *page = vm_page_from_node(entry->pages.next);
+        struct list_node *rest = page->list.next;
+        pmm_relabel(page, VM_PAGE_CACHE, VM_PAGE_IPC);
+        struct buffer_chain *chain = make_chain(cache, page);
+        entry->pages.next = page_cache_chain_up(rest, page_count - 1, &chain->unused_pages,
+                                                &chain->unused_pages);
+        pmm_count_add(&counts->pages[VM_PAGE_CACHE], -page_count);
+        pmm_count_add(&counts->pages[VM_PAGE_ALLOC], page_count - 1);
+        pmm_count_add(&counts->pages[VM_PAGE_IPC], 1);
         page_cache_count_hits(entry, page_count);
         *chain_out = chain;
         return ZX_OK;
@@ -152,10 +161,42 @@ zx_status_t buffer_chain_alloc(struct page_cache *cache, uint64_t bytes,
         return ZX_OK;
 }
 
+/* Puts the buffers of a whole chain, of which no page is unused, on the stock, which has room for
+ * them; the first is on top. */
+static inline void free_buffers(struct page_cache_entry *entry, struct buffer_chain *chain,
+                                struct buffer_chain_buffer *buffer)
+{
+        struct list_node *first = chain->used_pages.next, *node = first, *last;
+        struct pmm_state_counts *counts = entry->state_counts;
+        uint64_t count = 0;
+        do { /* ends: a page for each buffer [B1] */
+                pmm_relabel(vm_page_from_node(node), VM_PAGE_IPC, VM_PAGE_CACHE);
+                checked(buffer)->canary = 0;
+                buffer = buffer->next;
+                last = node;
+                node = node->next;
+                last->prev = NULL; /* [C3] */
+                count++;
+        } while (buffer != BUFFER_CHAIN_END);
+        ASSERT(node == &chain->used_pages);
+        last->next = entry->pages.next;
+        entry->pages.next = first;
+        pmm_count_add(&counts->pages[VM_PAGE_IPC], -count);
+        pmm_count_add(&counts->pages[VM_PAGE_CACHE], count);
+        pmm_count_add(&entry->count, count);
+}
+
 /* Every page of a chain whose first buffer is `buffer`. */
 static NOINLINE void free_pages(struct page_cache *cache, struct buffer_chain *chain,
                                 struct buffer_chain_buffer *buffer)
 {
+        struct page_cache_entry *entry = page_cache_entry_here(cache);
+        uint64_t full_buffers = buffer_chain_pages_for(first_page(chain)->use.ipc.full_bytes);
+        if (LIKELY(list_is_empty(&chain->unused_pages) &&
+                   full_buffers < cache->reserve_pages - entry->count)) {
+                free_buffers(entry, chain, buffer);
+                return;
+        }
         /* The lists are out of the chain before its buffer goes. */
         struct list_node pages;
         list_init(&pages);
@@ -210,19 +251,25 @@ void buffer_chain_skip(struct buffer_chain *chain, size_t bytes)
 /* Puts one more buffer behind the full tail and returns it; NULL: no page is left. */
 static inline struct buffer_chain_buffer *grow(struct buffer_chain *chain)
 {
-        struct list_node *node = chain->unused_pages.next;
+        struct list_node *node = chain->unused_pages.next, *next = node->next;
+        struct list_node *last = chain->used_pages.prev;
         struct vm_page *first = first_page(chain), *page = vm_page_from_node(node);
-        const struct page_cache *cache = first->use.ipc.owner;
+        struct pmm *pmm = ((const struct page_cache *)first->use.ipc.owner)->pmm;
         if (UNLIKELY(node == &chain->unused_pages))
                 return NULL;
-        pmm_move_state(cache->pmm, page, VM_PAGE_ALLOC, VM_PAGE_IPC);
-        struct buffer_chain_buffer *buffer = make_buffer(cache->pmm, page, 0);
-        list_remove(node);
-        list_add_tail(&chain->used_pages, node);
+        pmm_move_state(pmm, page, VM_PAGE_ALLOC, VM_PAGE_IPC);
+        struct buffer_chain_buffer *buffer = make_buffer(pmm, page, 0);
         first->use.ipc.full_bytes += chain->write_offset;
         chain->tail->next = buffer;
         chain->tail = buffer;
         chain->write_offset = 0;
+        /* From the head of one list to the tail of the other. */
+        chain->unused_pages.next = next;
+        next->prev = &chain->unused_pages;
+        last->next = node;
+        node->prev = last;
+        node->next = &chain->used_pages;
+        chain->used_pages.prev = node;
         return buffer;
 }
 
@@ -240,18 +287,21 @@ static ALWAYS_INLINE zx_status_t append(struct buffer_chain *chain,
         zx_status_t status = ZX_OK;
         size_t left = bytes;
         (void)buffer_of_chain(chain);
-        if (tail == BUFFER_CHAIN_END && bytes > 0)
-                status = ZX_ERR_OUT_OF_RANGE;
-        while (status == ZX_OK && left > 0) {
-                size_t room = buffer_chain_size(checked(tail)) - chain->write_offset;
+        if (UNLIKELY(tail == BUFFER_CHAIN_END)) {
+                if (copied_out != NULL)
+                        *copied_out = 0;
+                return bytes == 0 ? ZX_OK : ZX_ERR_OUT_OF_RANGE;
+        }
+        size_t room = buffer_chain_size(checked(tail)) - chain->write_offset;
+        char *to = payload(tail, chain->write_offset);
+        while (left > 0) {
                 size_t piece = left < room ? left : room;
-                char *destination = payload(tail, chain->write_offset);
                 if (source != NULL) {
-                        status = source->read(source, destination, piece);
+                        status = source->read(source, to, piece);
                         if (status != ZX_OK)
                                 break;
                 } else {
-                        copy(destination, bytes_in, piece, bytes);
+                        copy(to, bytes_in, piece, bytes);
                         bytes_in += piece;
                 }
                 chain->write_offset += piece;
@@ -259,8 +309,12 @@ static ALWAYS_INLINE zx_status_t append(struct buffer_chain *chain,
                 if (left == 0)
                         break;
                 tail = grow(chain);
-                if (UNLIKELY(tail == NULL))
+                if (UNLIKELY(tail == NULL)) {
                         status = ZX_ERR_OUT_OF_RANGE;
+                        break;
+                }
+                room = BUFFER_CHAIN_RAW_DATA_BYTES;
+                to = (char *)tail->raw_data;
         }
         if (status != ZX_OK)
                 chain->tail = BUFFER_CHAIN_END; /* closed [B4] */
@@ -315,29 +369,30 @@ static ALWAYS_INLINE zx_status_t copy_out(const struct buffer_chain *chain,
         if (offset > length || bytes > length - offset)
                 return ZX_ERR_OUT_OF_RANGE;
 
-        struct buffer_chain_buffer *buffer = chain->first;
-        size_t message_bytes = bytes;
-        while (bytes > 0) {
+        struct buffer_chain_buffer *buffer = buffer_of_chain(chain);
+        const char *from = (const char *)(chain + 1);
+        size_t size = BUFFER_CHAIN_CONTIG_BYTES, left = bytes;
+        while (left > 0) {
                 /* Ends: all of the length is in buffers [B3]. */
-                size_t size = buffer_chain_size(checked(buffer));
-                if (offset >= size) {
-                        offset -= size;
-                        buffer = buffer->next;
-                        continue;
+                if (LIKELY(offset < size)) {
+                        size_t here = size - offset, piece = left < here ? left : here;
+                        if (sink != NULL) {
+                                zx_status_t status = sink->write(sink, from + offset, piece);
+                                if (status != ZX_OK)
+                                        return status;
+                        } else {
+                                copy(bytes_out, from + offset, piece, bytes);
+                                bytes_out += piece;
+                        }
+                        left -= piece;
+                        if (left == 0)
+                                break;
+                        offset = size;
                 }
-                size_t piece = bytes < size - offset ? bytes : size - offset;
-                const char *from = payload(buffer, offset);
-                if (sink != NULL) {
-                        zx_status_t status = sink->write(sink, from, piece);
-                        if (status != ZX_OK)
-                                return status;
-                } else {
-                        copy(bytes_out, from, piece, message_bytes);
-                        bytes_out += piece;
-                }
-                bytes -= piece;
-                offset = 0;
-                buffer = buffer->next;
+                offset -= size;
+                buffer = checked(buffer->next);
+                from = (const char *)buffer->raw_data;
+                size = BUFFER_CHAIN_RAW_DATA_BYTES;
         }
         return ZX_OK;
 }
@@ -441,11 +496,23 @@ bool buffer_chain_spans_next(struct buffer_chain_spans *spans, struct buffer_cha
 
 /* ---- validity ---- */
 
+static bool links_valid(const struct list_node *list)
+{
+        LIST_FOR_EACH(node, list)
+        {
+                if (node->next->prev != node)
+                        return false;
+        }
+        return list->next->prev == list;
+}
+
 bool buffer_chain_valid(const struct buffer_chain *chain)
 {
         const struct pmm *pmm = cache_of(chain)->pmm;
         const struct buffer_chain_buffer *buffer = chain->first, *last = NULL;
         uint64_t capacity = 0;
+        if (!links_valid(&chain->used_pages) || !links_valid(&chain->unused_pages))
+                return false;
         LIST_FOR_EACH(node, &chain->used_pages)
         {
                 const struct vm_page *page = vm_page_from_node(node);

@@ -37,13 +37,14 @@ static ALWAYS_INLINE struct vm_page *page_cache_pop(struct page_cache_entry *ent
         return page;
 }
 
-/* Moves the `count` pages on top, in state ALLOC now, to the tail of `list`. There are so many. */
-static inline void page_cache_pop_to(struct page_cache_entry *entry, uint64_t count,
-                                     struct list_node *list)
+/* Puts `count` pages of a stock, from `node` on, between `last`, the tail of `list`, and its head; they
+ * are in state ALLOC now. Returns what stays in the stock; to take them out and to count them is the
+ * caller's business. */
+static ALWAYS_INLINE struct list_node *page_cache_chain_up(struct list_node *node, uint64_t count,
+                                                           struct list_node *last,
+                                                           struct list_node *list)
 {
-        struct list_node *last = list->prev, *node = entry->pages.next;
-        for (uint64_t i = 0; i < count; i++) {
-                DEBUG_ASSERT(node != &entry->pages);
+        for (; count > 0; count--) {
                 pmm_relabel(vm_page_from_node(node), VM_PAGE_CACHE, VM_PAGE_ALLOC);
                 node->prev = last;
                 last->next = node;
@@ -52,7 +53,14 @@ static inline void page_cache_pop_to(struct page_cache_entry *entry, uint64_t co
         }
         last->next = list;
         list->prev = last;
-        entry->pages.next = node;
+        return node;
+}
+
+/* Moves the `count` pages on top, in state ALLOC now, to the tail of `list`. There are so many. */
+static inline void page_cache_pop_to(struct page_cache_entry *entry, uint64_t count,
+                                     struct list_node *list)
+{
+        entry->pages.next = page_cache_chain_up(entry->pages.next, count, list->prev, list);
         pmm_count_add(&entry->state_counts->pages[VM_PAGE_CACHE], -count);
         pmm_count_add(&entry->state_counts->pages[VM_PAGE_ALLOC], count);
 }

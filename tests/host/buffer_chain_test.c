@@ -419,6 +419,33 @@ TEST(buffer_chain, free_returns_to_the_stock_and_the_rest_to_the_pmm)
         expect_no_leak(t);
 }
 
+/* Chains of one to four full buffers meet a stock with room for none of them up to room for more. */
+TEST(buffer_chain, free_meets_every_room_in_the_stock)
+{
+        enum { STOCK = 6, PAGES_MAX = 4 };
+        make_bed(t, STOCK);
+        for (uint64_t pages = 1; pages <= PAGES_MAX; pages++) {
+                for (uint64_t room = 0; room <= STOCK; room++) {
+                        struct buffer_chain_buffer *buffers[PAGES_MAX];
+                        struct list_node stock;
+                        REQUIRE_OK(buffer_chain_alloc(&cache, FIRST + (pages - 1) * NEXT, &chain));
+                        append_ok(t, 0, FIRST + (pages - 1) * NEXT);
+                        buffers[0] = buffer_chain_first(chain);
+                        for (uint64_t i = 1; i < pages; i++)
+                                buffers[i] = buffer_chain_next(buffers[i - 1]);
+                        page_cache_drain_all(&cache);
+                        list_init(&stock);
+                        REQUIRE_OK(pmm_alloc_pages(&pmm, STOCK - room, PMM_ALLOC_ANY, &stock));
+                        page_cache_free(&cache, &stock);
+                        buffer_chain_free(chain);
+                        for (uint64_t i = 0; i < pages; i++)
+                                EXPECT_EQ(buffers[i]->canary, 0);
+                        EXPECT_EQ(in_state(VM_PAGE_CACHE), STOCK - room + min_u64(room, pages));
+                        expect_no_leak(t);
+                }
+        }
+}
+
 TEST(buffer_chain, many_chains_at_once)
 {
         enum { CHAINS = 12, ROUNDS = 400 };
