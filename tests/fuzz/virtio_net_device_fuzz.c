@@ -3,7 +3,8 @@
 /* virtio_net_device_fuzz — a hostile card against the driver and a client of netdev: the input
  * chooses what the card offers and says of itself, which headers and lengths it delivers, what it
  * writes into used rings and packed descriptors, how it answers commands, when it wants a reset; and
- * what the client does meanwhile. Whatever happens, in the end every page is there again. */
+ * what the client does meanwhile; and how much memory there is. Whatever happens, in the end every page
+ * is there again, unless the card did not answer to a reset and keeps what it was given. */
 #include "tests/fuzz/expect_aborts.h"
 #include "tests/fuzz/virtqueue_fuzz.h"
 #include "base/spinlock.h"
@@ -76,6 +77,12 @@ static void choose_card(struct fuzz_input *input)
         rig.breaks_at_start = odd & 16 && fuzz_u8(input) == 3;
         rig.control_silent = odd & 32;
         rig.queue_never_resets = odd & 64;
+        uint8_t world = fuzz_u8(input);
+        rig.only_offers_reset = world & 1;
+        if (world & 2)
+                rig_take_pages(fuzz_u8(input) * 2u);
+        if (world & 4)
+                rig.offered &= ~RIG_NET(MAC);
 }
 
 static void deliver(struct fuzz_input *input)
@@ -133,8 +140,10 @@ static void device_step(struct fuzz_input *input)
         case 5:
                 (void)rig_serve(queue % 3);
                 break;
-        case 6: /* nothing */
-        case 7:
+        case 6:
+                rig.never_resets = fuzz_u8(input) % 16 == 15;
+                break;
+        case 7: /* nothing */
                 break;
         default:
                 deliver(input);
@@ -190,6 +199,7 @@ static void client_step(struct fuzz_input *input)
                 send(input);
                 break;
         default:
+                (void)rig_card()->ops->pending(rig_card(), queue % rig_card()->queue_pairs);
                 (void)netdev_poll(rig_card(), queue, 1 + fuzz_u8(input) % 64);
         }
         if (netdev_receive_held(rig_card()) > RIG_GOT_MAX / 2)
@@ -209,6 +219,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
                         client_step(&input);
                         CHECK(vmo_store_valid(&rig_card()->store));
                 }
-        rig_finish(&the_test);
+        if (rig_card()->counters.leaked_pages == 0) {
+                rig.never_resets = false;
+                rig_finish(&the_test);
+        } else {
+                CHECK(pmm_check_all(&rig.pmm) && rig.bad_addresses == 0);
+        }
         return 0;
 }

@@ -9,9 +9,17 @@ import struct
 import sys
 from pathlib import Path
 
-PCI, MAGIC, PLACED, READ_BACK, NO_VECTORS, NO_MAPPING, STATUS = (1 << bit for bit in range(7))
+PCI, MAGIC, PLACED, READ_BACK, NO_VECTORS, NO_MAPPING, STATUS, RESETS = (1 << bit for bit in range(8))
+FEATURES = struct.pack("<II", 0x30010020, 0x101)  # INDIRECT, EVENT_IDX, STATUS, MAC; VERSION_1, RING_RESET
 # What a device answers from its reset to DRIVER_OK, roughly: features, sizes, enabled.
-LIFE = (struct.pack("<II", 0x30010020, 0x101) + struct.pack("<H", 3) + struct.pack("<H", 256)) * 40
+LIFE = (FEATURES + struct.pack("<H", 3) + struct.pack("<H", 256)) * 40
+# Three lives of a device whose registers read back. Before the first queue, once, the masks of four vectors; for each of
+# five queues whether it wants interrupts, how many there are, its size, that it is not live yet, and where its
+# notifications go; then what interrupts, the configuration and its generation say; queues that are reset start again.
+PCI_QUEUE = struct.pack("<BHHHH", 0, 5, 256, 0, 1)
+PCI_LIFE = FEATURES + bytes(16) + (PCI_QUEUE * 5 + bytes(50) + bytes(2) * 5 + FEATURES) * 3
+MMIO_QUEUE = struct.pack("<BII", 0, 256, 0)
+MMIO_LIFE = (FEATURES + MMIO_QUEUE * 5 + struct.pack("<I", 3) * 4 + b"\0" + bytes(80)) * 3
 
 
 def capability(at, kind, following, offset, length):
@@ -24,7 +32,7 @@ def space():
     data = bytearray(256)
     data[0:4] = struct.pack("<HH", 0x1AF4, 0x1041)
     data[6] = 0x10
-    data[0x34], data[0x3C], data[0x3D] = 0x98, 11, 1
+    data[0x34], data[0x3C], data[0x3D] = 0x98, 5, 1
     data[0x98:0xA4] = struct.pack("<BBHII", 0x11, 0x84, 3, 1, 0x801)
     for at, head in (capability(0x84, 5, 0x70, 0, 0), capability(0x70, 2, 0x5C, 0x3000, 0x1000),
                      capability(0x5C, 4, 0x48, 0x2000, 0x1000), capability(0x48, 3, 0xB0, 0x1000, 0x1000),
@@ -36,11 +44,14 @@ def space():
 def main():
     folder = Path(sys.argv[2])
     common = MAGIC | PLACED | READ_BACK | STATUS
-    for name, options in (("vectors", common), ("line", common | NO_VECTORS), ("window", common | NO_MAPPING),
-                          ("unplaced", common & ~PLACED), ("liar", MAGIC | PLACED)):
-        (folder / f"pci_{name}").write_bytes(bytes([options | PCI]) + space() + LIFE)
-    for name, options in (("sound", common), ("liar", MAGIC), ("none", 0)):
-        (folder / f"mmio_{name}").write_bytes(bytes([options, 1]) + LIFE)
+    for name, options, life in (
+            ("vectors", common | RESETS, PCI_LIFE), ("line", common | NO_VECTORS, PCI_LIFE),
+            ("window", common | NO_MAPPING, PCI_LIFE), ("unplaced", common & ~PLACED, LIFE),
+            ("old", common, LIFE), ("liar", MAGIC | PLACED, LIFE)):
+        (folder / f"pci_{name}").write_bytes(bytes([options | PCI]) + space() + life)
+    for name, options, life in (("sound", common | RESETS, MMIO_LIFE), ("stuck", common, MMIO_LIFE),
+                                ("old", common, LIFE), ("liar", MAGIC, LIFE), ("none", 0, LIFE)):
+        (folder / f"mmio_{name}").write_bytes(bytes([options, 1]) + life)
 
 
 main()

@@ -4,8 +4,9 @@
  * anew. What the driver writes is swallowed.
  *
  *   byte 0     bits 0: memory-mapped | PCI; 1: the registers' magic is right; 2: BARs and the MSI-X
- *              table are where they belong; 3: written registers read back; 4: no vectors left;
- *              5: mapping is refused; 6: the status reads back
+ *              table are where they belong; 3: written registers read back, those of a queue until
+ *              another one is selected; 4: no vectors left; 5: mapping is refused; 6: the status reads
+ *              back; 7: a queue that is reset is not live afterwards
  *   the rest   what reads return, in order; zeros at the end
  *
  * From the probe to a live device and down again, with configuration reads, interrupts and queue
@@ -31,14 +32,18 @@
 
 enum {
         OPTION_PCI_BIT = 0, OPTION_MAGIC_BIT, OPTION_PLACED_BIT, OPTION_READ_BACK_BIT,
-        OPTION_NO_VECTORS_BIT, OPTION_NO_MAPPING_BIT, OPTION_STATUS_BIT,
+        OPTION_NO_VECTORS_BIT, OPTION_NO_MAPPING_BIT, OPTION_STATUS_BIT, OPTION_RESETS_BIT,
 };
+
+#define WORDS 1024 /* of registers that read back, by their offset */
+#define REGISTERS_BAR 4
 
 static struct {
         const uint8_t *at, *end;
         uint8_t options;
-        uint32_t last_write, status;
-        uint64_t last_offset;
+        uint32_t status;
+        uint32_t words[WORDS];
+        bool written[WORDS];
 } input;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
@@ -65,13 +70,48 @@ static uint32_t take(uint8_t bytes)
         return value;
 }
 
+/* BARs have registers at the same offsets; those of the table of vectors must not be those of queues. */
+static uint32_t word_of(uint64_t offset)
+{
+        return (uint32_t)(offset / 2 + (offset >> 12) * 61) % WORDS;
+}
+
+static bool is_status(uint64_t offset)
+{
+        if (!option(OPTION_PCI_BIT))
+                return offset == 0x70;
+        return (offset & 0x3fff) == 0x14 && (offset >> 14) % 8 == REGISTERS_BAR;
+}
+
+/* What selects a queue lets go of what was written for another one. */
+static void select_queue(uint64_t offset, uint32_t value)
+{
+        bool pci = option(OPTION_PCI_BIT);
+        uint64_t base = offset & ~UINT64_C(0xfff), end = pci ? 0x40 : 0xc4;
+        if ((offset & 0xfff) != (pci ? 0x16 : 0x30) || value == input.words[word_of(offset)])
+                return;
+        for (uint64_t at = pci ? 0x18 : 0x34; at < end; at += 2)
+                input.written[word_of(base + at)] = false;
+}
+
+/* The reset of a queue, which ends at once, or never does: false. */
+static bool reset_queue(uint64_t offset)
+{
+        bool pci = option(OPTION_PCI_BIT);
+        if ((offset & 0xfff) != (pci ? 0x3a : 0xc0) || !option(OPTION_RESETS_BIT))
+                return false;
+        uint32_t live = word_of((offset & ~UINT64_C(0xfff)) + (pci ? 0x1c : 0x44));
+        input.words[word_of(offset)] = input.words[live] = 0;
+        return true;
+}
+
 static uint32_t read_register(void *context, uint64_t offset, uint8_t bytes)
 {
         (void)context;
         offset -= registers_base;
-        if (option(OPTION_READ_BACK_BIT) && offset == input.last_offset)
-                return input.last_write;
-        if (option(OPTION_STATUS_BIT) && (offset & 0xfff) == (option(OPTION_PCI_BIT) ? 0x14 : 0x70))
+        if (option(OPTION_READ_BACK_BIT) && input.written[word_of(offset)])
+                return input.words[word_of(offset)];
+        if (option(OPTION_STATUS_BIT) && is_status(offset))
                 return input.status;
         if (!option(OPTION_PCI_BIT) && option(OPTION_MAGIC_BIT) && offset < 0xc)
                 return offset == 0 ? 0x74726976 : offset == 4 ? 2 : 1;
@@ -83,10 +123,12 @@ static void write_register(void *context, uint64_t offset, uint8_t bytes, uint32
         (void)context;
         (void)bytes;
         offset -= registers_base;
-        input.last_offset = offset;
-        input.last_write = value;
-        if ((offset & 0xfff) == (option(OPTION_PCI_BIT) ? 0x14 : 0x70))
+        if (is_status(offset))
                 input.status = value;
+        select_queue(offset, value);
+        if (!reset_queue(offset))
+                input.words[word_of(offset)] = value;
+        input.written[word_of(offset)] = true;
 }
 
 /* ---- a PCI function: 256 bytes of the input, with what decides put right if so wished ---- */
@@ -179,9 +221,13 @@ static void live(struct virtio_device *device, uint32_t *seen)
                 read_configuration(device);
                 for (uint16_t queue = 0; queue < opened; queue++)
                         transport->ops->notify(transport, queue);
-                if (opened != 0 && transport->resets_queues &&
-                    virtio_device_has(device, VIRTIO_F_RING_RESET))
-                        (void)!virtio_device_queue_reset(device, 0);
+                for (uint16_t queue = 0; queue < opened && transport->resets_queues &&
+                     virtio_device_has(device, VIRTIO_F_RING_RESET); queue++) {
+                        const struct virtio_queue_setup setup = {.size = 16, .no_interrupt = true};
+                        if (virtio_device_queue_reset(device, queue) != ZX_OK)
+                                break;
+                        (void)!virtio_device_queue_enable(device, queue, &setup);
+                }
                 (void)virtio_device_needs_reset(device);
         }
         (void)!virtio_device_reset(device);

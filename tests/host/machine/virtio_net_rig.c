@@ -18,6 +18,13 @@
                 EXPECT_TRUE(held || rig.hostile);                                                  \
         } while (0)
 
+/* What the driver promises, however hostile the device is. */
+#define RIG_PROMISED(condition)                                                                    \
+        do {                                                                                       \
+                struct test *t = rig.t;                                                            \
+                EXPECT_TRUE(condition);                                                            \
+        } while (0)
+
 struct rig rig;
 struct virtio_net rig_net;
 
@@ -447,6 +454,45 @@ void rig_break_queue(uint16_t index)
 
 /* ---- the client ---- */
 
+/* Its parts are the card's memory behind the header, and nobody else has them. */
+static void expect_parts(const struct vmo_buffer *frame, uint32_t queue)
+{
+        const struct virtio_net_pair *pair = &rig_net.pairs[queue];
+        for (uint32_t i = 0; i < frame->part_count; i++) {
+                const struct vmo_region *region = &frame->parts[i].region;
+                uint32_t part = frame->parts[i].buffer_id, skipped = i == 0 ? rig_net.header_bytes : 0;
+                RIG_PROMISED(part < pair->part_count);
+                if (part >= pair->part_count)
+                        return;
+                uint64_t first = (uint64_t)part * pair->part_bytes + skipped;
+                RIG_PROMISED(region->vmo_id == pair->memory_id && region->offset == first);
+                RIG_PROMISED(region->length != 0 && region->length <= pair->part_bytes - skipped);
+                RIG_PROMISED(pair->part_states[part] == VIRTIO_NET_PART_CLIENT);
+                for (uint32_t j = 0; j < i; j++)
+                        RIG_PROMISED(frame->parts[j].buffer_id != part);
+        }
+}
+
+/* What netdev.h promises of a frame, whatever the device has said of it. */
+static void expect_contract(const struct netdev_received *frame, uint32_t queue)
+{
+        const struct netdev_receive_info *info = &frame->info;
+        uint64_t bytes = frame->buffer.buffer.length;
+        uint64_t limit = rig_card()->mtu + NETDEV_HEADER_BYTES + NETDEV_VLAN_TAG_BYTES;
+        expect_parts(&frame->buffer.buffer, queue);
+        RIG_PROMISED(bytes >= NETDEV_HEADER_BYTES);
+        if (info->segmentation == NETDEV_SEGMENT_NONE) {
+                RIG_PROMISED(bytes <= limit && !info->ecn);
+        } else {
+                RIG_PROMISED(bytes <= NETDEV_FRAME_BYTES_MAX && info->segment_bytes != 0);
+                RIG_PROMISED(info->segmentation <= NETDEV_SEGMENT_USO && info->header_bytes <= bytes);
+                RIG_PROMISED(netdev_can(&rig_card()->capabilities, NETDEV_CAN_COALESCE_BIT));
+        }
+        if (info->checksum == NETDEV_CHECKSUM_PARTIAL)
+                RIG_PROMISED((uint64_t)info->checksum_start + info->checksum_offset + 2 <= bytes);
+        RIG_PROMISED(info->hash_type <= NETDEV_HASH_UDP_IPV6_EX);
+}
+
 static void on_receive(void *context, uint32_t queue, const struct netdev_received *frames,
                        uint32_t count)
 {
@@ -456,9 +502,10 @@ static void on_receive(void *context, uint32_t queue, const struct netdev_receiv
                 size_t bytes = 0;
                 ASSERT(!got->held); /* the test's own limit */
                 *got = (struct rig_got){.frame = frames[i], .queue = queue, .held = rig.holds};
-                RIG_EXPECT(vmo_buffer_valid(&frames[i].buffer.buffer));
-                RIG_EXPECT(vmo_buffer_read(&frames[i].buffer.buffer, buffer,
-                                                      sizeof(buffer), &bytes) == ZX_OK);
+                RIG_PROMISED(vmo_buffer_valid(&frames[i].buffer.buffer));
+                expect_contract(&frames[i], queue);
+                RIG_PROMISED(vmo_buffer_read(&frames[i].buffer.buffer, buffer, sizeof(buffer),
+                                             &bytes) == ZX_OK);
                 got->sum = sum_of(buffer, (uint32_t)bytes);
                 if (!rig.holds)
                         netdev_release_frame(rig_card(), queue, &frames[i]);
