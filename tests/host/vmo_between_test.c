@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* Memory objects: what happens between two holds of a VMO's lock. New pages are taken from the pmm without
- * it; the pmm's one-shot signal, which comes from inside that allocation, is the other party here, so that
- * each test meets the same moment every time. (With threads: vmo_threads_hosted_test.c.) */
+ * it; the other party here comes from inside that allocation, with the pmm's one-shot signal, or behind it,
+ * when the pmm asks on which CPU it is; so each test meets the same moment every time. (With threads:
+ * vmo_threads_hosted_test.c.) */
 #include "tests/boot/vmo_bed.h"
 
 #define P PAGE_BYTES
@@ -133,5 +134,93 @@ SWEPT_TEST(vmo_between, a_walk_begins_again_with_the_new_size)
                 EXPECT_EQ(vmo_committed_pages(vmo), pages);
                 TRY(vmo_op_range(vmo, VMO_OP_DECOMMIT, 0, vmo_size(vmo)));
         }
+        return ZX_OK;
+}
+
+/* ---- somebody who takes or gives pages himself, before the lock is taken again ---- */
+
+static struct {
+        uint32_t op;
+        uint64_t offset, bytes;
+        struct vmo *heir; /* gets as many pages as the other has dropped; or NULL */
+        bool come;
+        zx_status_t status;
+} other;
+
+static void forget_other(void)
+{
+        bed.pmm.current_cpu = NULL;
+}
+
+/* The pmm asks when it has given pages away and they become the VMO's, without its lock. */
+static uint32_t let_other_come(void)
+{
+        forget_other();
+        other.come = true;
+        other.status = TRIED(vmo_op_range(victim, other.op, other.offset, other.bytes));
+        if (other.heir != NULL && other.status == ZX_OK)
+                other.status = TRIED(
+                        vmo_op_range(other.heir, VMO_OP_COMMIT, other.offset, other.bytes));
+        return 0;
+}
+
+static void other_comes_between(struct vmo *vmo, uint32_t op, uint64_t first, uint64_t end)
+{
+        victim = vmo;
+        other.op = op;
+        other.offset = first * P;
+        other.bytes = (end - first) * P;
+        other.heir = NULL;
+        other.come = false;
+        other.status = ZX_OK;
+        bed.clean_up = forget_other;
+        bed.pmm.current_cpu = let_other_come;
+}
+
+/* Pages that somebody else has made meanwhile are not replaced; as many of ours go back to the pmm. */
+SWEPT_TEST(vmo_between, pages_that_have_come_meanwhile_stay)
+{
+        for (uint64_t first = 0; first <= PAGES; first++) {
+                for (uint64_t end = first; end <= PAGES; end++) {
+                        struct vmo *vmo;
+                        TRY(bed_vmo(PAGES * P, 0, &vmo));
+                        other_comes_between(vmo, VMO_OP_COMMIT, first, end);
+                        zx_status_t status = TRIED(vmo_op_range(vmo, VMO_OP_COMMIT, P, 2 * P));
+                        forget_other();
+                        if (status == ZX_ERR_NO_MEMORY || other.status == ZX_ERR_NO_MEMORY)
+                                return ZX_ERR_NO_MEMORY;
+                        EXPECT_OK(status);
+                        EXPECT_OK(other.status);
+                        EXPECT_TRUE(other.come);
+                        /* Pages 1 and 2, and those of the other beside them; the pmm's counts say
+                         * the same (bed_expect_valid). */
+                        uint64_t beside = end - first;
+                        for (uint64_t page = 1; page <= 2; page++)
+                                beside -= first <= page && page < end;
+                        EXPECT_EQ(vmo_committed_pages(vmo), 2 + beside);
+                        TRY(vmo_op_range(vmo, VMO_OP_DECOMMIT, 0, PAGES * P));
+                }
+        }
+        return ZX_OK;
+}
+
+/* Pages that somebody else has dropped meanwhile are made, too: more than were asked for at first. The heir
+ * keeps as many pages out as before, so that a refusal finds the counts that it wants. */
+SWEPT_TEST(vmo_between, pages_that_have_gone_meanwhile_are_made_again)
+{
+        struct vmo *vmo, *heir;
+        TRY(bed_vmo(PAGES * P, 0, &vmo));
+        TRY(bed_vmo(PAGES * P, 0, &heir));
+        TRY(vmo_op_range(vmo, VMO_OP_COMMIT, 0, 3 * P));
+        other_comes_between(vmo, VMO_OP_DECOMMIT, 0, 3);
+        other.heir = heir;
+        zx_status_t status = TRIED(vmo_op_range(vmo, VMO_OP_COMMIT, 0, PAGES * P));
+        forget_other();
+        if (status == ZX_ERR_NO_MEMORY) /* what was made before memory ran out has gone again */
+                EXPECT_EQ(vmo_committed_pages(vmo), other.come ? 0 : 3);
+        TRY(status);
+        TRY(other.status);
+        EXPECT_TRUE(other.come);
+        EXPECT_EQ(vmo_committed_pages(vmo), PAGES);
         return ZX_OK;
 }
