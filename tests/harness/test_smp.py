@@ -8,16 +8,20 @@ import re
 import pytest
 
 import boot
+import images
 
 PATHS = {"microvm": ["--boot", "microvm"], "q35": ["--boot", "pvh", "--machine", "q35"],
          "pc": ["--boot", "pvh", "--machine", "pc"]}
+
+
+MOST = 64  # as many as the kernel knows
 
 
 def pytest_generate_tests(metafunc):
     if "machine_with" in metafunc.fixturenames:
         machines = [(path, cpus) for path in PATHS for cpus in (4, 8)] + [("q35", 16)]
         if metafunc.config.getoption("--full-matrix"):
-            machines.append(("q35", 64))  # as many as the kernel knows; each host processor runs many
+            machines.append(("q35", MOST))  # each host processor runs many
         metafunc.parametrize("machine_with", machines, ids=lambda machine: f"{machine[0]}-{machine[1]}")
 
 
@@ -30,6 +34,20 @@ def test_all_cpus_run(run_name, machine_with):
         assert re.search(rf"^# cpu: {cpu} APIC ", result.stdout, re.M), result.explain()
     assert "Subtest: smp" in result.stdout
     assert not re.search(r"SKIP the machine has one CPU", result.stdout), result.explain()
+
+
+def test_as_many_cpus_as_there_can_be(run_name):
+    """All of them start and answer; the tests that each needs all of them for take minutes (--full-matrix)."""
+    result, _, passed = boot.boot_and_pass(run_name, *PATHS["q35"], "--smp", MOST, "--test", "smp.every_cpu*",
+                                           "--append", "cmd=cpu watchdog=off")
+    assert passed == 1 and f"# cpu: {MOST} CPUs run" in result.stdout, result.explain()
+    assert f"# cpu: {MOST - 1} APIC " in result.stdout, result.explain()
+
+
+def test_one_cpu_pays_for_no_others(run_name):
+    elf = images.folder(images.ALL_TESTS) / "paravane.elf"
+    _, _, passed = boot.boot_and_pass(run_name, "--boot", "microvm", "--image", elf, "--smp", 1, "--test", "cpu.alone*")
+    assert passed == 1  # not skipped
 
 
 def test_no_more_cpus_than_asked_for(run_name):

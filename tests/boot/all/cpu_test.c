@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Longer tests of kernel/cpu: calls to all CPUs that end late or meet each other, and translations
- * under everybody's feet. The short ones are in tests/boot/smp_test.c. */
+/* Longer tests of kernel/cpu: calls to all CPUs that end late or meet each other, translations under
+ * everybody's feet, and a CPU that is alone. The short ones are in tests/boot/smp_test.c. */
 #include "tests/expect.h"
 
 #include <stdatomic.h>
@@ -10,6 +10,8 @@
 #include "arch/arch.h"
 #include "base/bytes.h"
 #include "kernel/aspace.h"
+#include "kernel/buffer_chain.h"
+#include "kernel/buffer_chain_boot.h"
 #include "kernel/cpu.h"
 #include "kernel/memory.h"
 #include "kernel/time.h"
@@ -195,4 +197,46 @@ TEST_WITH(cpu, nobody_sees_a_page_that_was_given_away, 0, 60000)
         vmo_put(vmo);
         EXPECT_EQ(aspace_table_page_count(), tables);
         EXPECT_TRUE(pmm_check_all(&kernel_pmm));
+}
+
+/* ---- a CPU that is alone ---- */
+
+/* With the pmm's lock in our hands: whoever took it would wait for ever. */
+static void use_memory_under_its_lock(struct test *t)
+{
+        struct vm_page *page;
+        struct buffer_chain *chain;
+        struct list_node run;
+        uint64_t pa;
+
+        list_init(&run);
+        REQUIRE_TRUE(spinlock_try(&kernel_pmm.lock));
+        (void)page_cache_drain_all(&kernel_buffer_chain_cache);
+        EXPECT_OK(buffer_chain_alloc(&kernel_buffer_chain_cache, 2 * PAGE_BYTES, &chain));
+        buffer_chain_free(chain);
+        EXPECT_OK(pmm_alloc_page(&kernel_pmm, PMM_ALLOC_ANY, &page));
+        pmm_free_page(&kernel_pmm, page);
+        EXPECT_OK(pmm_alloc_contiguous(&kernel_pmm, 4, PMM_ALLOC_ANY, PAGE_BYTES_LOG2, &pa, &run));
+        pmm_free(&kernel_pmm, &run);
+        spinlock_give(&kernel_pmm.lock);
+}
+
+/* Where there is nobody else nothing is locked, asked or set up for others. */
+TEST(cpu, alone_it_pays_for_nobody)
+{
+        struct arch_cpu_summary summary;
+
+        if (cpu_count() > 1)
+                SKIP("the machine has several CPUs");
+        REQUIRE_TRUE(kernel_pmm.current_cpu == NULL);
+        REQUIRE_TRUE(kernel_buffer_chain_cache.current_cpu == NULL);
+        EXPECT_EQ(kernel_buffer_chain_cache.cpu_count, 1);
+        EXPECT_EQ(kernel_pmm.cpu_count, 1);
+        use_memory_under_its_lock(t);
+        atomic_store(&count, 0);
+        EXPECT_OK(cpu_run_on_all(count_one, NULL, time_deadline_after(LIMIT_NS)));
+        EXPECT_EQ(atomic_load(&count), 1);
+        arch_cpu_summary(0, &summary);
+        EXPECT_EQ(summary.interrupt_count, 0); /* no message to itself */
+        EXPECT_EQ(summary.shootdown_count, 0);
 }
