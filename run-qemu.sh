@@ -359,7 +359,7 @@ emulator_line() {
         [[ -z $vmbus ]] || line+=(
                 -object "memory-backend-file,id=ram,share=on,mem-path=${vmbus_folder//,/,,}/ram,size=$mem"
                 -chardev "socket,id=vmbus,path=${vmbus_folder//,/,,}/socket"
-                -device ivshmem-doorbell,chardev=vmbus,vectors=2)
+                -device ivshmem-doorbell,chardev=vmbus,vectors=9)
         address=${net#*=}
         [[ -n $vmbus ]] || case $net in
         user) line+=(-netdev user,id=net0) ;;

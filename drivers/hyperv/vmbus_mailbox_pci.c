@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* ivshmem: two BARs, two vectors. Facts: QEMU, docs/specs/ivshmem-spec.txt. */
+/* ivshmem: two BARs, a vector for messages and one for the events of each CPU. Facts: QEMU, docs/specs/ivshmem-spec.txt. */
 #include "drivers/hyperv/vmbus_mailbox_pci.h"
 
 #include "arch/io.h"
@@ -22,14 +22,10 @@ static void ring_doorbell(void *context, uint16_t peer, uint16_t vector)
                      (uint32_t)peer << DOORBELL_PEER_SHIFT | vector);
 }
 
-static void on_message(void *context)
+static void on_doorbell(void *context)
 {
-        vmbus_mailbox_interrupt(context, VMBUS_MAILBOX_VECTOR_MESSAGE);
-}
-
-static void on_event(void *context)
-{
-        vmbus_mailbox_interrupt(context, VMBUS_MAILBOX_VECTOR_EVENT);
+        const struct vmbus_mailbox_vector *vector = context;
+        vmbus_mailbox_interrupt(vector->mailbox, vector->number);
 }
 
 /* The host reaches guest memory by file offset, so it must have mapped all of it. */
@@ -43,31 +39,46 @@ static bool host_sees_all_memory(uint64_t ram_bytes)
         return true;
 }
 
+/* Gives vector `number` of the device to the boot CPU, or an event vector to the CPU of that VP. */
+static zx_status_t connect_vector(struct vmbus_mailbox_pci *device, uint16_t number)
+{
+        struct vmbus_mailbox_vector *vector = &device->vectors[number];
+        *vector = (struct vmbus_mailbox_vector){.mailbox = &device->mailbox, .number = number};
+        zx_status_t status = arch_irq_allocate_msi("vmbus", on_doorbell, vector, &vector->message);
+        if (status != ZX_OK)
+                return status;
+        if (number > VMBUS_MAILBOX_VECTOR_EVENT)
+                status = arch_irq_aim_msi(&vector->message, number - VMBUS_MAILBOX_VECTOR_EVENT);
+        if (status == ZX_OK)
+                status = pci_msix_program(&device->msix, number, &vector->message);
+        if (status != ZX_OK)
+                arch_irq_free_msi(&vector->message);
+        return status;
+}
+
+/* The first two vectors must be there; CPUs for which there is none get no events. */
 static zx_status_t connect_vectors(struct vmbus_mailbox_pci *device)
 {
-        static const arch_irq_handler handlers[VMBUS_MAILBOX_VECTORS] = {
-                [VMBUS_MAILBOX_VECTOR_MESSAGE] = on_message,
-                [VMBUS_MAILBOX_VECTOR_EVENT] = on_event,
-        };
+        const uint16_t least = VMBUS_MAILBOX_VECTOR_EVENT + 1;
+        uint16_t wanted = (uint16_t)(VMBUS_MAILBOX_VECTOR_EVENT + device->mailbox.vp_count);
+        uint16_t count = 0;
         zx_status_t status = pci_msix_open(device->pci, &device->msix);
         if (status != ZX_OK)
                 return status;
-        uint16_t i = 0;
-        status = device->msix.count < VMBUS_MAILBOX_VECTORS ? ZX_ERR_NOT_SUPPORTED : ZX_OK;
-        for (; i < VMBUS_MAILBOX_VECTORS && status == ZX_OK; i++) {
-                status = arch_irq_allocate_msi("vmbus", handlers[i], &device->mailbox,
-                                               &device->messages[i]);
-                if (status != ZX_OK)
-                        break;
-                status = pci_msix_program(&device->msix, i, &device->messages[i]);
+        if (device->msix.count < wanted)
+                wanted = device->msix.count;
+        while (count < wanted && status == ZX_OK) {
+                status = connect_vector(device, count);
+                count += status == ZX_OK;
         }
-        if (status != ZX_OK) {
+        if (count < least) {
                 pci_msix_close(&device->msix);
-                while (i != 0)
-                        arch_irq_free_msi(&device->messages[--i]);
-                return status;
+                while (count != 0)
+                        arch_irq_free_msi(&device->vectors[--count].message);
+                return status != ZX_OK ? status : ZX_ERR_NOT_SUPPORTED;
         }
-        for (i = 0; i < VMBUS_MAILBOX_VECTORS; i++)
+        device->mailbox.vp_count = count - VMBUS_MAILBOX_VECTOR_EVENT;
+        for (uint16_t i = 0; i < count; i++)
                 pci_msix_unmask(&device->msix, i);
         pci_msix_start(&device->msix);
         return ZX_OK;

@@ -5,6 +5,8 @@
  *
  *   BAR 0   registers: own number at 8, doorbell at 12 (peer << 16 | vector)
  *   BAR 2   the shared pages
+ *   MSI-X   one vector for messages, one for the events of each CPU, aimed at it: as many CPUs as the
+ *           device has vectors for
  *
  * Context     boot CPU, thread
  * Facts       QEMU, docs/specs/ivshmem-spec.txt; lib/vmbus_mailbox/vmbus_mailbox.h */
@@ -20,7 +22,11 @@ struct vmbus_mailbox_pci {
         const struct pci_device *pci;
         uint8_t *registers;
         struct pci_msix msix;
-        struct arch_msi_message messages[VMBUS_MAILBOX_VECTORS];
+        struct vmbus_mailbox_vector {
+                struct vmbus_mailbox_transport *mailbox;
+                uint16_t number;
+                struct arch_msi_message message;
+        } vectors[VMBUS_MAILBOX_VECTORS];
 };
 
 /* Whether it is an ivshmem device with doorbells; it may be somebody else's. */

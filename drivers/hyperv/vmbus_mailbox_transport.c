@@ -155,10 +155,10 @@ static enum vmbus_mailbox_fault take_slots(struct vmbus_mailbox_transport *mailb
         return VMBUS_MAILBOX_FAULT_NONE;
 }
 
-static void take_flags(struct vmbus_mailbox_transport *mailbox)
+static void take_flags(struct vmbus_mailbox_transport *mailbox, uint32_t vp)
 {
         for (uint32_t word = 0; word < VMBUS_MAILBOX_FLAGS / 64; word++) {
-                uint64_t *flags = &mailbox->pages->to_guest.flags[word];
+                uint64_t *flags = &mailbox->pages->to_guest[vp].flags[word];
                 uint64_t set = shared_load_u64(flags);
                 if (set == 0)
                         continue;
@@ -170,30 +170,46 @@ static void take_flags(struct vmbus_mailbox_transport *mailbox)
         }
 }
 
-static void take(struct vmbus_mailbox_transport *mailbox, bool messages, bool events)
+static void take_messages(struct vmbus_mailbox_transport *mailbox)
 {
         enum vmbus_mailbox_fault fault = VMBUS_MAILBOX_FAULT_NONE;
         bool enabled = mailbox->platform->interrupts_disable();
         spinlock_take(&mailbox->take_lock);
-        if (messages && mailbox->running && !is_broken(mailbox))
+        if (mailbox->running && !is_broken(mailbox))
                 fault = take_slots(mailbox);
-        if (events && mailbox->running && !is_broken(mailbox) && fault == VMBUS_MAILBOX_FAULT_NONE)
-                take_flags(mailbox);
         spinlock_give(&mailbox->take_lock);
         mailbox->platform->interrupts_restore(enabled);
         if (fault != VMBUS_MAILBOX_FAULT_NONE)
                 latch(mailbox, fault);
 }
 
-void vmbus_mailbox_interrupt(struct vmbus_mailbox_transport *mailbox, uint16_t vector)
+static void take_events(struct vmbus_mailbox_transport *mailbox, uint32_t vp)
 {
-        bool messages = vector == VMBUS_MAILBOX_VECTOR_MESSAGE;
-        take(mailbox, messages, !messages);
+        bool enabled = mailbox->platform->interrupts_disable();
+        spinlock_take(&mailbox->event_locks[vp]);
+        if (__atomic_load_n(&mailbox->running, __ATOMIC_ACQUIRE) && !is_broken(mailbox))
+                take_flags(mailbox, vp);
+        spinlock_give(&mailbox->event_locks[vp]);
+        mailbox->platform->interrupts_restore(enabled);
 }
 
+void vmbus_mailbox_interrupt(struct vmbus_mailbox_transport *mailbox, uint16_t vector)
+{
+        ASSERT(vector < VMBUS_MAILBOX_VECTORS);
+        if (vector == VMBUS_MAILBOX_VECTOR_MESSAGE)
+                take_messages(mailbox);
+        else
+                take_events(mailbox, vector - VMBUS_MAILBOX_VECTOR_EVENT);
+}
+
+/* What is for this CPU, as its vector would. */
 static void mailbox_poll(struct vmbus_transport *transport)
 {
-        take(of(transport), true, true);
+        struct vmbus_mailbox_transport *mailbox = of(transport);
+        uint32_t cpu = mailbox->platform->cpu();
+        take_messages(mailbox);
+        if (cpu < mailbox->vp_count)
+                take_events(mailbox, cpu);
 }
 
 /* ---- start and stop ---- */
@@ -235,15 +251,19 @@ static void mailbox_stop(struct vmbus_transport *transport)
         struct vmbus_mailbox_transport *mailbox = of(transport);
         bool enabled = mailbox->platform->interrupts_disable();
         spinlock_take(&mailbox->take_lock); /* a handler that runs is waited for */
-        mailbox->running = false;
+        __atomic_store_n(&mailbox->running, false, __ATOMIC_RELAXED);
         spinlock_give(&mailbox->take_lock);
+        for (uint32_t vp = 0; vp < VMBUS_MAILBOX_VPS; vp++) {
+                spinlock_take(&mailbox->event_locks[vp]); /* likewise */
+                spinlock_give(&mailbox->event_locks[vp]);
+        }
         mailbox->platform->interrupts_restore(enabled);
         shared_store_u32(HEADER(guest_state), VMBUS_MAILBOX_ABSENT);
 }
 
 static uint32_t mailbox_vp_index(struct vmbus_transport *transport, uint32_t cpu)
 {
-        return cpu < of(transport)->platform->cpu_count() ? cpu : VMBUS_VP_NONE;
+        return cpu < of(transport)->vp_count ? cpu : VMBUS_VP_NONE;
 }
 
 static uint64_t mailbox_now(struct vmbus_transport *transport)
@@ -293,6 +313,9 @@ zx_status_t vmbus_mailbox_transport_init(struct vmbus_mailbox_transport *mailbox
         };
         spinlock_init(&mailbox->post_lock, "vmbus post");
         spinlock_init(&mailbox->take_lock, "vmbus take");
+        for (uint32_t vp = 0; vp < VMBUS_MAILBOX_VPS; vp++)
+                spinlock_init(&mailbox->event_locks[vp], "vmbus events");
+        mailbox->vp_count = (uint32_t)min_u64(config->platform->cpu_count(), VMBUS_MAILBOX_VPS);
         if (shared_load_acquire_u64(HEADER(magic)) != VMBUS_MAILBOX_MAGIC)
                 return ZX_ERR_NOT_FOUND;
         if (shared_load_u32(HEADER(version)) != VMBUS_MAILBOX_VERSION)

@@ -8,9 +8,13 @@
  *
  *   start: RESET with a new generation, doorbell --> the host forgets, zeroes, follows --> READY
  *
+ * Events of a channel come with the vector, and on the CPU, that its opening or ModifyChannel named,
+ * as long as that CPU has one (vp_count); other CPUs have no VP number, and cannot be named.
+ *
  * Owner       the caller: struct, pages; nothing to release
  * Context     as vmbus_transport.h says. vmbus_mailbox_interrupt: interrupts
- * Locks       post_lock (threads only), take_lock (interrupts off; left of the client's locks)
+ * Locks       post_lock (threads only), take_lock and each VP's event_locks (interrupts off; left of
+ *             the client's locks; one of them at a time)
  * Facts       lib/vmbus_mailbox/vmbus_mailbox.h */
 #ifndef DRIVERS_HYPERV_VMBUS_MAILBOX_TRANSPORT_H
 #define DRIVERS_HYPERV_VMBUS_MAILBOX_TRANSPORT_H
@@ -56,6 +60,10 @@ struct vmbus_mailbox_transport {
         uint32_t post_tail, post_head; /* ours, and the host's last one */
         struct spinlock take_lock;
         uint32_t take_head;
+        struct spinlock event_locks[VMBUS_MAILBOX_VPS]; /* two CPUs take events at one time */
+        /* CPUs 0 .. that events can go to, 1 .. VMBUS_MAILBOX_VPS: at first as many as there are.
+         * Who connects the vectors lowers it, before start(), when some CPU has none. */
+        uint32_t vp_count;
 };
 
 /* What vmbus_mailbox_transport_init needs beside its struct. */
@@ -74,7 +82,8 @@ struct vmbus_mailbox_config {
 zx_status_t MUST_CHECK vmbus_mailbox_transport_init(struct vmbus_mailbox_transport *mailbox,
                                                     const struct vmbus_mailbox_config *config);
 
-/* A doorbell rang: takes what is there, a bounded amount. */
+/* A doorbell rang: takes what is there, a bounded amount.
+ *   vector  VMBUS_MAILBOX_VECTOR_..., below VMBUS_MAILBOX_VECTORS */
 void vmbus_mailbox_interrupt(struct vmbus_mailbox_transport *mailbox, uint16_t vector);
 
 #endif

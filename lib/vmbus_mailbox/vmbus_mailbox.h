@@ -5,7 +5,8 @@
  * a host program.
  *
  *   page 0   header: who is there, doorbell vectors
- *   page 1   event flags, guest to host; then host to guest        (2048 bits each, one a channel)
+ *   page 1   event flags, guest to host; then host to guest, a set for each of 8 processors
+ *            (2048 bits a set, one a channel)
  *   page 2   messages, guest to host: 15 slots of 256 bytes behind the indices
  *   page 3   messages, host to guest: likewise
  *
@@ -17,7 +18,11 @@
  * in the guest's own memory, which the host program maps as well (memory-backend-file, share=on).
  *
  * A flag's number is, guest to host, the channel's connection id (the host keeps those below 2048),
- * and, host to guest, the channel's event flag number (its id, unless the guest chose another).
+ * and, host to guest, the channel's event flag number (its id, unless the guest chose another). The
+ * host sets it for the processor that OpenChannel or ModifyChannel named (VP n: set n) and rings
+ * that set's vector, which the guest aims at that processor: a device of ivshmem has as many vectors
+ * as it is given, so each processor has one, as it has a SINT and an event page of its own under
+ * Hyper-V. VP numbers are 0 to 7. Messages come through one vector, as they come to one processor.
  *
  * Only the layout is here, so that both ends can be written by different hands.
  *
@@ -34,7 +39,7 @@
 #include <stdint.h>
 
 #define VMBUS_MAILBOX_MAGIC 0x42584d5641524150ull /* "PARAVMXB", little-endian */
-#define VMBUS_MAILBOX_VERSION 1
+#define VMBUS_MAILBOX_VERSION 2
 #define VMBUS_MAILBOX_PAGE_BYTES 4096
 #define VMBUS_MAILBOX_BYTES 65536 /* of BAR 2; the pages behind those above are zero and reserved */
 
@@ -43,10 +48,13 @@
 #define VMBUS_MAILBOX_MESSAGE_BYTES_MAX 240
 #define VMBUS_MAILBOX_FLAGS 2048
 
-/* Doorbell vectors, the same both ways. */
+#define VMBUS_MAILBOX_VPS 8
+
+/* Doorbell vectors. To the host: these two. To the guest: messages, then events of each VP. */
 #define VMBUS_MAILBOX_VECTOR_MESSAGE 0
-#define VMBUS_MAILBOX_VECTOR_EVENT 1
-#define VMBUS_MAILBOX_VECTORS 2
+#define VMBUS_MAILBOX_VECTOR_EVENT 1 /* host to guest: of VP 0; that of VP n is n more */
+#define VMBUS_MAILBOX_VECTORS_TO_HOST 2
+#define VMBUS_MAILBOX_VECTORS (VMBUS_MAILBOX_VECTOR_EVENT + VMBUS_MAILBOX_VPS)
 
 /* State words of page 0. A side writes its own only. */
 enum vmbus_mailbox_state {
@@ -101,8 +109,9 @@ struct vmbus_mailbox {
                 struct vmbus_mailbox_header header;
                 uint8_t header_page[VMBUS_MAILBOX_PAGE_BYTES];
         };
-        struct vmbus_mailbox_events to_host, to_guest;
-        uint8_t event_pad[VMBUS_MAILBOX_PAGE_BYTES - 2 * sizeof(struct vmbus_mailbox_events)];
+        struct vmbus_mailbox_events to_host, to_guest[VMBUS_MAILBOX_VPS];
+        uint8_t event_pad[VMBUS_MAILBOX_PAGE_BYTES -
+                          (1 + VMBUS_MAILBOX_VPS) * sizeof(struct vmbus_mailbox_events)];
         struct vmbus_mailbox_messages messages_to_host, messages_to_guest;
 };
 

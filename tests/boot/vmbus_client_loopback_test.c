@@ -19,10 +19,14 @@
 /* Two CPUs that wait for each other's words: where they share one of the machine's, each packet takes it
  * some milliseconds. Enough to go around the rings several times. */
 #define LOOPBACK_PACKETS 200
+#define RETARGET_PACKETS 10
 #define DEADLINE_NS 5000000000ull
 
-/* ---- a transport between the two: what the guest posts waits in a queue; what the host sends is an
- * upcall on the host's CPU, as an interrupt there would make it ---- */
+/* ---- a transport between the two: what the guest posts waits in a queue; a message of the host is
+ * an upcall on the host's CPU, as an interrupt there would make it; an event waits for the CPU that it
+ * is for, which looks for it whenever it waits ---- */
+
+#define CPUS 2 /* that can be told of events: the test's and the host's */
 
 static struct {
         struct vmbus_transport transport;
@@ -38,6 +42,8 @@ static struct {
         } queue[QUEUE];
         uint32_t head, tail;
         uint32_t events; /* atomic: bit n, channel n */
+        uint32_t to_guest[CPUS]; /* atomic: bit n, event flag n of that CPU */
+        uint32_t taking; /* atomic: CPUs that hand events up now */
         bool stop;       /* atomic */
         struct cpu_work work;
 
@@ -45,6 +51,7 @@ static struct {
         struct vmbus_channel channels[4];
         struct vmbus_gpadl gpadls[4];
         uint32_t called; /* atomic */
+        uint32_t called_on[CPUS]; /* atomic: how often, on that CPU */
 } loop;
 
 static void *map_page(void *context, uint64_t number)
@@ -64,7 +71,20 @@ static bool post_to_guest(void *context, const void *bytes, uint32_t count, uint
 
 static void signal_guest(void *context, uint32_t flag, uint32_t vp)
 {
-        loop.up.event(loop.up.context, flag);
+        __atomic_fetch_or(&loop.to_guest[vp], 1u << flag, __ATOMIC_SEQ_CST);
+}
+
+/* Events for the CPU that calls. */
+static void take_events(void)
+{
+        uint32_t cpu = cpu_current();
+        if (cpu >= CPUS || __atomic_load_n(&loop.to_guest[cpu], __ATOMIC_RELAXED) == 0)
+                return;
+        __atomic_fetch_add(&loop.taking, 1, __ATOMIC_SEQ_CST);
+        uint32_t flags = __atomic_exchange_n(&loop.to_guest[cpu], 0, __ATOMIC_SEQ_CST);
+        for (; flags != 0; flags &= flags - 1)
+                loop.up.event(loop.up.context, (uint32_t)__builtin_ctz(flags));
+        __atomic_fetch_sub(&loop.taking, 1, __ATOMIC_SEQ_CST);
 }
 
 static const struct vmbus_host_ops host_ops = {
@@ -92,6 +112,7 @@ static void host_until_stopped(void *context)
 {
         while (!__atomic_load_n(&loop.stop, __ATOMIC_ACQUIRE)) {
                 host_turn();
+                take_events();
                 arch_pause();
         }
 }
@@ -140,11 +161,12 @@ static void loop_poll(struct vmbus_transport *transport)
 {
         if (cpu_count() == 1)
                 host_turn();
+        take_events();
 }
 
 static uint32_t loop_vp_index(struct vmbus_transport *transport, uint32_t cpu)
 {
-        return cpu < cpu_count() ? cpu : VMBUS_VP_NONE;
+        return cpu < min_u64(cpu_count(), CPUS) ? cpu : VMBUS_VP_NONE;
 }
 
 static uint64_t loop_now(struct vmbus_transport *transport)
@@ -186,13 +208,26 @@ static const struct vmbus_transport_ops loop_ops = {
 
 static void on_event(struct vmbus_channel *channel, void *context)
 {
+        if (cpu_current() < CPUS)
+                __atomic_fetch_add(&loop.called_on[cpu_current()], 1, __ATOMIC_SEQ_CST);
         __atomic_store_n(&loop.called, 1, __ATOMIC_RELEASE);
+}
+
+/* Waits for the callback; false: it did not come. */
+static bool await_call(struct vmbus_channel *channel, uint64_t deadline)
+{
+        struct vmbus_transport *transport = channel->vmbus->config.transport;
+        while (__atomic_load_n(&loop.called, __ATOMIC_ACQUIRE) == 0) {
+                if (time_passed(deadline))
+                        return false;
+                transport->ops->pause(transport, NS_PER_MS); /* does not poll the rings */
+        }
+        return true;
 }
 
 /* Sleeps until the next packet is there, and takes it. */
 static zx_status_t receive(struct vmbus_channel *channel, void *buffer, uint32_t bytes)
 {
-        struct vmbus_transport *transport = channel->vmbus->config.transport;
         uint64_t deadline = time_ns() + DEADLINE_NS;
         for (;;) {
                 struct vmbus_incoming packet;
@@ -201,12 +236,8 @@ static zx_status_t receive(struct vmbus_channel *channel, void *buffer, uint32_t
                 if (status != ZX_ERR_SHOULD_WAIT)
                         return status;
                 status = vmbus_channel_sleep(channel);
-                while (status == ZX_ERR_SHOULD_WAIT &&
-                       __atomic_load_n(&loop.called, __ATOMIC_ACQUIRE) == 0) {
-                        if (time_passed(deadline))
-                                return ZX_ERR_TIMED_OUT;
-                        transport->ops->pause(transport, NS_PER_MS); /* does not poll the rings */
-                }
+                if (status == ZX_ERR_SHOULD_WAIT && !await_call(channel, deadline))
+                        return ZX_ERR_TIMED_OUT;
                 if (status != ZX_OK && status != ZX_ERR_SHOULD_WAIT)
                         return status;
         }
@@ -223,6 +254,51 @@ static void echo_packets(struct test *t, struct vmbus_channel *channel, uint32_t
                 REQUIRE_OK(vmbus_channel_send(channel, &packet, out));
                 REQUIRE_OK(receive(channel, in, sizeof(in)));
                 REQUIRE_(EXPECT_BYTES_EQ(in, out, packet.payload_bytes));
+        }
+}
+
+/* Echoes packets, each of which finds us asleep, so that the host signals: on that CPU and no other. */
+static void echo_on(struct test *t, struct vmbus_channel *channel, uint32_t cpu)
+{
+        const struct vmbus_outgoing packet = {.kind = VMBUS_SEND_IN_BAND, .payload_bytes = 8};
+        for (uint32_t i = 0; i < CPUS; i++)
+                __atomic_store_n(&loop.called_on[i], 0, __ATOMIC_SEQ_CST);
+        for (uint64_t i = 0; i < RETARGET_PACKETS; i++) {
+                uint64_t in = ~i;
+                __atomic_store_n(&loop.called, 0, __ATOMIC_RELAXED);
+                REQUIRE_STATUS(ZX_ERR_SHOULD_WAIT, vmbus_channel_sleep(channel));
+                REQUIRE_OK(vmbus_channel_send(channel, &packet, &i));
+                REQUIRE_TRUE(await_call(channel, time_ns() + DEADLINE_NS));
+                REQUIRE_OK(receive(channel, &in, sizeof(in)));
+                EXPECT_EQ(in, i);
+        }
+        for (uint32_t i = 0; i < CPUS; i++) {
+                uint32_t count = __atomic_load_n(&loop.called_on[i], __ATOMIC_SEQ_CST);
+                EXPECT_TRUE(i == cpu ? count >= RETARGET_PACKETS : count == 0);
+        }
+}
+
+/* What the host signalled before ModifyChannel was for the CPU of then. */
+static void settle_events(struct test *t)
+{
+        uint64_t deadline = time_ns() + DEADLINE_NS;
+        while (__atomic_load_n(&loop.to_guest[0], __ATOMIC_SEQ_CST) != 0 ||
+               __atomic_load_n(&loop.to_guest[1], __ATOMIC_SEQ_CST) != 0 ||
+               __atomic_load_n(&loop.taking, __ATOMIC_SEQ_CST) != 0) {
+                REQUIRE_TRUE(!time_passed(deadline));
+                take_events();
+        }
+}
+
+/* The channel is open for CPU 0: on to the second, if there is one, and back. */
+static void retarget(struct test *t, struct vmbus_channel *channel)
+{
+        echo_on(t, channel, 0);
+        for (uint32_t i = 1; i <= CPUS; i++) {
+                uint32_t cpu = cpu_count() > 1 ? i % CPUS : 0;
+                REQUIRE_OK(vmbus_modify(channel, cpu));
+                settle_events(t);
+                echo_on(t, channel, cpu);
         }
 }
 
@@ -256,11 +332,12 @@ TEST(vmbus_client, meets_the_host_and_echoes_packets)
         EXPECT_EQ(loop.vmbus.version, 0x60000);
         struct vmbus_channel *channel = &loop.channels[0];
         if (EXPECT_OK(vmbus_open(channel, &parameters))) {
+                retarget(t, channel);
                 echo_packets(t, channel, LOOPBACK_PACKETS);
                 EXPECT_OK(vmbus_close(channel));
         }
         EXPECT_OK(vmbus_disconnect(&loop.vmbus));
-        EXPECT_EQ(loop.echo.packets, LOOPBACK_PACKETS);
+        EXPECT_EQ(loop.echo.packets, LOOPBACK_PACKETS + (1 + CPUS) * RETARGET_PACKETS);
         EXPECT_EQ(vmbus_host_faults_total(&loop.host), 0);
         EXPECT_EQ(loop.vmbus.leaked_pages, 0);
         for (unsigned i = 0; i < VMBUS_FAULT_COUNT; i++)
@@ -278,8 +355,16 @@ TEST(vmbus_client, echoes_packets_over_the_machines_own_connection)
         echo_packets(t, channel, PACKETS);
         test_log(t, "%u round trips, %llu us each", PACKETS,
                  (unsigned long long)((time_ns() - begin_ns) / PACKETS / NS_PER_US));
-        /* An older host cannot (e.6). */
-        EXPECT_EQ(vmbus_modify(channel, 0),
-                  hyperv_vmbus()->version < WIRE_VERSION_4_1 ? ZX_ERR_NOT_SUPPORTED : ZX_OK);
+        uint32_t cpu = cpu_count() > 1 ? 1 : 0;
+        zx_status_t status = vmbus_modify(channel, cpu);
+        /* An older host cannot (e.2). */
+        EXPECT_STATUS(hyperv_vmbus()->version < WIRE_VERSION_4_1 ? ZX_ERR_NOT_SUPPORTED : ZX_OK,
+                      status);
+        if (status == ZX_OK) {
+                /* An interrupt of before may still be under way while the first packets are. */
+                echo_packets(t, channel, RETARGET_PACKETS);
+                echo_on(t, channel, cpu);
+                test_log(t, "retargeted: %u callbacks on CPU %u", loop.called_on[cpu], cpu);
+        }
         EXPECT_OK(vmbus_close(channel));
 }

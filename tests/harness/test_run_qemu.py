@@ -80,7 +80,7 @@ LINES = [
     ("pvh_words", ["--boot", "pvh", "--test", "a,b.*", "--append", "x=1 y", "--append", "z"],
      [("-append", "test=a,b.* x=1 y z"), ("-kernel", "build/release/paravane.elf")]),
     ("vmbus", ["--vmbus", "--boot", "pvh", "--mem", "64M"],
-     [("-M", "q35,memory-backend=ram"), ("-device", "ivshmem-doorbell,chardev=vmbus,vectors=2"),
+     [("-M", "q35,memory-backend=ram"), ("-device", "ivshmem-doorbell,chardev=vmbus,vectors=9"),
       ("--mem", "64M"), ("--net", "responder")]),
     ("vmbus_none", ["--vmbus", "--net", "none", "--vmbus-args", "--stats --lie 7"],
      [("--lie", "7"), ("--stats", "--lie")]),

@@ -43,10 +43,10 @@ def test_server_speaks_protocol_0(host):
     guest = Guest(program)
     numbers = [number for number, _ in guest.messages]
     with_file = [file is not None for _, file in guest.messages]
-    assert numbers == [0, 1, -1, 0, 0, 1, 1]  # version, id, memory, the host's doorbells, ours
-    assert with_file == [False, False, True, True, True, True, True]
+    assert numbers == [0, 1, -1, 0, 0] + [1] * 9  # version, id, memory, the host's doorbells, ours
+    assert with_file == [False, False] + [True] * 12
     assert struct.unpack_from("<QIIIIQ", guest.memory) == (
-        vmbus_guest.MAGIC, 1, vmbus_guest.READY, 0, 0, RAM_BYTES)
+        vmbus_guest.MAGIC, 2, vmbus_guest.READY, 0, 0, RAM_BYTES)
     guest.close()
     status, stderr = program.end()
     assert (status, stderr) == (0, "")
@@ -98,6 +98,40 @@ def test_a_packet_comes_back_through_guest_memory(host):
     assert status == 0
     assert "echo: 1 packets, 8 bytes" in stderr
     assert "resets 2" in stderr
+
+
+def test_events_go_where_the_guest_wants_them(host):
+    """To the processor of the opening, then to that of ModifyChannel, each by its own vector; to none that is not."""
+    program = host("--echo")
+    guest = Guest(program)
+    guest.reset(1)
+    channel, connection = guest.connect()[ECHO]
+    guest.open(channel, 100, 4, processor=3)
+
+    def signalled():
+        start = vmbus_guest.EVENTS_TO_GUEST
+        sets = [guest.memory[at:at + 256] for at in range(start, start + 8 * 256, 256)]
+        guest.memory[start:start + 8 * 256] = bytes(8 * 256)
+        return [vp for vp, flags in enumerate(sets) if any(flags)]
+
+    def echo(number, vp):
+        at = 32 * number
+        guest.ram[101 * PAGE + at:101 * PAGE + at + 32] = struct.pack("<HHHHQQQ", 6, 2, 3, 1, number, 0, at << 32)
+        struct.pack_into("<I", guest.ram, 102 * PAGE + 4, 32 * number)  # all read
+        struct.pack_into("<I", guest.ram, 100 * PAGE, at + 32)
+        guest.event(connection)
+        guest.wait(1 + vp)
+        assert signalled() == [vp]
+
+    echo(0, 3)
+    guest.post(guest.connection, 22, 0, channel, 7)
+    assert guest.read() == [24, 0, channel, 0]
+    echo(1, 7)
+    guest.post(guest.connection, 22, 0, channel, 8)
+    assert guest.read() == [24, 0, channel, 0x8000FFFF]
+    echo(2, 7)
+    guest.close()
+    assert "MODIFY_VP" in program.end()[1]
 
 
 def test_round_trips_lose_nothing(host):

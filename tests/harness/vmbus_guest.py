@@ -21,6 +21,7 @@ EVENTS_TO_HOST, EVENTS_TO_GUEST = PAGE, PAGE + 256
 TO_HOST, TO_GUEST = 2 * PAGE, 3 * PAGE
 SLOTS, SLOT_BYTES = 15, 256
 READY, RESET = 1, 2
+VECTORS_TO_HOST, VECTORS = 2, 9  # messages and events; messages, then events of 8 processors
 LIMIT_S = 20  # hang detector
 
 
@@ -74,10 +75,10 @@ class Guest:
 
     def __init__(self, host):
         self.client = host.connect()
-        self.messages = [receive(self.client) for _ in range(7)]
+        self.messages = [receive(self.client) for _ in range(3 + VECTORS_TO_HOST + VECTORS)]
         self.memory = mmap.mmap(self.messages[2][1], 65536)
-        self.to_host = [file for _, file in self.messages[3:5]]
-        self.from_host = [file for _, file in self.messages[5:7]]
+        self.to_host = [file for _, file in self.messages[3:3 + VECTORS_TO_HOST]]
+        self.from_host = [file for _, file in self.messages[3 + VECTORS_TO_HOST:]]
         with open(host.ram_path, "r+b") as file:
             self.ram = mmap.mmap(file.fileno(), RAM_BYTES)
         self.tail = self.head = 0
@@ -143,13 +144,13 @@ class Guest:
             offers[message[2], message[5] >> 24] = (message[46], message[48])
         return offers
 
-    def open(self, channel, first, pages):
-        """A channel with two rings of pages / 2 each, from page `first` on."""
+    def open(self, channel, first, pages, processor=0):
+        """A channel with two rings of pages / 2 each, from page `first` on; its events go to `processor`."""
         self.ram[first * PAGE:(first + pages) * PAGE] = bytes(pages * PAGE)
         numbers = [word for page in range(pages) for word in (first + page, 0)]
         self.post(self.connection, 8, 0, channel, 0x99, (8 + 8 * pages) | 1 << 16, pages * PAGE, 0, *numbers)
         assert self.read() == [10, 0, channel, 0x99, 0]
-        self.post(self.connection, 5, 0, channel, 7, 0x99, 0, pages // 2, *[0] * 30)
+        self.post(self.connection, 5, 0, channel, 7, 0x99, processor, pages // 2, *[0] * 30)
         assert self.read() == [6, 0, channel, 7, 0]
 
     def event(self, flag):

@@ -281,6 +281,23 @@ TEST(vmbus_host_channel, a_channel_moves_to_another_processor)
         EXPECT_EQ(the_bed.host.channels[0].target_vp, 7);
 }
 
+TEST(vmbus_host_channel, events_go_to_a_processor_that_exists)
+{
+        start(t, 0x50003, 0);
+        the_bed.host.config.vp_count = 2;
+        bed_gpadl(&the_bed, 1, 0x55, PAGE0, 4);
+        bed_forget(&the_bed);
+        EXPECT_REFUSED(OPEN_VP, 0x55, 2, 2, 0);
+        bed_send(&the_bed, OPEN(0x55, 1, 2, 0));
+        EXPECT_MESSAGE(&the_bed, 6, 0, 1, 9, 0);
+        EXPECT_RULE(&the_bed, MODIFY_VP, bed_send(&the_bed, MESSAGE(22, 0, 1, 2)));
+        EXPECT_MESSAGE(&the_bed, 24, 0, 1, 0x8000ffff);
+        EXPECT_EQ(the_bed.host.channels[0].target_vp, 1);
+        bed_send(&the_bed, MESSAGE(7, 0, 1));
+        bed_send(&the_bed, OPEN(0x55, 0xffffffff, 2, 0)); /* or to none */
+        EXPECT_MESSAGE(&the_bed, 6, 0, 1, 9, 0);
+}
+
 TEST(vmbus_host_channel, a_channel_without_interrupts_is_not_signalled)
 {
         struct vmbus_incoming packet;

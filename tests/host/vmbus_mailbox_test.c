@@ -13,6 +13,7 @@ static struct {
         uint64_t now_ns;
         bool answers_reset;
         unsigned doorbells[2];
+        uint32_t cpu, cpus;
         uint32_t last_peer;
         unsigned messages, broken, event_count;
         struct vmbus_message last;
@@ -38,11 +39,11 @@ static void pause(uint64_t ns)
 
 static uint32_t cpu(void)
 {
-        return 0;
+        return bed.cpu;
 }
 static uint32_t cpu_count(void)
 {
-        return 2;
+        return bed.cpus;
 }
 static bool interrupts_disable(void)
 {
@@ -87,8 +88,9 @@ static void fresh(struct test *t)
         memset(&bed, 0, sizeof(bed));
         bed.pages = world_pages(t, 16, NULL);
         bed.answers_reset = true;
+        bed.cpus = 2;
         bed.pages->header.magic = VMBUS_MAILBOX_MAGIC;
-        bed.pages->header.version = 1;
+        bed.pages->header.version = 2;
         bed.pages->header.host_state = VMBUS_MAILBOX_READY;
         bed.pages->header.host_peer = 0xfffe;
         bed.pages->header.host_generation = UINT32_MAX; /* the next one is not 0 */
@@ -120,7 +122,7 @@ TEST(vmbus_mailbox, looks_at_the_header_before_anything_else)
         bed.pages->header.magic ^= 1;
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, begin(t));
         fresh(t);
-        bed.pages->header.version = 2;
+        bed.pages->header.version = 1;
         EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, begin(t));
         fresh(t);
         bed.pages->header.host_state = VMBUS_MAILBOX_ABSENT;
@@ -273,7 +275,7 @@ TEST(vmbus_mailbox, latches_what_is_wrong_with_a_slot)
                 EXPECT_EQ(bed.messages, i < 2 ? 0 : 1);
                 EXPECT_EQ(bed.broken, 1);
                 messages->slots[1] = messages->slots[0];
-                bed.pages->to_guest.flags[0] = 2;
+                bed.pages->to_guest[0].flags[0] = 2;
                 transport->ops->poll(transport);
                 EXPECT_EQ(bed.messages, i < 2 ? 0 : 1);
                 EXPECT_EQ(bed.event_count, 0);
@@ -292,7 +294,7 @@ TEST(vmbus_mailbox, signals_by_flag_and_rings_once)
                 EXPECT_OK(transport->ops->signal(transport, 0x2000, flags[i])); /* nobody looked */
                 EXPECT_EQ(bed.doorbells[1], i + 1);
                 EXPECT_EQ(bed.pages->to_host.flags[flags[i] / 64] >> flags[i] % 64 & 1, 1);
-                bed.pages->to_guest.flags[flags[i] / 64] |= 1ull << flags[i] % 64;
+                bed.pages->to_guest[0].flags[flags[i] / 64] |= 1ull << flags[i] % 64;
         }
         bed.pages->to_host.flags[0] = 0;
         EXPECT_OK(transport->ops->signal(transport, 0x2000, 0));
@@ -303,5 +305,50 @@ TEST(vmbus_mailbox, signals_by_flag_and_rings_once)
         EXPECT_EQ(bed.event_count, ARRAY_COUNT(flags));
         EXPECT_BYTES_EQ(bed.events, flags, sizeof(flags));
         for (unsigned i = 0; i < 32; i++)
-                EXPECT_EQ(bed.pages->to_guest.flags[i], 0);
+                EXPECT_EQ(bed.pages->to_guest[0].flags[i], 0);
+}
+
+TEST(vmbus_mailbox, takes_events_on_the_cpu_that_they_are_for)
+{
+        START(transport);
+        struct vmbus_mailbox_events *sets = bed.pages->to_guest;
+        EXPECT_EQ((uint8_t *)sets - (uint8_t *)bed.pages, 4096 + 256);
+        sets[0].flags[0] = 1ull << 5;
+        sets[1].flags[3] = 1ull << 7;
+        vmbus_mailbox_interrupt(&bed.guest, VMBUS_MAILBOX_VECTOR_EVENT + 1);
+        EXPECT_EQ(bed.event_count, 1);
+        EXPECT_EQ(bed.events[0], 3 * 64 + 7);
+        EXPECT_EQ(sets[0].flags[0], 1ull << 5);
+        EXPECT_EQ(sets[1].flags[3], 0);
+        sets[1].flags[3] = 1ull << 7;
+        transport->ops->poll(transport); /* on CPU 0 */
+        EXPECT_EQ(bed.event_count, 2);
+        EXPECT_EQ(bed.events[1], 5);
+        bed.cpu = 1;
+        transport->ops->poll(transport);
+        EXPECT_EQ(bed.event_count, 3);
+        EXPECT_EQ(bed.events[2], 3 * 64 + 7);
+        /* Nothing comes after the end, by any vector. */
+        transport->ops->stop(transport);
+        for (unsigned vp = 0; vp < VMBUS_MAILBOX_VPS; vp++)
+                sets[vp].flags[0] = 1;
+        for (uint16_t vector = 0; vector < VMBUS_MAILBOX_VECTORS; vector++)
+                vmbus_mailbox_interrupt(&bed.guest, vector);
+        EXPECT_EQ(bed.event_count, 3);
+}
+
+TEST(vmbus_mailbox, has_a_number_for_cpus_with_a_vector_only)
+{
+        START(transport);
+        bed.cpus = 20;
+        REQUIRE_OK(begin(t));
+        EXPECT_EQ(transport->ops->vp_index(transport, 7), 7);
+        EXPECT_EQ(transport->ops->vp_index(transport, 8), VMBUS_VP_NONE);
+        bed.guest.vp_count = 1; /* the device has two vectors */
+        EXPECT_EQ(transport->ops->vp_index(transport, 0), 0);
+        EXPECT_EQ(transport->ops->vp_index(transport, 1), VMBUS_VP_NONE);
+        bed.cpu = 9; /* polls for itself: nothing but messages */
+        bed.pages->to_guest[0].flags[0] = 1;
+        transport->ops->poll(transport);
+        EXPECT_EQ(bed.event_count, 0);
 }

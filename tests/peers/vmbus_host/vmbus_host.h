@@ -9,8 +9,10 @@
  *
  * A channel's device (an echo, a network card) is a struct with operations; the host hands it the
  * packets of the guest's ring, checked, and takes its answers. Written from the description of the
- * protocol alone; of lib/ it uses the ring (lib/vmbus_ring), nothing else. Freestanding, no
- * allocation, no globals, no clock.
+ * protocol alone; of lib/ it uses the ring (lib/vmbus_ring), nothing else. So do the guests that it
+ * meets, and a mistake of the library would be shared: it is held against byte vectors of another
+ * implementation (tests/boot/vmbus_ring_test.c) and against ends by another hand
+ * (tests/host/vmbus_stranger_ring.h). Freestanding, no allocation, no globals, no clock.
  *
  * Owner       all memory is the caller's: this struct, the words for GPADLs, offers and devices live
  *             as long as the host
@@ -73,6 +75,7 @@ struct vmbus_host_config {
         uint32_t features;           /* of version 6.0 that may be granted; 0: all that it has */
         uint32_t message_connection; /* told in VersionResponse from 5.0 on; 0: 4 */
         uint32_t connection_base;    /* a channel's connection id is this plus its channel id */
+        uint32_t vp_count;           /* processors of the guest, as far as known; 0: any number */
 };
 
 /* ---- devices ---- */

@@ -31,6 +31,11 @@ void vmbus_host_fail(struct vmbus_host_channel *channel, enum vmbus_host_rule ru
 
 /* ---- open ---- */
 
+static bool vp_exists(const struct vmbus_host *host, uint32_t vp)
+{
+        return host->config.vp_count == 0 || vp < host->config.vp_count;
+}
+
 /* Makes the two rings out of the pages; the first rule that is broken, or NONE. */
 static enum vmbus_host_rule attach(struct vmbus_host_channel *channel,
                                    const struct vmbus_host_pages *pages, uint32_t downstream_page)
@@ -72,6 +77,8 @@ static enum vmbus_host_rule open(struct vmbus_host_channel *channel,
                 return VMBUS_HOST_OPEN_SHAPE;
         if (opening->event_flag >= WIRE_EVENT_FLAGS)
                 return VMBUS_HOST_OPEN_FLAG;
+        if (opening->target_vp != WIRE_VP_NONE && !vp_exists(host, opening->target_vp))
+                return VMBUS_HOST_OPEN_VP;
         enum vmbus_host_rule rule = attach(channel, &pages, opening->downstream_page);
         if (rule != VMBUS_HOST_NONE)
                 return rule;
@@ -158,6 +165,8 @@ void host_modify_channel(struct vmbus_host *host, const struct host_message *mes
                 rule = VMBUS_HOST_CHANNEL_NOT_OPEN;
         else if (request->target_vp == WIRE_VP_NONE)
                 rule = VMBUS_HOST_MODIFY_NO_VP;
+        else if (!vp_exists(host, request->target_vp))
+                rule = VMBUS_HOST_MODIFY_VP;
         else if (channel->target_vp == WIRE_VP_NONE)
                 rule = VMBUS_HOST_MODIFY_DISABLED;
         else

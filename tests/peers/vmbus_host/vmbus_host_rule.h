@@ -40,6 +40,7 @@
         X(OPEN_RING, "the ring's indices are valid")                                               \
         X(OPEN_REFUSED, "the device accepts the opening")                                          \
         X(OPEN_SINT, "a SINT is below 16")                                                         \
+        X(OPEN_VP, "events go to a processor that exists, or to none")                             \
         X(GPADL_BYTES, "a range list is whole words, two at least")                                \
         X(GPADL_RANGES, "a range list has a range")                                                \
         X(GPADL_IN_USE, "the handle is new")                                                       \
@@ -51,6 +52,7 @@
         X(GPADL_BUSY, "the ring is closed before its GPADL goes")                                  \
         X(GPADL_NO_ROOM, "(this host has no room for the list)")                                   \
         X(MODIFY_NO_VP, "a modified channel keeps its interrupts")                                 \
+        X(MODIFY_VP, "events go to a processor that exists")                                       \
         X(MODIFY_DISABLED, "a channel without interrupts is not modified")                         \
         X(RELEASE_NOT_RESCINDED, "only a rescinded channel is released")                           \
         X(RELEASE_OPEN, "a released channel is closed")                                            \

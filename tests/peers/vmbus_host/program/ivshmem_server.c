@@ -23,12 +23,31 @@ static bool complain(const char *what, const char *path)
         return false;
 }
 
+static bool make_eventfds(int *files, unsigned count)
+{
+        for (unsigned i = 0; i < count; i++) {
+                files[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+                if (files[i] < 0)
+                        return false;
+        }
+        return true;
+}
+
+static void close_eventfds(const int *files, unsigned count)
+{
+        for (unsigned i = 0; i < count; i++)
+                if (files[i] >= 0)
+                        close(files[i]);
+}
+
 bool ivshmem_server_start(struct ivshmem_server *server, const char *path)
 {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         *server = (struct ivshmem_server){.listener = -1, .client = -1, .memory_file = -1};
+        for (unsigned i = 0; i < VMBUS_MAILBOX_VECTORS_TO_HOST; i++)
+                server->from_guest[i] = -1;
         for (unsigned i = 0; i < VMBUS_MAILBOX_VECTORS; i++)
-                server->from_guest[i] = server->to_guest[i] = -1;
+                server->to_guest[i] = -1;
         if (strlen(path) >= sizeof(address.sun_path)) {
                 fprintf(stderr, "vmbus-host: the path of the socket is longer than %zu bytes: %s\n",
                         sizeof(address.sun_path) - 1, path);
@@ -44,12 +63,9 @@ bool ivshmem_server_start(struct ivshmem_server *server, const char *path)
                 server->memory = NULL;
                 return complain("cannot map shared memory", "");
         }
-        for (unsigned i = 0; i < VMBUS_MAILBOX_VECTORS; i++) {
-                server->from_guest[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-                server->to_guest[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-                if (server->from_guest[i] < 0 || server->to_guest[i] < 0)
-                        return complain("cannot make an eventfd", "");
-        }
+        if (!make_eventfds(server->from_guest, VMBUS_MAILBOX_VECTORS_TO_HOST) ||
+            !make_eventfds(server->to_guest, VMBUS_MAILBOX_VECTORS))
+                return complain("cannot make an eventfd", "");
         server->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (server->listener < 0 ||
             bind(server->listener, (struct sockaddr *)&address, sizeof(address)) != 0)
@@ -84,7 +100,7 @@ static bool tell_everything(const struct ivshmem_server *server)
         int client = server->client;
         bool good = tell(client, PROTOCOL_VERSION, -1) && tell(client, IVSHMEM_GUEST_ID, -1) &&
                     tell(client, NO_PEER, server->memory_file);
-        for (unsigned i = 0; i < VMBUS_MAILBOX_VECTORS; i++)
+        for (unsigned i = 0; i < VMBUS_MAILBOX_VECTORS_TO_HOST; i++)
                 good = good && tell(client, IVSHMEM_OUR_ID, server->from_guest[i]);
         for (unsigned i = 0; i < VMBUS_MAILBOX_VECTORS; i++)
                 good = good && tell(client, IVSHMEM_GUEST_ID, server->to_guest[i]);
@@ -102,8 +118,9 @@ bool ivshmem_server_accept(struct ivshmem_server *server)
                 return false;
         }
         server->client = client;
-        for (unsigned i = 0; i < VMBUS_MAILBOX_VECTORS; i++) {
+        for (unsigned i = 0; i < VMBUS_MAILBOX_VECTORS_TO_HOST; i++)
                 (void)ivshmem_server_rung(server, i); /* of the one before */
+        for (unsigned i = 0; i < VMBUS_MAILBOX_VECTORS; i++) {
                 uint64_t count;
                 (void)!read(server->to_guest[i], &count, sizeof(count));
         }
@@ -140,12 +157,8 @@ bool ivshmem_server_rung(struct ivshmem_server *server, unsigned vector)
 
 void ivshmem_server_stop(struct ivshmem_server *server)
 {
-        for (unsigned i = 0; i < VMBUS_MAILBOX_VECTORS; i++) {
-                if (server->from_guest[i] >= 0)
-                        close(server->from_guest[i]);
-                if (server->to_guest[i] >= 0)
-                        close(server->to_guest[i]);
-        }
+        close_eventfds(server->from_guest, VMBUS_MAILBOX_VECTORS_TO_HOST);
+        close_eventfds(server->to_guest, VMBUS_MAILBOX_VECTORS);
         if (server->client >= 0)
                 close(server->client);
         if (server->listener >= 0)

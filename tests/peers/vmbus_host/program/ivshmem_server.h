@@ -2,9 +2,9 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* ivshmem_server — the server of QEMU's ivshmem-doorbell device, and its only other peer.
  *
- *   QEMU -chardev socket,path=PATH,id=c -device ivshmem-doorbell,chardev=c,vectors=2
+ *   QEMU -chardev socket,path=PATH,id=c -device ivshmem-doorbell,chardev=c,vectors=9
  *     <-- protocol version 0, QEMU's id, -1 with the shared memory,
- *         our id with an eventfd a vector (rung by the guest), its id with one a vector (rung by us)
+ *         our id with two eventfds (rung by the guest), its id with one a vector (rung by us)
  *
  * Owner       of the socket's path, which it removes at the end, of memory and file descriptors
  * Errors      a sentence on the standard error, and false
@@ -26,7 +26,7 @@ struct ivshmem_server {
         int client; /* QEMU; -1: not there */
         int memory_file;
         void *memory; /* VMBUS_MAILBOX_BYTES */
-        int from_guest[VMBUS_MAILBOX_VECTORS];
+        int from_guest[VMBUS_MAILBOX_VECTORS_TO_HOST];
         int to_guest[VMBUS_MAILBOX_VECTORS];
 };
 

@@ -124,8 +124,8 @@ uint64_t mailbox_take_events(struct mailbox *mailbox, uint32_t word)
         return __atomic_exchange_n(flags, 0, __ATOMIC_ACQUIRE);
 }
 
-void mailbox_set_event(struct mailbox *mailbox, uint32_t flag)
+void mailbox_set_event(struct mailbox *mailbox, uint32_t flag, uint32_t vp)
 {
-        __atomic_fetch_or(&mailbox->shared->to_guest.flags[flag / 64], 1ull << flag % 64,
+        __atomic_fetch_or(&mailbox->shared->to_guest[vp].flags[flag / 64], 1ull << flag % 64,
                           __ATOMIC_RELEASE);
 }

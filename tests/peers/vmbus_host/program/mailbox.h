@@ -44,6 +44,6 @@ void mailbox_took(struct mailbox *mailbox);
 bool mailbox_post(struct mailbox *mailbox, const void *bytes, uint32_t count);
 /* Takes 64 event flags of the guest, those from 64 x word on. */
 uint64_t mailbox_take_events(struct mailbox *mailbox, uint32_t word);
-void mailbox_set_event(struct mailbox *mailbox, uint32_t flag);
+void mailbox_set_event(struct mailbox *mailbox, uint32_t flag, uint32_t vp);
 
 #endif

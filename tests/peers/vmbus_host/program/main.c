@@ -49,7 +49,7 @@ struct program {
         struct vmbus_host_offer offers[2];
         const struct vmbus_host_offer *offered[DEVICES];
         uint8_t *ram;
-        bool ring_message, ring_event; /* doorbells owed */
+        bool ring_message, ring_event[VMBUS_MAILBOX_VPS]; /* doorbells owed */
         uint64_t resets, doorbells;
         struct timespec first_packet, last_packet;
         uint64_t counted_packets;
@@ -90,8 +90,8 @@ static bool post(void *context, const void *message, uint32_t bytes, uint32_t vp
 
 static void set_event(void *context, uint32_t event_flag, uint32_t vp)
 {
-        mailbox_set_event(&program.mailbox, event_flag);
-        program.ring_event = true;
+        mailbox_set_event(&program.mailbox, event_flag, vp); /* below VMBUS_MAILBOX_VPS: vp_count */
+        program.ring_event[vp] = true;
 }
 
 static void note(void *context, const struct vmbus_host_fault *fault)
@@ -107,9 +107,12 @@ static void ring_doorbells(void)
 {
         if (program.ring_message)
                 ivshmem_server_ring(&program.server, VMBUS_MAILBOX_VECTOR_MESSAGE);
-        if (program.ring_event)
-                ivshmem_server_ring(&program.server, VMBUS_MAILBOX_VECTOR_EVENT);
-        program.ring_message = program.ring_event = false;
+        program.ring_message = false;
+        for (unsigned vp = 0; vp < VMBUS_MAILBOX_VPS; vp++) {
+                if (program.ring_event[vp])
+                        ivshmem_server_ring(&program.server, VMBUS_MAILBOX_VECTOR_EVENT + vp);
+                program.ring_event[vp] = false;
+        }
 }
 
 /* ---- start ---- */
@@ -167,7 +170,8 @@ static void start_host(void)
                                                .words = program.words,
                                                .word_count = GPADL_WORDS,
                                                .version_max = options->version_max,
-                                               .message_connection = MESSAGE_CONNECTION});
+                                               .message_connection = MESSAGE_CONNECTION,
+                                               .vp_count = VMBUS_MAILBOX_VPS});
         if (options->lie) {
                 vmbus_host_lie(&program.host, options->lie_seed, options->lie_rate);
                 vmbus_host_lie_only(&program.host, options->lies);
@@ -286,7 +290,7 @@ static void run(void)
                                 return;
                         forget_guest();
                 }
-                for (unsigned i = 0; i < VMBUS_MAILBOX_VECTORS; i++)
+                for (unsigned i = 0; i < VMBUS_MAILBOX_VECTORS_TO_HOST; i++)
                         program.doorbells += ivshmem_server_rung(&program.server, i);
                 more = look();
                 now_and_then(&last_second);

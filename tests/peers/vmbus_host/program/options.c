@@ -15,7 +15,7 @@ static const char help[] =
         "\n"
         "A VMBus host for a guest under plain QEMU: serves QEMU's ivshmem-doorbell device at PATH and\n"
         "reads and writes the guest's memory in FILE. QEMU is started with\n"
-        "  -chardev socket,path=PATH,id=vmbus -device ivshmem-doorbell,chardev=vmbus,vectors=2\n"
+        "  -chardev socket,path=PATH,id=vmbus -device ivshmem-doorbell,chardev=vmbus,vectors=9\n"
         "  -object memory-backend-file,id=ram,share=on,mem-path=FILE,size=SIZE\n"
         "  -machine MACHINE,memory-backend=ram -m SIZE\n"
         "(./run-qemu.sh --vmbus does all that). It offers a network card and two echo channels, and\n"
