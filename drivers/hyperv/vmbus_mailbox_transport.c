@@ -186,10 +186,11 @@ static void take_messages(struct vmbus_mailbox_transport *mailbox)
 static void take_events(struct vmbus_mailbox_transport *mailbox, uint32_t vp)
 {
         bool enabled = mailbox->platform->interrupts_disable();
-        spinlock_take(&mailbox->event_locks[vp]);
-        if (__atomic_load_n(&mailbox->running, __ATOMIC_ACQUIRE) && !is_broken(mailbox))
+        /* Either stop() sees that we are here, or we see that it was here. */
+        __atomic_fetch_add(&mailbox->taking, 1, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&mailbox->running, __ATOMIC_SEQ_CST) && !is_broken(mailbox))
                 take_flags(mailbox, vp);
-        spinlock_give(&mailbox->event_locks[vp]);
+        __atomic_fetch_sub(&mailbox->taking, 1, __ATOMIC_RELEASE);
         mailbox->platform->interrupts_restore(enabled);
 }
 
@@ -251,12 +252,10 @@ static void mailbox_stop(struct vmbus_transport *transport)
         struct vmbus_mailbox_transport *mailbox = of(transport);
         bool enabled = mailbox->platform->interrupts_disable();
         spinlock_take(&mailbox->take_lock); /* a handler that runs is waited for */
-        __atomic_store_n(&mailbox->running, false, __ATOMIC_RELAXED);
+        __atomic_store_n(&mailbox->running, false, __ATOMIC_SEQ_CST);
         spinlock_give(&mailbox->take_lock);
-        for (uint32_t vp = 0; vp < VMBUS_MAILBOX_VPS; vp++) {
-                spinlock_take(&mailbox->event_locks[vp]); /* likewise */
-                spinlock_give(&mailbox->event_locks[vp]);
-        }
+        while (__atomic_load_n(&mailbox->taking, __ATOMIC_SEQ_CST) != 0)
+                spinlock_wait(); /* a handler that runs is waited for */
         mailbox->platform->interrupts_restore(enabled);
         shared_store_u32(HEADER(guest_state), VMBUS_MAILBOX_ABSENT);
 }
@@ -313,8 +312,6 @@ zx_status_t vmbus_mailbox_transport_init(struct vmbus_mailbox_transport *mailbox
         };
         spinlock_init(&mailbox->post_lock, "vmbus post");
         spinlock_init(&mailbox->take_lock, "vmbus take");
-        for (uint32_t vp = 0; vp < VMBUS_MAILBOX_VPS; vp++)
-                spinlock_init(&mailbox->event_locks[vp], "vmbus events");
         mailbox->vp_count = (uint32_t)min_u64(config->platform->cpu_count(), VMBUS_MAILBOX_VPS);
         if (shared_load_acquire_u64(HEADER(magic)) != VMBUS_MAILBOX_MAGIC)
                 return ZX_ERR_NOT_FOUND;

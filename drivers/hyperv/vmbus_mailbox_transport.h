@@ -13,8 +13,7 @@
  *
  * Owner       the caller: struct, pages; nothing to release
  * Context     as vmbus_transport.h says. vmbus_mailbox_interrupt: interrupts
- * Locks       post_lock (threads only), take_lock and each VP's event_locks (interrupts off; left of
- *             the client's locks; one of them at a time)
+ * Locks       post_lock (threads only), take_lock (interrupts off; left of the client's locks)
  * Facts       lib/vmbus_mailbox/vmbus_mailbox.h */
 #ifndef DRIVERS_HYPERV_VMBUS_MAILBOX_TRANSPORT_H
 #define DRIVERS_HYPERV_VMBUS_MAILBOX_TRANSPORT_H
@@ -60,7 +59,7 @@ struct vmbus_mailbox_transport {
         uint32_t post_tail, post_head; /* ours, and the host's last one */
         struct spinlock take_lock;
         uint32_t take_head;
-        struct spinlock event_locks[VMBUS_MAILBOX_VPS]; /* two CPUs take events at one time */
+        uint32_t taking; /* CPUs that take events now, each its own; atomic */
         /* CPUs 0 .. that events can go to, 1 .. VMBUS_MAILBOX_VPS: at first as many as there are.
          * Who connects the vectors lowers it, before start(), when some CPU has none. */
         uint32_t vp_count;
