@@ -263,7 +263,9 @@ static bool wait_ended(struct vmbus_receiver *receiver,
         pending &= ~(VMBUS_WORD_BYTES - 1);
         if (pending == 0)
                 return false;
-        uint32_t in = shared_load_acquire_u32(&memory->control->in);
+        /* Only reckoned with: no packet is read by it, so it needs no order of its own. That it is no
+         * older than what the producer had published when it began to wait is the fence's doing. */
+        uint32_t in = shared_load_u32(&memory->control->in);
         if (vmbus_receiver_check_in_(receiver, in, position->committed_out, position->cached_in) !=
             VMBUS_OK)
                 return false;
@@ -293,7 +295,7 @@ COLD enum vmbus_result vmbus_receiver_prepare_to_sleep(struct vmbus_receiver *re
         DEBUG_ASSERT(vmbus_receive_position_valid(&receiver->memory, position));
         if (position->next_out != position->committed_out)
                 return VMBUS_COMMIT_FIRST;
-        shared_store_u32(&control->interrupt_mask, VMBUS_INTERRUPTS_UNMASKED);
+        shared_store_release_u32(&control->interrupt_mask, VMBUS_INTERRUPTS_UNMASKED); /* c.5, 7 */
         /* c.5, 4 and 5: pairs with the fence in vmbus_sender_commit() and the one in
          * vmbus_sender_prepare_to_sleep() */
         shared_fence_full();

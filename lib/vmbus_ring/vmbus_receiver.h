@@ -399,7 +399,8 @@ static ALWAYS_INLINE bool MUST_CHECK vmbus_receiver_commit(struct vmbus_receiver
  *   order    full fence between the stores of interrupt_mask and, earlier, `out` and the loads of
  *            `in` and pending_send_size (c.5, 4 and 5); pairs with the fence in
  *            vmbus_sender_commit() (c.5, 3) and the one in vmbus_sender_prepare_to_sleep()
- *            (c.5, 6) */
+ *            (c.5, 6). Release of the mask: `out` before it; pairs with the acquire of the mask in
+ *            vmbus_sender_commit() (c.5, 7) */
 enum vmbus_result MUST_CHECK
 vmbus_receiver_prepare_to_sleep(struct vmbus_receiver *receiver,
                                 struct vmbus_receive_position *position, bool *signal_sender);

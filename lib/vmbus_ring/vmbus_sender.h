@@ -291,7 +291,9 @@ static inline void vmbus_sender_revert(struct vmbus_send_position *position)
  *   order    release: packet bytes before `in`; pairs with the acquire of `in` in vmbus_receiver
  *            (c.5, 1). Full fence between the store of `in` and the loads of mask and `out`
  *            (c.5, 3); pairs with the fence in vmbus_receiver_prepare_to_sleep() (c.5, 4). Acquire
- *            of the mask: it is loaded before `out` (c.5, 7)
+ *            of the mask: it is loaded before `out`, so that a consumer that read the packet and
+ *            went to sleep behind it is not signalled for it; pairs with the release of the mask in
+ *            vmbus_receiver_prepare_to_sleep() (c.5, 7)
  *   cost     one locked instruction. It cannot be spared or put off, as the receiver's can: after
  *            a commit the sender may have nothing to say for an hour, and nobody would look at the
  *            mask again */

@@ -7,6 +7,7 @@ The last lines of a model's main script are `sys.exit(orders.main(...))`, and it
 it must be; 77: no relacy here.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,32 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 RELACY = Path("/usr/include/relacy/relacy.hpp")
 RUN_SECONDS_MAX = 600
+
+# How an order stands in a source, and what is left without it. Anything atomic whose order is not named is no
+# order that could be taken away, and is refused.
+COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+ORDERS = [(re.compile(pattern), without) for pattern, without in (
+    (r"\bshared_load_acquire_", "shared_load_"),
+    (r"\bshared_store_(?:release|seq_cst)_", "shared_store_"),
+    (r"\bshared_fence_\w+\(\)", "(void)0"),
+    (r"\bmemory_order_(?!relaxed\b)\w+", "memory_order_relaxed"))]
+UNNAMED = re.compile(r"\b(?:__atomic_|__sync_|atomic_(?!init\b|uint\b)\w+(?<!_explicit)\()")
+
+
+def every_order(part):
+    """A mutant for each order in the sources of lib/PART: {place and line: (file, (start, end), without)}."""
+    mutants = {}
+    for path in sorted((TOP / "lib" / part).glob("*.[ch]")):
+        text = path.read_text()
+        code = COMMENT.sub(lambda comment: re.sub(r"[^\n]", " ", comment.group()), text)
+        assert not UNNAMED.search(code), f"{path.name}: an order without a name: {UNNAMED.search(code).group()}"
+        for pattern, without in ORDERS:
+            for found in pattern.finditer(code):
+                number = code.count("\n", 0, found.start())
+                name = f"{path.name}:{number + 1}: {text.splitlines()[number].strip()}"
+                assert name not in mutants, f"two orders in one line: {name}"
+                mutants[name] = (path.name, found.span(), without)
+    return mutants
 
 
 def copy_sources(work, part, shim, mutant):
@@ -26,8 +53,10 @@ def copy_sources(work, part, shim, mutant):
     if mutant is not None:
         file, old, new = mutant
         text = (work / part / file).read_text()
-        assert text.count(old) == 1, f"{file} has {text.count(old)} times: {old}"
-        (work / part / file).write_text(text.replace(old, new))
+        if isinstance(old, str):
+            assert text.count(old) == 1, f"{file} has {text.count(old)} times: {old}"
+            old = (text.index(old), text.index(old) + len(old))
+        (work / part / file).write_text(text[:old[0]] + new + text[old[1]:])
 
 
 def run(program, *arguments):

@@ -4,9 +4,10 @@
  *
  * lib/vmbus_ring is compiled as it stands, as C++, over tests/model/shim/base/shared.h. What relacy
  * finds: a packet's word that is read before it was published or overwritten before it was given
- * back (a data race; c.5, 1 and 2), and an end that sleeps for ever because its signal was lost (a
- * deadlock; c.5, 3 to 6). Order 7 of that table follows from 3 and 4 here: a mask that is seen
- * clear before our fence belongs to a receiver that sees our `in`.
+ * back (a data race; c.5, 1 and 2), an end that sleeps for ever because its signal was lost (a
+ * deadlock; c.5, 3 to 6), and a signal for a packet that was read before its receiver slept (an
+ * assertion; c.5, 7). Of vmbus_multi: what one processor leaves to the next under the lock, and what
+ * a signal's count brings with it.
  *
  * Usage: PROGRAM ITERATIONS [SCENARIO]      exit status 0: nothing found. Needs relacy (Debian: relacy-dev).
  */
@@ -29,6 +30,7 @@ namespace ring
 #include "vmbus_ring/vmbus_receiver.c"
 #include "vmbus_ring/vmbus_memory.c"
 #include "vmbus_ring/vmbus_gpa.c"
+#include "vmbus_ring/vmbus_multi.c"
 
 void *memcpy(void *__restrict__ to, const void *__restrict__ from, size_t bytes)
 {
@@ -57,6 +59,7 @@ struct two_ends {
         vmbus_send_position to;
         vmbus_receive_position from;
         sem_t sender_signal, receiver_signal;
+        bool signalled; /* the receiver, ever */
 
         void open()
         {
@@ -71,6 +74,7 @@ struct two_ends {
                 RL_ASSERT(vmbus_receiver_position(&receiver, &from) == VMBUS_OK);
                 sem_init(&sender_signal, 0, 0);
                 sem_init(&receiver_signal, 0, 0);
+                signalled = false;
         }
 
         void close()
@@ -103,8 +107,10 @@ struct two_ends {
                 vmbus_memory_store_u64(
                         &memory, vmbus_memory_advance(&memory, payload.offset, PAYLOAD_BYTES - 8),
                         number + 100);
-                if (vmbus_sender_commit(&sender, &to))
+                if (vmbus_sender_commit(&sender, &to)) {
+                        signalled = true;
                         sem_post(&receiver_signal);
+                }
         }
 
         /* Reads one packet, sleeping until it comes, and gives it back. */
@@ -128,6 +134,12 @@ struct two_ends {
                         RL_ASSERT(vmbus_receiver_woken(&receiver) == VMBUS_OK);
                 }
                 RL_ASSERT(result == VMBUS_OK);
+                take(packet, number);
+        }
+
+        /* Looks at a packet that was read and gives it back. */
+        void take(const vmbus_incoming &packet, uint64_t number)
+        {
                 RL_ASSERT(packet.transaction_id == number);
                 RL_ASSERT(vmbus_memory_load_u64(&memory, packet.payload.offset) == number + 50);
                 RL_ASSERT(vmbus_memory_load_u64(&memory,
@@ -198,16 +210,182 @@ struct both_sleep : rl::test_suite<both_sleep, 2> {
         }
 };
 
+/* A receiver that comes when packets may be there already: it reads what its first look has shown.
+ * Order 1. */
+struct receiver_attaches : rl::test_suite<receiver_attaches, 2> {
+        two_ends ends;
+        void before() { ends.open(); }
+        void after() { ends.close(); }
+        void thread(unsigned index)
+        {
+                vmbus_incoming packet;
+                if (index == 0) {
+                        ends.send(0);
+                        return;
+                }
+                RL_ASSERT(vmbus_receiver_position(&ends.receiver, &ends.from) == VMBUS_OK);
+                if (ends.from.cached_in == ends.from.next_out)
+                        return;
+                RL_ASSERT(vmbus_receiver_read(&ends.receiver, &ends.from, &packet) == VMBUS_OK);
+                ends.take(packet, 0);
+        }
+};
+
+/* A sender that comes when room may have been given back already: it writes into what its first look
+ * has shown. Order 2. */
+struct sender_attaches : rl::test_suite<sender_attaches, 2> {
+        two_ends ends;
+        void before()
+        {
+                ends.open();
+                ends.send(0);
+                ends.send(1);
+        }
+        void after() { ends.close(); }
+        void thread(unsigned index)
+        {
+                if (index == 1) {
+                        ends.receive(0);
+                        return;
+                }
+                RL_ASSERT(vmbus_sender_position(&ends.sender, &ends.to) == VMBUS_OK);
+                if (vmbus_memory_free(&ends.memory, ends.to.next_in, ends.to.cached_out) >= PACKET_BYTES)
+                        ends.send(2);
+        }
+};
+
+/* A receiver that reads a packet awake, gives it back and then sleeps for the first time: nobody has
+ * asked for a signal of that packet. Order 7. */
+struct asked_only : rl::test_suite<asked_only, 2> {
+        two_ends ends;
+        bool read_awake;
+        void before()
+        {
+                ends.open();
+                read_awake = false;
+        }
+        void after()
+        {
+                RL_ASSERT(!(ends.signalled && read_awake));
+                ends.close();
+        }
+        void thread(unsigned index)
+        {
+                vmbus_incoming packet;
+                bool owed;
+                if (index == 0) {
+                        ends.send(0);
+                        return;
+                }
+                if (vmbus_receiver_read(&ends.receiver, &ends.from, &packet) != VMBUS_OK)
+                        return;
+                ends.take(packet, 0);
+                read_awake = true;
+                RL_ASSERT(vmbus_receiver_prepare_to_sleep(&ends.receiver, &ends.from, &owed) ==
+                          VMBUS_EMPTY);
+        }
+};
+
+/* Two processors send through one front; what the second publishes covers what the first has
+ * written. */
+struct two_behind_a_lock : rl::test_suite<two_behind_a_lock, 3> {
+        two_ends ends;
+        vmbus_multi multi;
+        void before()
+        {
+                ends.open();
+                RL_ASSERT(vmbus_multi_init(&multi, &ends.sender) == VMBUS_OK);
+        }
+        void after() { ends.close(); }
+        void thread(unsigned index)
+        {
+                vmbus_incoming packet;
+                if (index == 2) {
+                        for (unsigned i = 0; i < 2; i++)
+                                if (vmbus_receiver_read(&ends.receiver, &ends.from, &packet) ==
+                                    VMBUS_OK)
+                                        RL_ASSERT(packet.transaction_id < 2);
+                        return;
+                }
+                vmbus_outgoing outgoing = {};
+                outgoing.kind = VMBUS_SEND_COMPLETION;
+                outgoing.transaction_id = index;
+                bool signal;
+                while (vmbus_multi_send(&multi, &outgoing, nullptr, &signal) == VMBUS_BUSY)
+                        ;
+        }
+};
+
+/* One processor looks at `out` for a packet that does not fit yet; the next one writes into what that
+ * look has shown. */
+struct look_behind_a_lock : rl::test_suite<look_behind_a_lock, 3> {
+        two_ends ends;
+        vmbus_multi multi;
+        void before()
+        {
+                ends.open();
+                ends.send(0);
+                ends.send(1);
+                RL_ASSERT(vmbus_multi_init(&multi, &ends.sender) == VMBUS_OK);
+        }
+        void after() { ends.close(); }
+        void thread(unsigned index)
+        {
+                if (index == 2) {
+                        ends.receive(0);
+                        return;
+                }
+                vmbus_outgoing outgoing = {};
+                outgoing.kind = VMBUS_SEND_COMPLETION;
+                outgoing.payload_bytes = index == 0 ? PAYLOAD_BYTES + 16 : 0;
+                bool signal;
+                vmbus_result result;
+                while ((result = vmbus_multi_send(&multi, &outgoing, nullptr, &signal)) == VMBUS_BUSY)
+                        ;
+                RL_ASSERT(result == VMBUS_FULL || (index == 1 && result == VMBUS_OK));
+        }
+};
+
+/* Who sees that a signal was counted sees what its handler did before. */
+struct signal_counted : rl::test_suite<signal_counted, 2> {
+        two_ends ends;
+        vmbus_multi multi;
+        rl::var<int> noted;
+        void before()
+        {
+                ends.open();
+                RL_ASSERT(vmbus_multi_init(&multi, &ends.sender) == VMBUS_OK);
+                noted($) = 0;
+        }
+        void after() { ends.close(); }
+        void thread(unsigned index)
+        {
+                if (index == 0) {
+                        noted($) = 1;
+                        vmbus_multi_signal(&multi);
+                } else if (vmbus_multi_signals(&multi) != 0) {
+                        RL_ASSERT(noted($) == 1);
+                }
+        }
+};
+
 int main(int argc, char **argv)
 {
         unsigned iterations = argc > 1 ? (unsigned)strtoul(argv[1], nullptr, 0) : 20000;
         const char *which = argc > 2 ? argv[2] : "";
         bool good = true;
-        if (*which == '\0' || !strcmp(which, "receiver_sleeps"))
-                good &= scenario_holds<receiver_sleeps>("receiver_sleeps", iterations);
-        if (good && (*which == '\0' || !strcmp(which, "sender_sleeps")))
-                good &= scenario_holds<sender_sleeps>("sender_sleeps", iterations);
-        if (good && (*which == '\0' || !strcmp(which, "both_sleep")))
-                good &= scenario_holds<both_sleep>("both_sleep", iterations / 2);
+        auto wanted = [&](const char *name) { return good && (!*which || !strcmp(which, name)); };
+#define RUN(scenario, part)                                                                        \
+        if (wanted(#scenario))                                                                     \
+        good = scenario_holds<scenario>(#scenario, iterations / (part))
+        RUN(receiver_sleeps, 1);
+        RUN(sender_sleeps, 1);
+        RUN(receiver_attaches, 1);
+        RUN(sender_attaches, 1);
+        RUN(asked_only, 1);
+        RUN(two_behind_a_lock, 1);
+        RUN(look_behind_a_lock, 1);
+        RUN(signal_counted, 1);
+        RUN(both_sleep, 2);
         return good ? 0 : 1;
 }
