@@ -260,7 +260,7 @@ static void say_transfer(void)
         uint32_t bytes = (oddities & 16) != 0 ? take() % NVSP_MESSAGE_BYTES : NVSP_MESSAGE_BYTES;
         uint32_t set_id = (oddities & 32) != 0 ? take_word() : NVSP_RECEIVE_BUFFER_ID;
         uint64_t id = take();
-        const struct nvsp_message message = {.type = type, .rndis = {channel, NVSP_NO_SECTION}};
+        const struct nvsp_message message = {.type = type, .rndis = {channel, NVSP_NO_SECTION, 0}};
         const struct vmbus_outgoing packet = {.kind = VMBUS_SEND_TRANSFER_PAGES,
                                               .payload_bytes = bytes,
                                               .transaction_id = id,
