@@ -26,14 +26,14 @@ END_PORT = 9
 class AnsweringGuest:
     """In the background: until it has answered `echoes`, or for 0 until it is told to end."""
 
-    def __init__(self, name, options, emulator_options=(), echoes=0, env=None, seconds=LIMIT_S):
+    def __init__(self, name, options, emulator_options=(), echoes=0, env=None, seconds=LIMIT_S, words=""):
         elf = images.folder(images.ALL_TESTS) / "paravane.elf"
         self.name = name
         self.result = None
         self.env = env
         self.thread = threading.Thread(target=self._run, args=(
             ["--boot", "pvh", "--image", elf, *options, "--test", "net_answer.echo",
-             "--append", f"net_answer.echoes={echoes} net_answer.seconds={seconds}", "--timeout",
+             "--append", f"net_answer.echoes={echoes} net_answer.seconds={seconds} {words}".strip(), "--timeout",
              2 * seconds, "--", *emulator_options],), daemon=True)
         self.thread.start()
 
@@ -154,11 +154,15 @@ class SocketHost:
     def send_ip(self, protocol, payload):
         self.send((self.guest_mac + HOST_MAC + b"\x08\0" + ip_packet(protocol, payload)).ljust(60, b"\0"))
 
-    def echo(self, sequence, payload):
-        """One ICMP echo; whether the answer came and has what was sent."""
+    def send_echo(self, sequence, payload):
         head = struct.pack(">BBHHH", 8, 0, 0, 0x5041, sequence)
         self.send_ip(1, head[:2] + struct.pack(">H", checksum(head + payload)) + head[4:] + payload)
-        while frame := self.receive(5):
+        return head
+
+    def echo(self, sequence, payload, seconds=5):
+        """One ICMP echo; whether the answer came and has what was sent."""
+        head = self.send_echo(sequence, payload)
+        while frame := self.receive(seconds):
             icmp = frame[34:34 + 8 + len(payload)]
             if frame[12:14] == b"\x08\0" and frame[23] == 1 and icmp[4:8] == head[4:8]:
                 assert checksum(frame[14:34]) == 0 and checksum(icmp) == 0

@@ -218,6 +218,85 @@ def test_lies_are_told_and_listed(host):
     assert "lie: MESSAGE_TWICE 1" in program.end()[1]
 
 
+class Orders:
+    """The control socket of vmbus-host; order("...") does one and insists on its answer."""
+
+    def __init__(self, path):
+        deadline = time.monotonic() + vmbus_guest.LIMIT_S
+        while not Path(path).exists():
+            assert time.monotonic() < deadline, f"no {path}"
+            time.sleep(0.01)
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(vmbus_guest.LIMIT_S)
+        self.socket.connect(str(path))
+        self.lines = self.socket.makefile("r")
+
+    def ask(self, line):
+        """What is said, up to ok or error."""
+        self.socket.sendall(line.encode() + b"\n")
+        answer = [self.lines.readline().rstrip("\n")]
+        while answer[-1] != "ok" and not answer[-1].startswith("error: "):
+            assert answer[-1], "the host hung up"
+            answer.append(self.lines.readline().rstrip("\n"))
+        return answer
+
+    def order(self, line):
+        assert self.ask(line) == ["ok"]
+
+    def until(self, wanted):
+        """Waits until `show` has that line."""
+        deadline = time.monotonic() + answering.LIMIT_S
+        while wanted not in (shown := self.ask("show")):
+            assert time.monotonic() < deadline, f"{shown}, not {wanted}"
+            time.sleep(0.02)
+
+
+def test_orders_take_away_and_give_back(host, short_folder):
+    """A device goes, its id comes back, it is offered again under another one or the same."""
+    program = host("--control", short_folder / "control")
+    guest = Guest(program)
+    guest.reset(1)
+    offers = guest.connect()
+    channel, connection = offers[ECHO]
+    orders = Orders(short_folder / "control")
+    assert orders.ask("show") == ["net: channel 1, offered", f"echo: channel {channel}, offered",
+                                  "pipe: channel 3, offered", "ok"]
+    guest.open(channel, 100, 4)
+    assert orders.ask("show")[1] == f"echo: channel {channel}, open"
+    assert orders.ask("offer echo") == ["error: it is offered already"]
+    orders.order("rescind echo")
+    assert guest.read() == [2, 0, channel]
+    assert orders.ask("rescind echo") == ["error: it is not offered"]
+    assert orders.ask("show")[1] == f"echo: channel {channel}, rescinded, not released yet"
+    orders.order("offer echo")  # when the guest has let go of the first one
+    guest.event(connection)  # too late: nothing comes of it
+    guest.post(guest.connection, 7, 0, channel)
+    guest.post(guest.connection, 11, 0, channel, 0x99)
+    assert guest.read() == [12, 0, 0x99]
+    guest.post(guest.connection, 13, 0, channel)
+    offer = guest.read()
+    assert offer[0] == 1 and (offer[2], offer[5] >> 24) == ECHO
+    guest.open(offer[46], 110, 4)
+    assert guest.round_trips(110, offer[48], 100) > 0
+    assert orders.ask("sit")[0].startswith("error: expected rescind or offer")
+    assert orders.ask("rescind netty")[0].startswith("error: expected rescind or offer")
+    orders.socket.sendall(b"x" * 80)  # no line: the caller is told and sent away
+    assert orders.lines.read() == "error: a line is shorter than that\n"
+    assert Orders(short_folder / "control").ask("show")[-1] == "ok"
+    guest.close()
+    assert program.end() == (0, "")  # none of it broke a rule
+    assert not (short_folder / "control").exists()
+
+
+def test_orders_need_the_device(host, short_folder):
+    program = host("--echo", "--control", short_folder / "control")
+    orders = Orders(short_folder / "control")
+    for line in "offer net", "rescind net", "link down":
+        assert orders.ask(line) == ["error: this host has no card (--echo)"]
+    Guest(program).close()
+    assert program.end() == (0, "")
+
+
 REFUSALS = [
     ([], "--socket, --ram and --mem are needed"),
     (["--socket", "s", "--ram", "r", "--mem", "3G"], "take less"),
@@ -226,6 +305,7 @@ REFUSALS = [
     (["--mac", "53:54:00:00:00:01"], "expected an address"),
     (["--queues", "5"], "expected a number from 1 to 4"),
     (["--vmbus-version", "2.4"], "expected a version"),
+    (["--nvsp", "3"], "expected 6.1, 6, 5, 4, 2 or 1"),
     (["--lie", "x"], "expected a number"),
     (["--lie-rate", "0"], "expected a number"),
     (["--lie-only", "NOTHING"], "expected a lie"),
@@ -250,6 +330,8 @@ def test_refusals(options, sentence):
     (["--ram", "/nowhere/ram"], "--ram /nowhere/ram"),
     (["--socket", "/nowhere/socket"], "cannot bind the socket /nowhere/socket"),
     (["--socket", "/tmp/" + "x" * 200], "longer than"),
+    (["--control", "/nowhere/control"], "cannot bind /nowhere/control"),
+    (["--control", "/tmp/" + "x" * 200], "longer than"),
 ])
 def test_what_cannot_be_opened(tmp_path, options, sentence):
     result = subprocess.run([PROGRAM, "--socket", tmp_path / "s", "--ram", tmp_path / "r", "--mem", "1M",
@@ -459,6 +541,51 @@ def test_a_guest_is_pinged_over_a_socket(run_name, short_folder, make):
         payload = bytes((sequence + i) % 256 for i in range(length))
         assert any(host.echo(sequence, payload) for _ in range(answering.ATTEMPTS)), f"{length} bytes"
     assert int(host.end(guest)[1]) >= 60
+
+
+@pytest.mark.parametrize("nvsp", ["6.1", "6", "5", "4", "2", "1"])
+def test_a_guest_is_pinged_over_each_version_of_its_card(run_name, short_folder, nvsp):
+    network, options = unix_stream(short_folder)
+    guest = answering.AnsweringGuest(run_name, ["--vmbus", *options, "--vmbus-args", f"--nvsp {nvsp}"], env=WITH_ASAN)
+    network.connect()
+    host = answering.SocketHost(network.send, network.receive)
+    host.resolve()
+    for sequence, length in enumerate([0, 56, 1472]):
+        assert any(host.echo(sequence, bytes(length)) for _ in range(answering.ATTEMPTS)), f"{length} bytes"
+    assert int(host.end(guest)[1]) >= 3
+    version = {"1": 0x2, "2": 0x30002}.get(nvsp, int(float(nvsp)) << 16 | (nvsp == "6.1"))
+    assert f"NVSP {version:#x}," in guest.result.stdout
+    assert "broke" not in guest.result.stderr
+
+
+def test_a_card_goes_while_it_is_in_use_and_another_comes(run_name, short_folder):
+    """Rescinded with echoes under way, twice; each time it is offered again and answers. Then its cable is pulled."""
+    network, options = unix_stream(short_folder)
+    guest = answering.AnsweringGuest(
+        run_name, ["--vmbus", *options, "--vmbus-args", f"--control {short_folder}/control"], env=WITH_ASAN,
+        words="net_answer.cards=3")
+    network.connect()
+    host = answering.SocketHost(network.send, network.receive)
+    orders = Orders(short_folder / "control")
+    for _ in range(2):
+        host.resolve()
+        for sequence in range(40):  # nobody waits for the answers
+            host.send_echo(sequence, bytes(1000))
+        assert network.receive(answering.LIMIT_S) is not None
+        orders.order("rescind net")
+        orders.order("offer net")
+        orders.until("net: channel 1, open")
+    host.resolve()
+    assert any(host.echo(i, b"again") for i in range(answering.ATTEMPTS))
+    orders.order("link down")
+    assert not host.echo(100, b"into the void", seconds=0.5)
+    orders.order("link up")
+    host.resolve()
+    assert any(host.echo(200 + i, b"back") for i in range(answering.ATTEMPTS))
+    assert int(host.end(guest)[1]) >= 4
+    assert guest.result.stdout.count("is gone after") == 2, guest.result.explain()
+    assert "# net2: link up, 3 link changes" in guest.result.stdout, guest.result.explain()
+    assert "broke" not in guest.result.stderr
 
 
 def test_the_host_pings_the_guest_through_a_tap(run_name, tmp_path, namespace):

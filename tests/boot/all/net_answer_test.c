@@ -3,7 +3,8 @@
 /* A guest that answers: ARP and ICMP echo, in the memory in which the question came, without a
  * copy. On request only; somebody outside must ask (ping -f through a tap, a program at the other
  * end of a socket). It goes on until so many echoes were answered, a datagram for UDP's port 9 tells
- * it to end, or the time is over.
+ * it to end, or the time is over. When its card is taken away it goes on with the next one that comes,
+ * if it was told to.
  *
  * Peer        the network: a private copy of a frame's headers is judged, and only that is used
  * Facts       RFC 826 (ARP), 768 (UDP), 792 (ICMP), 1624 (a checksum after a change) */
@@ -15,10 +16,11 @@
 #include "base/shared.h"
 #include "drivers/netdev/netdev.h"
 #include "kernel/cmdline.h"
+#include "kernel/cpu.h"
 #include "kernel/time.h"
 #include "tests/boot/net_frames.h"
 
-static uint64_t wanted_echoes, seconds = 60, spin;
+static uint64_t wanted_echoes, seconds = 60, spin, cards = 1;
 static bool steps;
 static char address[16] = "10.0.2.15";
 CMDLINE_UINT(wanted_echoes, "net_answer.echoes", 0, UINT32_MAX,
@@ -28,6 +30,8 @@ CMDLINE_UINT(spin, "net_answer.spin", 0, 1, "net_answer.echo: poll all the time,
 CMDLINE_FLAG(steps, "net_answer.steps",
              "net_answer.echo: say what each step costs; with QEMU's -icount shift=0 a ns is an"
              " instruction");
+CMDLINE_UINT(cards, "net_answer.cards", 1, 16,
+             "net_answer.echo: goes on with the next card when one is taken away, up to so many");
 CMDLINE_STRING(address, "net_answer.ip", "net_answer.echo: the address that it answers for");
 
 #define ANSWERS_MAX 256
@@ -35,6 +39,7 @@ CMDLINE_STRING(address, "net_answer.ip", "net_answer.echo: the address that it a
 #define HEADERS_BYTES 42 /* Ethernet and ARP; Ethernet, IPv4 without options and ICMP or UDP */
 #define END_PORT 9       /* "discard" */
 #define LET_GO_LIMIT_NS (3 * NS_PER_SECOND)
+#define LET_GO_POLLS 64
 #define TEST_LIMIT_MS 3700000
 
 static struct {
@@ -213,10 +218,47 @@ static uint32_t parse_address(const char *text)
         return ip;
 }
 
-static const char *open_card(struct test *t)
+/* Takes a card that is there; false: there is none. */
+static bool attach_card(struct test *t)
 {
         static const struct netdev_client client = {.receive = on_receive,
                                                     .transmit_done = on_transmit_done};
+        for (size_t i = 0; i < netdev_count(); i++) {
+                if (netdev_at(i)->removed)
+                        continue;
+                answer.netdev = netdev_at(i);
+                answer.pending_count = answer.free_count = 0;
+                for (uint32_t id = 0; id < ANSWERS_MAX; id++)
+                        answer.free[answer.free_count++] = id;
+                return EXPECT_OK(netdev_attach(answer.netdev, &client));
+        }
+        return false;
+}
+
+/* The card was taken away: lets go of it and waits for another one; false: none came. */
+static bool next_card(struct test *t, uint64_t deadline)
+{
+        test_log(t, "%s is gone after %llu echoes", answer.netdev->name,
+                 (unsigned long long)answer.echoes);
+        for (uint32_t i = 0; i < answer.pending_count; i++) /* was never handed over */
+                netdev_release(answer.netdev, 0,
+                               &answer.part_ids[answer.pending[i].buffer.id], 1);
+        answer.pending_count = 0;
+        for (unsigned i = 0; i < LET_GO_POLLS && netdev_transmit_in_flight(answer.netdev) != 0; i++)
+                (void)netdev_poll(answer.netdev, 0, POLL_BUDGET); /* they come back unsent */
+        EXPECT_OK(netdev_detach(answer.netdev));
+        while (!attach_card(t)) {
+                if (time_passed(deadline))
+                        return false;
+                (void)cpu_serve(); /* offers are taken there */
+                time_wait_interrupt(time_deadline_after(NS_PER_MS));
+        }
+        test_log(t, "answering on %s", answer.netdev->name);
+        return true;
+}
+
+static const char *open_card(struct test *t)
+{
         memset(&answer, 0, sizeof(answer));
         answer.t = t;
         answer.ip = parse_address(address);
@@ -224,11 +266,7 @@ static const char *open_card(struct test *t)
                 return "net_answer.ip is no address such as 10.0.2.15";
         if (netdev_count() == 0)
                 return "this machine has no network card";
-        answer.netdev = netdev_at(0);
-        for (uint32_t i = 0; i < ANSWERS_MAX; i++)
-                answer.free[answer.free_count++] = i;
-        EXPECT_OK(netdev_attach(answer.netdev, &client));
-        return NULL;
+        return attach_card(t) ? NULL : "this machine's network cards are gone";
 }
 
 TEST_WITH(net_answer, echo, TEST_ON_REQUEST, TEST_LIMIT_MS)
@@ -236,12 +274,17 @@ TEST_WITH(net_answer, echo, TEST_ON_REQUEST, TEST_LIMIT_MS)
         const char *why = open_card(t);
         if (why != NULL)
                 SKIP(why);
-        uint64_t deadline = time_deadline_after(seconds * NS_PER_SECOND);
+        uint64_t deadline = time_deadline_after(seconds * NS_PER_SECOND), used = 1;
         test_log(t, "answering at %s", address);
         while ((wanted_echoes == 0 || answer.echoes < wanted_echoes) && !answer.told_to_end &&
-               !time_passed(deadline))
+               !time_passed(deadline)) {
+                if (cards > 1)
+                        (void)cpu_serve(); /* rescinds are served there */
+                if (answer.netdev->removed && (used++ == cards || !next_card(t, deadline)))
+                        break;
                 if (!answer_some() && spin == 0)
                         netdev_wait(answer.netdev, 0, deadline);
+        }
         deadline = time_deadline_after(LET_GO_LIMIT_NS);
         while ((answer.pending_count != 0 || netdev_transmit_in_flight(answer.netdev) != 0) &&
                answer.netdev->running && !time_passed(deadline))
@@ -250,6 +293,9 @@ TEST_WITH(net_answer, echo, TEST_ON_REQUEST, TEST_LIMIT_MS)
         test_log(t, "answered %llu echoes, %llu requests for the address; %llu others",
                  (unsigned long long)answer.echoes, (unsigned long long)answer.resolved,
                  (unsigned long long)answer.ignored);
+        test_log(t, "%s: link %s, %llu link changes", answer.netdev->name,
+                 answer.netdev->link_up ? "up" : "down",
+                 (unsigned long long)netdev_counters(answer.netdev)->link_changes);
         report_steps(t);
         EXPECT_GE(answer.echoes, wanted_echoes == 0 ? 1 : wanted_echoes);
         EXPECT_EQ(answer.dropped, 0);

@@ -22,6 +22,7 @@
 
 #include "base/assert.h"
 #include "tests/peers/vmbus_host/program/bridge.h"
+#include "tests/peers/vmbus_host/program/control.h"
 #include "tests/peers/vmbus_host/program/ivshmem_server.h"
 #include "tests/peers/vmbus_host/program/mailbox.h"
 #include "tests/peers/vmbus_host/program/options.h"
@@ -36,18 +37,23 @@
 #define PING_SECONDS 1
 #define MESSAGES_PER_ROUND 64u
 
+#define ORDERS_PER_ROUND 16u
+
 enum { DEVICE_NET, DEVICE_ECHO, DEVICE_PIPE, DEVICES };
+static const char *const device_names[DEVICES] = {"net", "echo", "pipe"};
 
 struct program {
         struct options options;
         struct ivshmem_server server;
         struct mailbox mailbox;
         struct bridge bridge;
+        struct control control;
         struct vmbus_host host;
         struct vmbus_host_echo echo, pipe_echo;
         struct vmbus_host_net net;
         struct vmbus_host_offer offers[2];
         const struct vmbus_host_offer *offered[DEVICES];
+        bool withheld[DEVICES]; /* by an order */
         uint8_t *ram;
         bool ring_message, ring_event[VMBUS_MAILBOX_VPS]; /* doorbells owed */
         uint64_t resets, doorbells;
@@ -143,21 +149,24 @@ static bool map_ram(void)
         return true;
 }
 
-/* Offers what is not offered: at the start, and again what a guest has released (a lie took it
- * away). */
+/* The channel of that device; NULL: it has none. */
+static struct vmbus_host_channel *channel_of(uint32_t device)
+{
+        for (uint32_t i = 0; i < VMBUS_HOST_CHANNELS; i++) {
+                struct vmbus_host_channel *channel = &program.host.channels[i];
+                if (channel->id != 0 && channel->offer == program.offered[device])
+                        return channel;
+        }
+        return NULL;
+}
+
+/* Offers what is not offered: at the start, and again what a guest has released (a lie or an order
+ * took it away). */
 static void offer_devices(void)
 {
-        for (uint32_t device = 0; device < DEVICES; device++) {
-                bool there = false;
-                if (device == DEVICE_NET && program.options.echo_only)
-                        continue;
-                for (uint32_t i = 1; i <= VMBUS_HOST_CHANNELS; i++) {
-                        struct vmbus_host_channel *channel = vmbus_host_channel(&program.host, i);
-                        there |= channel != NULL && channel->offer == program.offered[device];
-                }
-                if (!there)
+        for (uint32_t device = 0; device < DEVICES; device++)
+                if (!program.withheld[device] && channel_of(device) == NULL)
                         (void)!vmbus_host_offer(&program.host, program.offered[device], NULL);
-        }
 }
 
 static void start_host(void)
@@ -178,19 +187,88 @@ static void start_host(void)
         }
         struct vmbus_host_net_config net = {.port = &program.bridge.port,
                                             .frame = program.frame,
-                                            .queues = (uint8_t)options->queues};
+                                            .queues = (uint8_t)options->queues,
+                                            .version_max = options->nvsp_max};
         memcpy(net.mac, options->mac, sizeof(net.mac));
         vmbus_host_net_init(&program.net, &net);
         vmbus_host_echo_init(&program.echo, false);
         vmbus_host_echo_init(&program.pipe_echo, true);
         vmbus_host_echo_offer(&program.echo, &program.offers[0], 0);
         vmbus_host_echo_offer(&program.pipe_echo, &program.offers[1], 1);
+        program.withheld[DEVICE_NET] = options->echo_only;
         if (!options->echo_only)
                 (void)!vmbus_host_net_offer(&program.net, &program.host, 0, NULL);
         program.offered[DEVICE_NET] = &program.net.offers[0];
         program.offered[DEVICE_ECHO] = &program.offers[0];
         program.offered[DEVICE_PIPE] = &program.offers[1];
         offer_devices();
+}
+
+/* ---- orders ---- */
+
+/* With it go its subchannels. */
+static void rescind_device(uint32_t device)
+{
+        for (uint32_t i = 0; i < VMBUS_HOST_CHANNELS; i++) {
+                struct vmbus_host_channel *channel = &program.host.channels[i];
+                if (channel->id != 0 && channel->offer->device == program.offered[device]->device)
+                        vmbus_host_rescind(&program.host, channel);
+        }
+}
+
+static void show_devices(void)
+{
+        char line[CONTROL_LINE_BYTES];
+        for (uint32_t device = 0; device < DEVICES; device++) {
+                const struct vmbus_host_channel *channel = channel_of(device);
+                if (channel == NULL)
+                        snprintf(line, sizeof(line), "%s: not offered\n", device_names[device]);
+                else
+                        snprintf(line, sizeof(line), "%s: channel %u, %s\n", device_names[device],
+                                 channel->id,
+                                 channel->rescinded       ? "rescinded, not released yet"
+                                 : channel->broken != 0   ? "broken by the guest"
+                                 : channel->open          ? "open"
+                                                          : "offered");
+                control_say(&program.control, line);
+        }
+}
+
+/* Does what a line says; the answer. */
+static const char *obey(const char *line)
+{
+        if (strcmp(line, "show") == 0) {
+                show_devices();
+                return "ok\n";
+        }
+        if (program.options.echo_only && (strstr(line, "link ") != NULL || strstr(line, " net") != NULL))
+                return "error: this host has no card (--echo)\n";
+        if (strcmp(line, "link up") == 0 || strcmp(line, "link down") == 0) {
+                vmbus_host_net_link(&program.net, line[5] == 'u');
+                return "ok\n";
+        }
+        for (uint32_t device = 0; device < DEVICES; device++) {
+                const char *name = device_names[device];
+                bool offer = strncmp(line, "offer ", 6) == 0 && strcmp(line + 6, name) == 0;
+                if (!offer && (strncmp(line, "rescind ", 8) != 0 || strcmp(line + 8, name) != 0))
+                        continue;
+                if (program.withheld[device] != offer)
+                        return offer ? "error: it is offered already\n"
+                                     : "error: it is not offered\n";
+                program.withheld[device] = !offer;
+                if (!offer)
+                        rescind_device(device);
+                offer_devices();
+                return "ok\n";
+        }
+        return "error: expected rescind or offer with net, echo or pipe; link down; link up; or show\n";
+}
+
+static void take_orders(void)
+{
+        char line[CONTROL_LINE_BYTES];
+        for (uint32_t i = 0; i < ORDERS_PER_ROUND && control_take(&program.control, line); i++)
+                control_say(&program.control, obey(line));
 }
 
 /* ---- the loop ---- */
@@ -277,7 +355,8 @@ static void run(void)
                                          {program.server.client, POLLIN, 0},
                                          {program.server.from_guest[0], POLLIN, 0},
                                          {program.server.from_guest[1], POLLIN, 0},
-                                         {program.bridge.file, POLLIN, 0}};
+                                         {program.bridge.file, POLLIN, 0},
+                                         {control_file(&program.control), POLLIN, 0}};
                 int timeout = more ? 0 : program.host.queue_count != 0 ? NO_ROOM_MS : IDLE_MS;
                 if (poll(files, sizeof(files) / sizeof(files[0]), timeout) < 0 && errno != EINTR) {
                         perror("vmbus-host: poll");
@@ -292,6 +371,7 @@ static void run(void)
                 }
                 for (unsigned i = 0; i < VMBUS_MAILBOX_VECTORS_TO_HOST; i++)
                         program.doorbells += ivshmem_server_rung(&program.server, i);
+                take_orders();
                 more = look();
                 now_and_then(&last_second);
         }
@@ -348,8 +428,9 @@ int main(int argc, char **argv)
         sigaction(SIGTERM, &action, NULL);
         sigaction(SIGHUP, &action, NULL);
         signal(SIGPIPE, SIG_IGN);
-        program.server.listener = program.server.client = -1;
-        bool good = bridge_start(&program.bridge, program.options.network) && map_ram() &&
+        program.server.listener = program.server.client = program.bridge.file = -1;
+        bool good = control_start(&program.control, program.options.control_path) &&
+                    bridge_start(&program.bridge, program.options.network) && map_ram() &&
                     ivshmem_server_start(&program.server, program.options.socket_path);
         if (good) {
                 mailbox_init(&program.mailbox, program.server.memory, program.options.ram_bytes,
@@ -361,5 +442,6 @@ int main(int argc, char **argv)
                 ivshmem_server_stop(&program.server);
         }
         bridge_stop(&program.bridge);
+        control_stop(&program.control);
         return good ? 0 : 1;
 }

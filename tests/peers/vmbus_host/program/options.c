@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "tests/peers/vmbus_host/vmbus_host_lie.h"
+#include "tests/peers/vmbus_host/wire_net.h"
 
 static const char help[] =
         "usage: vmbus-host --socket PATH --ram FILE --mem SIZE [options]\n"
@@ -27,6 +28,13 @@ static const char help[] =
         "  --mac ADDRESS     the card's address (52:54:00:76:6d:62)\n"
         "  --queues N        queues of the card, 1 to 4 (1)\n"
         "  --vmbus-version V newest version of VMBus to speak, such as 5.3 (6.0)\n"
+        "  --nvsp V          newest version of NVSP that the card speaks: 6.1, 6, 5, 4, 2 or 1 (6.1)\n"
+        "  --control PATH    takes orders, a line each, at a Unix socket (socat - UNIX:PATH):\n"
+        "                      rescind DEVICE    takes net, echo or pipe away from the guest\n"
+        "                      offer DEVICE      offers it again, as soon as the guest has let it go\n"
+        "                      link down|up      pulls the card's cable, or puts it back\n"
+        "                      show              says what is offered and what is open\n"
+        "                    each is answered by 'ok' or 'error: why'\n"
         "  --echo            only the echo channels, no card\n"
         "  --lie SEED        breaks the rules of a host on purpose, repeatably\n"
         "  --lie-rate N      one opportunity to lie in N (100)\n"
@@ -88,6 +96,23 @@ static bool read_version(const char *text, uint32_t *version)
         return major >= 3 && major <= 6;
 }
 
+static bool read_nvsp(const char *text, uint32_t *version)
+{
+        static const struct {
+                const char *text;
+                uint32_t version;
+        } known[] = {{"6.1", NVSP_VERSION_6_1}, {"6", NVSP_VERSION_6}, {"6.0", NVSP_VERSION_6},
+                     {"5", NVSP_VERSION_5},     {"4", NVSP_VERSION_4}, {"2", NVSP_VERSION_2},
+                     {"1", NVSP_VERSION_1}};
+        for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+                if (strcmp(text, known[i].text) == 0) {
+                        *version = known[i].version;
+                        return true;
+                }
+        }
+        return false;
+}
+
 static int list_lies(void)
 {
         for (unsigned i = 0; i < VMBUS_HOST_LIES; i++)
@@ -143,6 +168,11 @@ static int read_value(struct options *options, const char *option, const char *v
         } else if (strcmp(option, "--vmbus-version") == 0) {
                 if (!read_version(value, &options->version_max))
                         return refuse(option, value, "a version from 3.0 to 6.0");
+        } else if (strcmp(option, "--nvsp") == 0) {
+                if (!read_nvsp(value, &options->nvsp_max))
+                        return refuse(option, value, "6.1, 6, 5, 4, 2 or 1");
+        } else if (strcmp(option, "--control") == 0) {
+                options->control_path = value;
         } else if (strcmp(option, "--lie") == 0) {
                 if (!read_number(value, &options->lie_seed))
                         return refuse(option, value, "a number");

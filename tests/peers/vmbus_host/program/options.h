@@ -19,6 +19,8 @@ struct options {
         uint8_t mac[6];
         uint32_t queues;
         uint32_t version_max; /* of VMBus, 0: the newest */
+        uint32_t nvsp_max;    /* NVSP_VERSION_..., 0: the newest */
+        const char *control_path; /* NULL: none */
         bool lie;
         uint64_t lie_seed;
         uint32_t lie_rate;
