@@ -51,7 +51,7 @@ MUTANTS = {
         "shared_store_release_u64(&ring_of(queue)[queue->held_offset].bytes,",
         "shared_store_u64(&ring_of(queue)[queue->held_offset].bytes,"),
     "packed: an available descriptor is loaded with acquire": (
-        "virtqueue_device_packed.c", "shared_load_acquire_u64(&descriptor->bytes)",
+        "virtqueue_device_packed.h", "shared_load_acquire_u64(&descriptor->bytes)",
         "shared_load_u64(&descriptor->bytes)"),
     "packed: the first used descriptor is published by a release store": (
         "virtqueue_device_packed.c", "shared_store_release_u64(&held->bytes,",
@@ -66,8 +66,8 @@ MUTANTS = {
     "packed: a fence between the first head and the device's wish": (
         "virtqueue_packed_driver.c", FENCE + "        uint32_t event = ", "        uint32_t event = "),
     "packed: a fence between the device's wish and its last look": (
-        "virtqueue_device_packed.c", FENCE + "        words = load_words(",
-        "        words = load_words("),
+        "virtqueue_device_packed.c", FENCE + "        words = virtqueue_packed_load_words(",
+        "        words = virtqueue_packed_load_words("),
     "packed: a fence between the used descriptor and the driver's wish": (
         "virtqueue_device_packed.c", FENCE + "        return virtqueue_packed_event_wanted",
         "        return virtqueue_packed_event_wanted"),
@@ -82,7 +82,8 @@ MUTANTS = {
         "        return (uint32_t)(queue->seen - queue->taken) >= count;", "return false;"),
     "packed: the last look at an available descriptor": (
         "virtqueue_device_packed.c",
-        "return (words.rest & REST_BOTH) == available_on_lap(device->next_popped.wrap);",
+        "return (words.rest & VIRTQUEUE_REST_BOTH) ==\n               "
+        "virtqueue_packed_available_on_lap(device->next_popped.wrap);",
         "return false;"),
     "packed: the last look at a used descriptor": (
         "virtqueue_packed_driver.c", "return used || queue->batch_left != 0;", "return false;"),
