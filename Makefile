@@ -100,8 +100,15 @@ HOST_PEERS     := vhost-user-net echo-client
 PEER_SOURCES   := $(foreach source,$(wildcard tests/peers/*/*.c),$(if $(filter $(HOST_PEERS),$(word 3,$(subst /, ,$(source)))),,$(source)))
 TEST_SOURCES   := $(if $(filter-out 0,$(TESTS)),tests/expect.c $(PEER_SOURCES) \
   $(call BOOT_TESTS,tests/boot/*.c)) \
-  $(if $(filter all,$(TESTS)),$(call BOOT_TESTS,tests/boot/all/*.c) $(filter-out $(NEED_THE_HOST),\
-  $(call BOOT_TESTS,tests/host/*_test.c)))
+  $(if $(filter all,$(TESTS)),$(call BOOT_TESTS,tests/boot/all/*.c) tests/host/refusal.c \
+  $(filter-out $(NEED_THE_HOST),$(call BOOT_TESTS,tests/host/*_test.c)))
+# Page allocations that tests/host/refusal.c stands in front of, and tests of the memory objects that need the guest
+# and run once more for each of them (TESTS=all).
+comma := ,
+REFUSABLE      := pmm_alloc_page pmm_alloc_pages pmm_alloc_range pmm_alloc_contiguous pmm_alloc_between \
+                  pmm_free_page pmm_free pmm_free_late
+REFUSED_TESTS  := tests/boot/message_test.c $(patsubst %,tests/boot/all/%_test.c,aspace \
+                  buffer_chain_boot buffer_chain_user channel_wait memory_pressure vmo_store_boot)
 IMAGE_SOURCES  := $(LIB_SOURCES) $(ARCH_SOURCES) $(PURE_SOURCES) $(KERNEL_SOURCES) \
                   $(DRIVER_SOURCES) $(TEST_SOURCES)
 
@@ -194,7 +201,8 @@ row_flags = -I$(INC)/$(1) $(call freestanding,$(CC)) \
 source_optimise = $(strip $(if $(filter debug,$(FLAVOUR)),-Og,\
   $(if $(filter lib/% $(FAST_SOURCES),$(1)),-O2,\
   $(if $(filter tests/% drivers/hyperv/%,$(1)),-Oz,-Os))))
-source_flags = $(call row_flags,$(call row,$(1))) $(call source_optimise,$(1))
+refused_flags = $(if $(filter all,$(TESTS)),$(if $(filter $(REFUSED_TESTS),$(1)),-DEXPECT_REFUSALS=1))
+source_flags = $(call row_flags,$(call row,$(1))) $(call source_optimise,$(1)) $(call refused_flags,$(1))
 
 # ---- image --------------------------------------------------------------------------------------
 
@@ -204,7 +212,8 @@ EFI    := $(B)/BOOTX64.EFI
 ESP    := $(B)/esp.img
 # -n: the file is not padded to pages; whoever loads it copies, nobody maps it.
 LINK_FLAGS := -nostdlib -static $(if $(filter gcc,$(COMPILER)),-no-pie) -Wl,--gc-sections -Wl,-n \
-  -Wl,-z,noexecstack -Wl,--build-id=none -Wl,-z,norelro -T linker.ld
+  -Wl,-z,noexecstack -Wl,--build-id=none -Wl,-z,norelro -T linker.ld \
+  $(if $(filter all,$(TESTS)),$(patsubst %,-Wl$(comma)--wrap=%,$(REFUSABLE) world_pages))
 LIBS := $(PICOLIBC)/lib/libc.a
 
 image: $(KERNEL) $(B)/paravane.stripped.elf $(ESP)
@@ -220,7 +229,7 @@ $(INC)/.stamp: Makefile $(INC).list
 keep_line = $(Q)mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || \
 	  printf '%s\n' '$(subst ','\'',$(1))' > $@
 FLAGS_LINE = $(CC) $(KERNEL_FLAGS) $(WARNINGS) $(STRICT_WARNINGS) $(PICOLIBC_FLAGS) $(LINK_FLAGS) \
-  $(foreach source,$(IMAGE_SOURCES),$(source):$(call source_optimise,$(source))) $(EFI_FLAGS) $(EFI_WARNINGS) \
+  $(foreach source,$(IMAGE_SOURCES),$(source):$(call source_optimise,$(source))$(call refused_flags,$(source))) $(EFI_FLAGS) $(EFI_WARNINGS) \
   $(IMAGE_SOURCES) $(EFI_SOURCES)
 $(B)/flags: FORCE
 	$(call keep_line,$(FLAGS_LINE))

@@ -170,21 +170,35 @@ static size_t suite_end(size_t first)
 
 /* ---- running ---- */
 
+/* With `t` fresh but for the test that it is. */
+static void run_body(struct test *t)
+{
+        list_init(&t->pages);
+        for (const char *c = t->test_case->name; *c != '\0'; c++)
+                t->random_state = t->random_state * 31 + (unsigned char)*c;
+        t->test_case->run(t);
+        pmm_free(&kernel_pmm, &t->pages);
+}
+
+bool selftest_run_within(const struct test_case *test_case)
+{
+        struct test t = {.test_case = test_case};
+
+        run_body(&t);
+        return t.failures == 0;
+}
+
 static void run_test(const struct test_case *test_case, size_t number)
 {
         struct test t = {.test_case = test_case};
         uint32_t limit_ms = test_case->limit_ms != 0 ? test_case->limit_ms : SELFTEST_LIMIT_MS;
 
-        list_init(&t.pages);
-        for (const char *c = test_case->name; *c != '\0'; c++)
-                t.random_state = t.random_state * 31 + (unsigned char)*c;
         snprintf(current_name, sizeof(current_name), "%s.%s", test_case->suite, test_case->name);
 
         watchdog_arm(current_name, limit_ms);
-        test_case->run(&t);
+        run_body(&t);
         watchdog_disarm();
         current_name[0] = '\0';
-        pmm_free(&kernel_pmm, &t.pages);
 
         if (t.failures != 0) {
                 tally.failed++;

@@ -19,7 +19,10 @@
 #ifndef KERNEL_SELFTEST_H
 #define KERNEL_SELFTEST_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+struct test_case;
 
 /* Runs every test that the command line's test=GLOB selects (all by default; "list" only lists them).
  * Returns the exit code for arch_exit; kernel/exit_code.h. Prints all but the verdict. */
@@ -28,5 +31,8 @@ uint8_t selftest_run(void);
 void selftest_print_verdict(void);
 /* "suite.name" of the test that runs now, NULL outside of tests. For panic. */
 const char *selftest_current(void);
+/* For a test that runs another one: its body, in a test of its own whose pages go back at once; under
+ * the time limit of the outer one. Returns whether it passed, or was skipped. */
+bool selftest_run_within(const struct test_case *test_case);
 
 #endif

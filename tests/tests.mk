@@ -21,9 +21,7 @@ MACHINE_TEST_SOURCES := $(wildcard tests/host/machine/*.c) tests/boot/all/virtio
 HOST_BENCH_SOURCES := $(wildcard tests/bench/*.c)
 
 HOST_FLAGS := $(COMMON_FLAGS) -O1 -DPARAVANE_DEBUG=1 -fno-omit-frame-pointer
-# With it come the page allocations that tests/host/refusal.c stands in front of.
-REFUSABLE := pmm_alloc_page pmm_alloc_pages pmm_alloc_range pmm_alloc_contiguous pmm_alloc_between \
-             pmm_free_page pmm_free pmm_free_late
+# With it come the page allocations that tests/host/refusal.c stands in front of (REFUSABLE).
 HOST_asan_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -DEXPECT_REFUSALS=1
 # Fences are not understood by it; where one is needed, the words around it are atomic as well.
 HOST_tsan_FLAGS := -fsanitize=thread $(if $(filter gcc,$(COMPILER)),-Wno-tsan -Wno-maybe-uninitialized)

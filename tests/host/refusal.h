@@ -19,7 +19,10 @@
  * wherever it comes; the linker (--wrap) leads them through refusal.c, so the parts under test are
  * the same object files as always, and pay nothing.
  *
- * Threads: each has its own books; which allocation is number n is then chance, as is its thread. */
+ * Threads: each has its own books; which allocation is number n is then chance, as is its thread.
+ *
+ * In the guest: tests/boot/all/refused_test.c, in the image with TESTS=all, on a machine with one
+ * CPU; for the tests of these objects that need real page tables or the kernel's own memory. */
 #ifndef TESTS_HOST_REFUSAL_H
 #define TESTS_HOST_REFUSAL_H
 
@@ -34,14 +37,16 @@ struct refusal_frame {
         unsigned line;
         uint64_t refused; /* refusals that nobody has answered for */
         int64_t pages;    /* taken from pmms, less those given back */
-        uint64_t kept;    /* pages that VMOs have, the nodes of their trees, and page tables */
+        uint64_t kept;    /* pages that VMOs have, and the nodes of their trees */
+        uint64_t tables;  /* pages of page tables */
 };
 struct refusal_frame refusal_begin(const char *file, unsigned line);
 /* After the call. A call that was refused and did not do what was wanted has to say `status`
  * NO_MEMORY, or NOT_FOUND for a run or range, and to have changed nothing; else the test fails.
  * Only this may be more than before: pages that VMOs hold, and tables that show them, for a call
  * that works on several mappings or parts, or makes pages and then enters them, says in its header
- * that it may end half way; what the pages read as is the same.
+ * that it may end half way; what the pages read as is the same. And tables may be fewer: what they
+ * do not show any longer comes back with a fault.
  *   returns  true: it was refused; make it again */
 bool refusal_again(const struct refusal_frame *frame, bool as_wanted, zx_status_t status);
 
@@ -55,6 +60,9 @@ void refusal_check(struct test *t, void (*check)(struct test *t));
 /* Starts the books of one run of a test.
  *   nth  the allocation to refuse, from 1 on; 0: none */
 void refusal_start(struct test *t, uint64_t nth);
+/* The pmm that counts until one is asked; for pages that are out when the test begins. */
+struct pmm;
+void refusal_watch(const struct pmm *pmm);
 /* Ends them: nothing is refused any more, in this process. */
 void refusal_stop(void);
 

@@ -205,7 +205,8 @@ static zx_status_t gather(struct test *t, uint64_t array_va, uint32_t count)
 {
         struct message_packet_user_iovecs source = message_packet_user_iovecs(array_va);
         struct message_packet *packet = NULL;
-        zx_status_t status = message_packet_create_iovecs(cache, &source.base, count, 0, &packet);
+        zx_status_t status =
+                TRIED(message_packet_create_iovecs(cache, &source.base, count, 0, &packet));
 
         if (status != ZX_OK)
                 return status;

@@ -22,7 +22,7 @@ static void stock_up(UNUSED void *context)
 {
         struct vm_page *page;
 
-        if (page_cache_alloc_page(&kernel_buffer_chain_cache, PMM_ALLOC_ANY, &page) == ZX_OK)
+        if (TRIED(page_cache_alloc_page(&kernel_buffer_chain_cache, PMM_ALLOC_ANY, &page)) == ZX_OK)
                 page_cache_free_page(&kernel_buffer_chain_cache, page);
 }
 
