@@ -147,6 +147,7 @@ void vmbus_print_sender(struct vmbus_text *text, const struct vmbus_sender *send
         put_hex(text, "committed_in", position->committed_in);
         put_hex(text, "cached_out", position->cached_out);
         put_number(text, "signals", sender->signals.sent);
+        put_number(text, "polls", sender->polls);
         put_fault(text, &sender->fault);
 }
 
@@ -160,6 +161,7 @@ void vmbus_print_receiver(struct vmbus_text *text, const struct vmbus_receiver *
         put_hex(text, "committed_out", position->committed_out);
         put_hex(text, "cached_in", position->cached_in);
         put_number(text, "signals", receiver->signals.sent);
+        put_number(text, "polls", receiver->polls);
         put_fault(text, &receiver->fault);
 }
 

@@ -295,6 +295,7 @@ COLD enum vmbus_result vmbus_receiver_prepare_to_sleep(struct vmbus_receiver *re
         DEBUG_ASSERT(vmbus_receive_position_valid(&receiver->memory, position));
         if (position->next_out != position->committed_out)
                 return VMBUS_COMMIT_FIRST;
+        receiver->polls++;
         shared_store_release_u32(&control->interrupt_mask, VMBUS_INTERRUPTS_UNMASKED); /* c.5, 7 */
         /* c.5, 4 and 5: pairs with the fence in vmbus_sender_commit() and the one in
          * vmbus_sender_prepare_to_sleep() */

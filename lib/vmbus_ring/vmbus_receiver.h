@@ -46,6 +46,7 @@ struct vmbus_receiver {
         enum vmbus_end_state state;
         struct vmbus_fault fault;
         struct vmbus_signal_count signals;
+        uint64_t polls; /* looks for a packet by prepare_to_sleep, asleep afterwards or not */
 };
 
 struct vmbus_receive_position {

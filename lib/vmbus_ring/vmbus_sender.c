@@ -227,6 +227,7 @@ COLD enum vmbus_result vmbus_sender_prepare_to_sleep(struct vmbus_sender *sender
         uint64_t empty_free = memory->data_bytes - VMBUS_GAP_BYTES;
         if (uncommitted + VMBUS_ROUND8(needed_bytes) > empty_free)
                 return VMBUS_COMMIT_FIRST;
+        sender->polls++;
         uint64_t beyond = VMBUS_ROUND8(max_u64(needed_bytes, min_u64(wake_bytes, empty_free)));
         shared_store_u32(&memory->control->pending_send_size,
                          (uint32_t)min_u64(uncommitted + beyond, empty_free));

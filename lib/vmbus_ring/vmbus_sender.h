@@ -54,6 +54,7 @@ struct vmbus_sender {
         uint32_t packet_bytes_max;
         struct vmbus_fault fault;
         struct vmbus_signal_count signals;
+        uint64_t polls; /* looks for room by prepare_to_sleep, asleep afterwards or not */
 };
 
 struct vmbus_send_position {

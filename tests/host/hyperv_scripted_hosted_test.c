@@ -76,7 +76,7 @@ TEST(vmbus_mailbox, no_byte_of_a_message_slot_is_looked_at_twice)
         memset(&model, 0, sizeof(model));
         memset(pages, 0, sizeof(*pages));
         pages->header.magic = VMBUS_MAILBOX_MAGIC;
-        pages->header.version = 1;
+        pages->header.version = VMBUS_MAILBOX_VERSION;
         pages->header.host_state = VMBUS_MAILBOX_READY;
         pages->header.ram_bytes = 64 * MIB;
         pages->header.host_generation = UINT32_MAX;

@@ -84,6 +84,9 @@ TEST(vmbus_ring, live_ends_and_packets_are_shown)
         REQUIRE_EQ(put(&rig, VMBUS_SEND_IN_BAND, 5, "xy", 2), VMBUS_OK);
         commit(&rig);
         REQUIRE_EQ(put(&rig, VMBUS_SEND_COMPLETION, 6, "", 0), VMBUS_OK);
+        EXPECT_EQ(vmbus_sender_prepare_to_sleep(&rig.sender, &rig.to, 24, 0), VMBUS_OK);
+        for (unsigned i = 0; i < 2; i++)
+                EXPECT_EQ(receiver_sleeps(&rig), VMBUS_OK);
         before = *rig.memory.control;
         vmbus_text_init(&text, lines, sizeof(lines));
         vmbus_print_packets(&text, &rig.memory, 9);
@@ -100,7 +103,8 @@ TEST(vmbus_ring, live_ends_and_packets_are_shown)
         vmbus_print_sender(&text, &rig.sender, &rig.to);
         EXPECT_STR_EQ(lines, "ring size 0x1000 in 0x58 out 0xfe0 mask 0x1 pending 0x0 features 0x1 "
                              "signals 0 used 120 free 3968\n"
-                             "sender ready next_in 0x70 committed_in 0x58 cached_out 0xfe0 signals 0\n");
+                             "sender ready next_in 0x70 committed_in 0x58 cached_out 0xfe0 signals 0 "
+                             "polls 1\n");
         EXPECT_BYTES_EQ(rig.memory.control, &before, sizeof(before)); /* only looked */
 
         rig.memory.data[0xfe0 + 6] = 4; /* an unknown flag */
@@ -113,7 +117,7 @@ TEST(vmbus_ring, live_ends_and_packets_are_shown)
         EXPECT_STR_EQ(lines, "ring size 0x1000 in 0x58 out 0xfe0 mask 0x1 pending 0x0 features 0x1 "
                              "signals 0 used 120 free 3968\n"
                              "receiver corrupt next_out 0xfe0 committed_out 0xfe0 cached_in 0x58 "
-                             "signals 0 VMBUS_BAD_FLAGS at 0xfe0 value 0x4 limit 0x1\n");
+                             "signals 0 polls 2 VMBUS_BAD_FLAGS at 0xfe0 value 0x4 limit 0x1\n");
 }
 
 /* ---- counters (a.1) ---- */
