@@ -66,10 +66,13 @@ endef
 
 # Host tests that need the C library or threads are named *_hosted_test.c; all others are freestanding.
 HOSTED_TEST_SOURCES := $(filter %_hosted_test.c,$(HOST_TEST_SOURCES))
+# Of the programs around peers, what a test looks at.
+HOSTED_PEER_SOURCES := tests/peers/vmbus_host/program/mailbox.c
 $(eval $(call host_program,build/host-asan,$(HOST_FLAGS) $(HOST_asan_FLAGS),\
   $(HOST_PART_SOURCES) arch/x86_64/boot_efi_memory.c \
   $(filter-out %_hosted_test.c,$(HOST_TEST_SOURCES)) $(MACHINE_SOURCES) $(MACHINE_TEST_SOURCES),\
-  tests/host/runner.c tests/host/world_threads.c tests/host/refusal.c $(HOSTED_TEST_SOURCES),host-tests,\
+  tests/host/runner.c tests/host/world_threads.c tests/host/refusal.c $(HOSTED_PEER_SOURCES) \
+  $(HOSTED_TEST_SOURCES),host-tests,\
   $(REFUSABLE:%=-Wl,--wrap=%) -lcmocka -lpthread))
 
 # Where threads meet: the *_threads_hosted_test.c of the parts, under ThreadSanitizer.

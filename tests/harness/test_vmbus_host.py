@@ -422,6 +422,15 @@ def test_a_guest_survives_a_lying_host(run_name, seed):
                        "--test", "base.*", "--boot", "pvh", env=WITH_ASAN)
 
 
+@pytest.mark.parametrize("lie", ["MAILBOX_HEAD", "MAILBOX_TAIL", "MAILBOX_TYPE", "MAILBOX_BYTES", "MAILBOX_ZERO"])
+def test_a_guest_notices_pages_that_lie(run_name, lie):
+    """The first lie ends the connection with its name; the rest of the guest goes on."""
+    result, _, _ = boot.boot_and_pass(run_name, "--vmbus", "--vmbus-args", f"--lie 1 --lie-rate 1 --lie-only {lie} "
+                                      "--stats", "--test", "base.*", "--boot", "pvh", env=WITH_ASAN)
+    assert "vmbus: the host broke a rule: VMBUS_FAULT_TRANSPORT" in result.stdout, result.explain()
+    assert f"lie: {lie} " in result.stderr
+
+
 @pytest.mark.parametrize("options", [[], ["--append", "netvsc.copy-break=4096"],
                                      ["--append", "netvsc.mtu=9000", "--smp", "1"]],
                          ids=["pages", "sections", "jumbo"])

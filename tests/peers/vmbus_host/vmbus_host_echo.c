@@ -3,6 +3,8 @@
 /* vmbus_host_echo — sends back what it gets. Facts: spec/vmbus.md, (b), e.4. */
 #include "tests/peers/vmbus_host/vmbus_host_echo.h"
 
+#include "tests/peers/vmbus_host/vmbus_host_internal.h"
+
 /* Bytes copied from ring to ring at a time. */
 #define ECHO_PIECE_BYTES 256u
 
@@ -68,8 +70,15 @@ static bool pipe_packet(struct vmbus_host_channel *channel, const struct vmbus_i
                 vmbus_host_fail(channel, VMBUS_HOST_PIPE_HEADER, packet->payload.bytes, 0);
                 return true;
         }
-        return send_back(channel, packet, &header, sizeof(header),
-                         (uint32_t)sizeof(header) + header.len);
+        uint32_t bytes = (uint32_t)sizeof(header) + header.len;
+        if (host_lies(channel->host, VMBUS_HOST_LIE_PIPE_HEADER)) {
+                uint32_t garbage = host_random(channel->host);
+                if (garbage % 2 == 0)
+                        header.packet_type = VMBUS_PIPE_DATA + 1 + garbage % 1000;
+                else
+                        header.len = packet->payload.bytes + garbage % VMBUS_PIPE_BYTES_MAX;
+        }
+        return send_back(channel, packet, &header, sizeof(header), bytes);
 }
 
 /* Inverts the bytes of one range, page by page, and adds up what they were. */

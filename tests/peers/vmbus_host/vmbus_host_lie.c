@@ -49,6 +49,11 @@ bool host_lies_now(struct vmbus_host *host, enum vmbus_host_lie lie)
         return true;
 }
 
+bool vmbus_host_lies_now(struct vmbus_host *host, enum vmbus_host_lie lie)
+{
+        return host_lies(host, lie);
+}
+
 /* ---- messages ---- */
 
 static void put_u32(struct vmbus_host_queued *message, uint32_t offset, uint32_t value)

@@ -53,6 +53,7 @@
         X(COMPLETION_UNKNOWN, "a completion has an id that nobody used")                           \
         X(COMPLETION_TWICE, "a completion comes twice")                                            \
         X(COMPLETION_DROP, "a completion does not come")                                           \
+        X(PIPE_HEADER, "a pipe header says nothing known, or more than there is")                  \
         X(TRANSFER_SET, "transfer pages name another buffer")                                      \
         X(TRANSFER_BOUNDS, "a transfer range leaves its buffer")                                   \
         X(TRANSFER_COUNT, "more transfer ranges are announced than are there")                     \
@@ -67,11 +68,21 @@
         X(RNDIS_SHORT, "an RNDIS message is shorter than its header")                              \
         X(RNDIS_TYPE, "an RNDIS message has a type that does not exist")                           \
         X(RNDIS_DATA, "a frame leaves its RNDIS message")                                          \
-        X(RNDIS_PPI, "per-packet info leaves its RNDIS message or never ends")                     \
+        X(RNDIS_PPI, "per-packet info leaves its RNDIS message")                                   \
+        X(RNDIS_PPI_SIZE, "an element of per-packet info has no size, or leaves its list")         \
+        X(RNDIS_PPI_OFFSET, "an element of per-packet info has its data elsewhere")                \
+        X(RNDIS_OOB, "a frame has out-of-band records or a virtual circuit")                       \
         X(RNDIS_REQUEST, "an answer names another request")                                        \
         X(RNDIS_INFORMATION, "information leaves its RNDIS message")                               \
-        X(LINK, "the link goes down and up")
+        X(RNDIS_ANSWER, "an answer has less information than its question asks for")               \
+        X(LINK, "the link goes down and up")                                                       \
+        X(MAILBOX_HEAD, "in shared pages: more messages are taken than were sent")                 \
+        X(MAILBOX_TAIL, "in shared pages: more messages are sent than there are slots")            \
+        X(MAILBOX_TYPE, "in shared pages: a slot holds no VMBus message")                          \
+        X(MAILBOX_BYTES, "in shared pages: a slot holds more bytes than it has room for")          \
+        X(MAILBOX_ZERO, "in shared pages: reserved fields of a slot are not zero")
 
+/* The last ones are about what carries messages, and told by program/mailbox.c. */
 enum vmbus_host_lie {
 #define VMBUS_HOST_LIE_ENUM_(name, text) VMBUS_HOST_LIE_##name,
         VMBUS_HOST_LIE_LIST(VMBUS_HOST_LIE_ENUM_)
@@ -92,6 +103,9 @@ void vmbus_host_lie(struct vmbus_host *host, uint64_t seed, uint32_t rate);
 
 /* Which lies are allowed: the sum of BIT_MASK(VMBUS_HOST_LIE_...). */
 void vmbus_host_lie_only(struct vmbus_host *host, uint64_t lies);
+
+/* Throws the dice; true: the caller tells that lie now. For those that the host does not tell itself. */
+bool vmbus_host_lies_now(struct vmbus_host *host, enum vmbus_host_lie lie);
 
 /* How many lies were told, of one kind and of all. */
 uint32_t vmbus_host_lies_told(const struct vmbus_host *host, enum vmbus_host_lie lie);

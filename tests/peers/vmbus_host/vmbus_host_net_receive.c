@@ -88,9 +88,8 @@ static void lie_about_ranges(struct vmbus_host_net *net, struct net_batch *batch
         }
         if (host_lies(host, VMBUS_HOST_LIE_TRANSFER_NONE))
                 packet->transfer_count = 0;
-        if (host_lies(host, VMBUS_HOST_LIE_TRANSFER_REUSE))
-                range->byte_offset = host_random(host) % net->suballocations *
-                                     net->suballocation_bytes;
+        if (batch->count > 1 && host_lies(host, VMBUS_HOST_LIE_TRANSFER_REUSE))
+                batch->ranges[1 + host_random(host) % (batch->count - 1)] = batch->ranges[0];
 }
 
 /* Lies about how many there are: in the ring, where the packet has just been written. */
@@ -154,6 +153,28 @@ static void add_range(struct vmbus_host_net *net, struct net_batch *batch, uint1
 
 /* ---- answers ---- */
 
+/* The lies about what is said of a frame. */
+static void lie_about_frame(struct vmbus_host *host, uint8_t *message)
+{
+        static const uint32_t sizes[] = {0, 8, 13, 0x7ffffffc}, offsets[] = {0, 8, 20, 0xfffffffc};
+        static const uint8_t out_of_band[] = {20, 24, 36};
+        uint32_t element = RNDIS_OFFSET_BASE + net_u32(message, 28);
+        bool has_info = net_u32(message, 32) != 0;
+        if (host_lies(host, VMBUS_HOST_LIE_RNDIS_DATA))
+                net_put_u32(message, 8 + host_random(host) % 2 * 4,
+                            0x80000000u | host_random(host));
+        if (has_info && host_lies(host, VMBUS_HOST_LIE_RNDIS_PPI_SIZE))
+                net_put_u32(message, element, sizes[host_random(host) % ARRAY_COUNT(sizes)]);
+        if (has_info && host_lies(host, VMBUS_HOST_LIE_RNDIS_PPI_OFFSET))
+                net_put_u32(message, element + 8,
+                            offsets[host_random(host) % ARRAY_COUNT(offsets)]);
+        if (has_info && host_lies(host, VMBUS_HOST_LIE_RNDIS_PPI))
+                net_put_u32(message, 28 + host_random(host) % 2 * 4, 0x7ffffff4);
+        if (host_lies(host, VMBUS_HOST_LIE_RNDIS_OOB))
+                net_put_u32(message, out_of_band[host_random(host) % ARRAY_COUNT(out_of_band)],
+                            1 + host_random(host) % 64);
+}
+
 /* The lies about an RNDIS message that is about to go out. */
 static void lie_about_message(struct vmbus_host *host, uint8_t *message, uint32_t bytes)
 {
@@ -164,17 +185,18 @@ static void lie_about_message(struct vmbus_host *host, uint8_t *message, uint32_
         if (host_lies(host, VMBUS_HOST_LIE_RNDIS_SHORT))
                 net_put_u32(message, 4, host_random(host) % 12);
         if (net_u32(message, 0) == RNDIS_PACKET) {
-                if (host_lies(host, VMBUS_HOST_LIE_RNDIS_DATA))
-                        net_put_u32(message, 8 + host_random(host) % 2 * 4, host_random(host));
-                if (host_lies(host, VMBUS_HOST_LIE_RNDIS_PPI))
-                        net_put_u32(message, (7 + host_random(host) % 7) * 4,
-                                    host_random(host) % 3 * 0x7ffffff4u);
+                lie_about_frame(host, message);
                 return;
         }
         if (host_lies(host, VMBUS_HOST_LIE_RNDIS_REQUEST))
                 net_put_u32(message, 8, host_random(host));
-        if (bytes >= 24 && host_lies(host, VMBUS_HOST_LIE_RNDIS_INFORMATION))
-                net_put_u32(message, 16 + host_random(host) % 2 * 4, host_random(host));
+        if (net_u32(message, 0) != (RNDIS_QUERY | RNDIS_COMPLETE) || net_u32(message, 16) == 0)
+                return;
+        if (host_lies(host, VMBUS_HOST_LIE_RNDIS_INFORMATION))
+                net_put_u32(message, 16 + host_random(host) % 2 * 4,
+                            0x80000000u | host_random(host));
+        if (host_lies(host, VMBUS_HOST_LIE_RNDIS_ANSWER))
+                net_put_u32(message, 16, host_random(host) % net_u32(message, 16));
 }
 
 static void send_answers(struct vmbus_host_net *net, struct vmbus_host_channel *channel)

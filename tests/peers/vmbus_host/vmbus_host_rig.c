@@ -95,6 +95,17 @@ void vmbus_host_rig_lie(uint64_t seed, uint32_t rate)
         vmbus_host_lie(&rig.host, seed, rate);
 }
 
+void vmbus_host_rig_lie_only(uint64_t seed, uint32_t rate, enum vmbus_host_lie lie)
+{
+        vmbus_host_lie(&rig.host, seed, rate);
+        vmbus_host_lie_only(&rig.host, BIT_MASK(lie));
+}
+
+uint32_t vmbus_host_rig_lies_told(enum vmbus_host_lie lie)
+{
+        return vmbus_host_lies_told(&rig.host, lie);
+}
+
 uint32_t vmbus_host_rig_filter(void)
 {
         return rig.net.filter;

@@ -14,6 +14,7 @@
 
 #include "base/compiler.h"
 #include "base/status.h"
+#include "tests/peers/vmbus_host/vmbus_host_lie.h"
 
 /* As struct vmbus_host_ops and struct vmbus_host_frame_port. */
 struct vmbus_host_rig_ops {
@@ -36,6 +37,9 @@ void vmbus_host_rig_rescind(void);
 void vmbus_host_rig_link(bool up);
 /* From now on breaks rules: one opportunity in `rate`, in an order that `seed` decides. */
 void vmbus_host_rig_lie(uint64_t seed, uint32_t rate);
+/* The same with one kind of lie; how often it was told. */
+void vmbus_host_rig_lie_only(uint64_t seed, uint32_t rate, enum vmbus_host_lie lie);
+uint32_t vmbus_host_rig_lies_told(enum vmbus_host_lie lie);
 
 /* What the guest has set, and how it behaved. */
 uint32_t vmbus_host_rig_filter(void);

@@ -62,6 +62,11 @@ void mailbox_reset_done(struct mailbox *mailbox)
         shared_store_release_u32(&shared->header.host_generation, mailbox->generation);
 }
 
+static bool lies(struct mailbox *mailbox, enum vmbus_host_lie lie)
+{
+        return mailbox->liar != NULL && vmbus_host_lies_now(mailbox->liar, lie);
+}
+
 static bool guest_is_ready(const struct mailbox *mailbox)
 {
         return !mailbox->broken && mailbox->generation != 0 &&
@@ -92,8 +97,11 @@ bool mailbox_peek(struct mailbox *mailbox, struct mailbox_message *message)
 
 void mailbox_took(struct mailbox *mailbox)
 {
-        mailbox->in_head = next_index(mailbox->in_head);
-        shared_store_release_u32(&mailbox->shared->messages_to_host.head, mailbox->in_head);
+        uint32_t head = next_index(mailbox->in_head);
+        mailbox->in_head = head;
+        if (lies(mailbox, VMBUS_HOST_LIE_MAILBOX_HEAD))
+                head = (head + 1 + VMBUS_MAILBOX_SLOTS) % VMBUS_MAILBOX_INDEX_LIMIT;
+        shared_store_release_u32(&mailbox->shared->messages_to_host.head, head);
 }
 
 bool mailbox_post(struct mailbox *mailbox, const void *bytes, uint32_t count)
@@ -109,10 +117,19 @@ bool mailbox_post(struct mailbox *mailbox, const void *bytes, uint32_t count)
         if (used == VMBUS_MAILBOX_SLOTS)
                 return false;
         memcpy(slot.payload, bytes, count);
+        if (lies(mailbox, VMBUS_HOST_LIE_MAILBOX_TYPE))
+                slot.type = 2;
+        if (lies(mailbox, VMBUS_HOST_LIE_MAILBOX_BYTES))
+                slot.bytes = VMBUS_MAILBOX_MESSAGE_BYTES_MAX + 1;
+        if (lies(mailbox, VMBUS_HOST_LIE_MAILBOX_ZERO))
+                slot.flags = 1;
         shared_copy_out(&messages->slots[mailbox->out_tail % VMBUS_MAILBOX_SLOTS], &slot,
                         sizeof(slot));
-        mailbox->out_tail = next_index(mailbox->out_tail);
-        shared_store_release_u32(&messages->tail, mailbox->out_tail);
+        uint32_t tail = next_index(mailbox->out_tail);
+        mailbox->out_tail = tail;
+        if (lies(mailbox, VMBUS_HOST_LIE_MAILBOX_TAIL))
+                tail = (tail + VMBUS_MAILBOX_SLOTS) % VMBUS_MAILBOX_INDEX_LIMIT;
+        shared_store_release_u32(&messages->tail, tail);
         return true;
 }
 

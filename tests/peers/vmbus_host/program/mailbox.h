@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tests/peers/vmbus_host/vmbus_host_lie.h"
 #include "vmbus_mailbox/vmbus_mailbox.h"
 
 struct mailbox {
@@ -20,6 +21,7 @@ struct mailbox {
         uint32_t out_tail;   /* messages to the guest: next one to write */
         uint32_t generation; /* of the last reset that was done */
         bool broken;
+        struct vmbus_host *liar; /* whose lies about these pages are told here; NULL: none */
 };
 
 /* A message of the guest. */
@@ -30,7 +32,7 @@ struct mailbox_message {
         uint8_t payload[VMBUS_MAILBOX_MESSAGE_BYTES_MAX];
 };
 
-/* Begins on `shared`, which is zeroed; the guest sees us from here on. */
+/* Begins on `shared`, which is zeroed; the guest sees us from here on. Nobody lies. */
 void mailbox_init(struct mailbox *mailbox, struct vmbus_mailbox *shared, uint64_t ram_bytes,
                   uint32_t our_id);
 /* Whether the guest has begun anew since it was last asked; then everything is forgotten on this

@@ -344,6 +344,7 @@ static void forget_guest(void)
         vmbus_host_reset(&program.host);
         mailbox_init(&program.mailbox, program.server.memory, program.options.ram_bytes,
                      IVSHMEM_OUR_ID);
+        program.mailbox.liar = &program.host;
 }
 
 static void run(void)
@@ -435,6 +436,7 @@ int main(int argc, char **argv)
         if (good) {
                 mailbox_init(&program.mailbox, program.server.memory, program.options.ram_bytes,
                              IVSHMEM_OUR_ID);
+                program.mailbox.liar = &program.host;
                 start_host();
                 run();
                 if (program.options.stats)
