@@ -92,7 +92,7 @@ NEED_THE_HOST  := %_hosted_test.c %_model_test.c tests/host/boot_efi% \
                   tests/host/vmbus_ring_external_test.c
 # Tests of drivers that are not in the image; net_* need any network card.
 NO_DRIVER_FOR  := $(if $(filter virtio,$(DRIVERS)),,virtio_%) $(if $(DRIVERS),,net_%) \
-                  $(if $(filter hyperv,$(DRIVERS)),,hyperv_% vmbus_client% vmbus_mailbox% netvsc_% rndis_%)
+                  $(if $(filter hyperv,$(DRIVERS)),,hyperv_% vmbus_client% vmbus_lie% vmbus_mailbox% netvsc_% rndis_%)
 NO_DRIVER_FOR  := $(foreach name,$(NO_DRIVER_FOR),$(addsuffix /$(name)_test.c,tests/boot tests/boot/all tests/host))
 BOOT_TESTS      = $(filter-out $(NO_DRIVER_FOR),$(wildcard $(1)))
 # The other ends of rings, which tests are linked with; some folders of tests/peers are programs of the host.
