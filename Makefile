@@ -89,10 +89,11 @@ KERNEL_SOURCES := $(filter-out $(PURE_SOURCES),$(wildcard kernel/*.c))
 DRIVER_SOURCES := $(wildcard $(patsubst %,drivers/%/*.c,serial pci $(if $(DRIVERS),netdev) $(DRIVERS)))
 # Tests that no guest can run: threads, libc, memory mapped twice, minutes of random work, the UEFI loader.
 NEED_THE_HOST  := %_hosted_test.c %_model_test.c tests/host/boot_efi% \
-                  tests/host/vmbus_ring_external_test.c
+                  tests/host/vmbus_ring_external_test.c tests/host/vmbus_lie_test.c \
+                  tests/host/vmbus_stranger_test.c
 # Tests of drivers that are not in the image; net_* need any network card.
 NO_DRIVER_FOR  := $(if $(filter virtio,$(DRIVERS)),,virtio_%) $(if $(DRIVERS),,net_%) \
-                  $(if $(filter hyperv,$(DRIVERS)),,hyperv_% vmbus_client% vmbus_lie% vmbus_mailbox% netvsc_% rndis_%)
+                  $(if $(filter hyperv,$(DRIVERS)),,hyperv_% vmbus_client% vmbus_mailbox% netvsc_% rndis_%)
 NO_DRIVER_FOR  := $(foreach name,$(NO_DRIVER_FOR),$(addsuffix /$(name)_test.c,tests/boot tests/boot/all tests/host))
 BOOT_TESTS      = $(filter-out $(NO_DRIVER_FOR),$(wildcard $(1)))
 # The other ends of rings, which tests are linked with; some folders of tests/peers are programs of the host.
