@@ -76,7 +76,8 @@ PURE_DRIVER_NAMES += hyperv/vmbus hyperv/vmbus_internal hyperv/vmbus_transport h
 PURE_DRIVER_NAMES += hyperv/netvsc hyperv/netvsc_control hyperv/netvsc_receive hyperv/netvsc_transmit \
                      hyperv/nvsp hyperv/rndis
 PURE_DRIVER_SOURCES := $(wildcard $(PURE_DRIVER_NAMES:%=drivers/%.c))
-# What is on a data path is built for speed, with all of lib/; the rest for size.
+# What is on a data path is built for speed, with nearly all of lib/; the rest for size.
+SMALL_SOURCES := lib/vmbus_ring/vmbus_inspect.c
 FAST_NAMES   := pmm pmm_page pmm_run page_cache buffer_chain message_packet channel slab
 FAST_SOURCES := $(wildcard $(FAST_NAMES:%=kernel/%.c)) \
                 drivers/virtio/virtio_net_receive.c drivers/virtio/virtio_net_transmit.c \
@@ -200,7 +201,7 @@ row_flags = -I$(INC)/$(1) $(call freestanding,$(CC)) \
 # Data paths for speed; everything that runs once for size, the tests, which are half of the image, and the
 # rest of VMBus, which is the largest family, for size whatever it costs.
 source_optimise = $(strip $(if $(filter debug,$(FLAVOUR)),-Og,\
-  $(if $(filter lib/% $(FAST_SOURCES),$(1)),-O2,\
+  $(if $(filter-out $(SMALL_SOURCES),$(filter lib/% $(FAST_SOURCES),$(1))),-O2,\
   $(if $(filter tests/% drivers/hyperv/%,$(1)),-Oz,-Os))))
 refused_flags = $(if $(filter all,$(TESTS)),$(if $(filter $(REFUSED_TESTS),$(1)),-DEXPECT_REFUSALS=1))
 source_flags = $(call row_flags,$(call row,$(1))) $(call source_optimise,$(1)) $(call refused_flags,$(1))

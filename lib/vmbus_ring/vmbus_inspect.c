@@ -137,6 +137,15 @@ static void put_memory(struct vmbus_text *text, const struct vmbus_memory *memor
         vmbus_print_control(text, &view);
 }
 
+/* What the lines of both ends end with. */
+static NOINLINE void put_end(struct vmbus_text *text, uint64_t signals, uint64_t polls,
+                             const struct vmbus_fault *fault)
+{
+        put_number(text, "signals", signals);
+        put_number(text, "polls", polls);
+        put_fault(text, fault);
+}
+
 void vmbus_print_sender(struct vmbus_text *text, const struct vmbus_sender *sender,
                         const struct vmbus_send_position *position)
 {
@@ -146,9 +155,7 @@ void vmbus_print_sender(struct vmbus_text *text, const struct vmbus_sender *send
         put_hex(text, "next_in", position->next_in);
         put_hex(text, "committed_in", position->committed_in);
         put_hex(text, "cached_out", position->cached_out);
-        put_number(text, "signals", sender->signals.sent);
-        put_number(text, "polls", sender->polls);
-        put_fault(text, &sender->fault);
+        put_end(text, sender->signals.sent, sender->polls, &sender->fault);
 }
 
 void vmbus_print_receiver(struct vmbus_text *text, const struct vmbus_receiver *receiver,
@@ -160,9 +167,7 @@ void vmbus_print_receiver(struct vmbus_text *text, const struct vmbus_receiver *
         put_hex(text, "next_out", position->next_out);
         put_hex(text, "committed_out", position->committed_out);
         put_hex(text, "cached_in", position->cached_in);
-        put_number(text, "signals", receiver->signals.sent);
-        put_number(text, "polls", receiver->polls);
-        put_fault(text, &receiver->fault);
+        put_end(text, receiver->signals.sent, receiver->polls, &receiver->fault);
 }
 
 static const char *type_name(enum vmbus_packet_type type)
