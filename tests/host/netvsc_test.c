@@ -124,6 +124,24 @@ TEST(netvsc, a_flood_meets_back_pressure_and_arrives_whole)
         bed_end(t);
 }
 
+/* On the guest's page of each ring, where a host looks for it (a.1). */
+TEST(netvsc, signals_are_counted_where_the_host_sees_them)
+{
+        CONNECT(0);
+        const struct vmbus_sender *sender = &bed.card.channel->sender;
+        for (uint32_t id = 1; id <= 5; id++) {
+                struct netdev_frame frame = bed_make_frame(id, 60, 1);
+                REQUIRE_OK(bed_send(&frame));
+                REQUIRE_TRUE(bed_until(&bed.done_ok, id));
+        }
+        EXPECT_GE(sender->signals.sent, 5);
+        EXPECT_EQ(sender->memory.control->guest_to_host_interrupt_count, sender->signals.sent);
+        const struct vmbus_receiver *receiver = &bed.card.channel->receiver;
+        EXPECT_PTR_EQ(receiver->signals.word,
+                      &receiver->memory.control->guest_to_host_interrupt_count);
+        bed_end(t);
+}
+
 TEST(netvsc, a_tag_is_carried_beside_the_frame)
 {
         CONNECT(0);
