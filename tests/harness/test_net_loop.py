@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import answering
 import boot
 import images
 import vhost_user as vu
@@ -142,6 +143,43 @@ def test_announcement_and_link(run_name, short_folder, properties):
                                       [*mirror.card(properties), "-qmp", f"unix:{path},server=on,wait=off"])
     assert passed == 1, result.explain()
     assert re.search(r"announced [1-9]\d*, down [1-9]\d*, up [1-9]", result.stdout), result.explain()
+
+
+def gratuitous(frame):
+    """Whether this frame asks for the guest's address and comes from the guest's address."""
+    address = answering.address_bytes(answering.GUEST_ADDRESS)
+    return frame[:6] == b"\xff" * 6 and frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\1" and \
+        frame[6:12] == frame[22:28] and frame[28:32] == frame[38:42] == address
+
+
+def test_a_guest_announces_itself(run_name, short_folder):
+    """`announce-self` makes the answering guest send gratuitous ARP, from its own address, and it answers on."""
+    path, ours, theirs = (f"{short_folder}/{name}" for name in ("monitor", "here", "qemu"))
+    announce = {"initial": 10, "max": 10, "rounds": 1, "step": 10}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
+        wire.bind(ours)
+        wire.settimeout(MONITOR_LIMIT_S)
+        guest = answering.AnsweringGuest(run_name, ["--mem", MEMORY, "--net", "none"], [
+            "-netdev", f"dgram,id=n,local.type=unix,local.path={theirs},remote.type=unix,remote.path={ours}",
+            "-device", "virtio-net-pci,id=card,netdev=n,romfile=", "-qmp", f"unix:{path},server=on,wait=off"])
+        Monitor(path, [{"execute": "announce-self", "arguments": announce}]).start()
+        frame = wire.recv(FRAME_BYTES_MAX)
+        while not gratuitous(frame):
+            frame = wire.recv(FRAME_BYTES_MAX)
+
+        def receive(seconds):
+            wire.settimeout(seconds)
+            try:
+                return wire.recv(FRAME_BYTES_MAX)
+            except TimeoutError:
+                return None
+
+        host = answering.SocketHost(lambda data: wire.sendto(data, theirs), receive)
+        assert host.resolve() == frame[6:12]
+        assert any(host.echo(sequence, b"x" * 64) for sequence in range(answering.ATTEMPTS))
+        answered = host.end(guest)
+        assert int(answered[1]) >= 1
+        assert int(re.search(r"announced (\d+) times", guest.result.stdout)[1]) >= 1
 
 
 # ---- this machine's kernel, behind a tap ----

@@ -4,7 +4,8 @@
  * copy. On request only; somebody outside must ask (ping -f through a tap, a program at the other
  * end of a socket). It goes on until so many echoes were answered, a datagram for UDP's port 9 tells
  * it to end, or the time is over. When its card is taken away it goes on with the next one that comes,
- * if it was told to.
+ * if it was told to. When the card wants its place announced, it sends a gratuitous ARP request: who has
+ * our address, from our address.
  *
  * Peer        the network: a private copy of a frame's headers is judged, and only that is used
  * Facts       RFC 826 (ARP), 768 (UDP), 792 (ICMP), 1624 (a checksum after a change) */
@@ -15,6 +16,7 @@
 
 #include "base/shared.h"
 #include "drivers/netdev/netdev.h"
+#include "kernel/aspace.h"
 #include "kernel/cmdline.h"
 #include "kernel/cpu.h"
 #include "kernel/time.h"
@@ -35,6 +37,7 @@ CMDLINE_UINT(cards, "net_answer.cards", 1, 16,
 CMDLINE_STRING(address, "net_answer.ip", "net_answer.echo: the address that it answers for");
 
 #define ANSWERS_MAX 256
+#define ID_ANNOUNCEMENT ANSWERS_MAX /* the only frame of our own */
 #define POLL_BUDGET 64
 #define HEADERS_BYTES 42 /* Ethernet and ARP; Ethernet, IPv4 without options and ICMP or UDP */
 #define END_PORT 9       /* "discard" */
@@ -50,8 +53,10 @@ static struct {
         uint32_t free[ANSWERS_MAX], free_count;
         struct netdev_frame pending[ANSWERS_MAX];
         uint32_t pending_count;
-        uint64_t echoes, resolved, ignored, dropped;
-        bool told_to_end;
+        uint64_t echoes, resolved, ignored, dropped, announced;
+        bool told_to_end, to_announce, announcing;
+        struct vmo *vmo; /* the announcement's */
+        uint32_t vmo_id;
         uint64_t poll_ns, answer_ns, send_ns; /* of rounds with frames, with `steps` */
         uint64_t rounds;                      /* such rounds */
 } answer;
@@ -158,12 +163,41 @@ static void on_receive(UNUSED void *context, uint32_t queue, const struct netdev
 static void on_transmit_done(UNUSED void *context, uint32_t queue, const uint32_t *ids,
                              uint32_t count, UNUSED zx_status_t status)
 {
-        uint32_t parts[NETDEV_BATCH_MAX];
+        uint32_t parts[NETDEV_BATCH_MAX], part_count = 0;
         for (uint32_t i = 0; i < count; i++) {
-                parts[i] = answer.part_ids[ids[i]];
+                if (ids[i] == ID_ANNOUNCEMENT) {
+                        answer.announcing = false;
+                        continue;
+                }
+                parts[part_count++] = answer.part_ids[ids[i]];
                 answer.free[answer.free_count++] = ids[i];
         }
-        netdev_release(answer.netdev, queue, parts, count);
+        if (part_count != 0)
+                netdev_release(answer.netdev, queue, parts, part_count);
+}
+
+static void on_announce(UNUSED void *context)
+{
+        answer.to_announce = true;
+}
+
+/* Every bridge on the way learns where we are now; every host that knows us looks again. */
+static void announce(void)
+{
+        struct test *t = answer.t;
+        struct net_frame frame;
+        struct netdev_frame out = {.head_bytes = 0};
+        uint32_t accepted = 0;
+        net_build_arp_request(&frame, answer.netdev->mac, answer.ip, answer.ip);
+        struct vmo_region region = {(uint8_t)answer.vmo_id, 0, frame.bytes};
+        struct tx_request request = {.id = ID_ANNOUNCEMENT, .regions = &region, .region_count = 1};
+        EXPECT_OK(vmo_write(answer.vmo, frame.data, 0, frame.bytes));
+        EXPECT_OK(vmo_store_make_tx_buffer(&answer.netdev->store, &request, false, &out.buffer));
+        zx_status_t status = netdev_transmit(answer.netdev, 0, &out, 1, &accepted);
+        EXPECT_TRUE(status == ZX_OK || status == ZX_ERR_SHOULD_WAIT);
+        answer.announcing = accepted != 0;
+        answer.to_announce = accepted == 0;
+        answer.announced += accepted;
 }
 
 /* One round; whether there was something to do. */
@@ -172,6 +206,8 @@ static bool answer_some(void)
         struct test *t = answer.t;
         uint64_t start = step_now();
         uint32_t accepted = 0, done = netdev_poll(answer.netdev, 0, POLL_BUDGET);
+        if (answer.to_announce && !answer.announcing && answer.netdev->running)
+                announce();
         if (answer.pending_count == 0)
                 return done != 0;
         uint64_t polled = step_now();
@@ -222,7 +258,8 @@ static uint32_t parse_address(const char *text)
 static bool attach_card(struct test *t)
 {
         static const struct netdev_client client = {.receive = on_receive,
-                                                    .transmit_done = on_transmit_done};
+                                                    .transmit_done = on_transmit_done,
+                                                    .announce = on_announce};
         for (size_t i = 0; i < netdev_count(); i++) {
                 if (netdev_at(i)->removed)
                         continue;
@@ -230,7 +267,8 @@ static bool attach_card(struct test *t)
                 answer.pending_count = answer.free_count = 0;
                 for (uint32_t id = 0; id < ANSWERS_MAX; id++)
                         answer.free[answer.free_count++] = id;
-                return EXPECT_OK(netdev_attach(answer.netdev, &client));
+                return EXPECT_OK(netdev_register_vmo(answer.netdev, answer.vmo, &answer.vmo_id)) &&
+                       EXPECT_OK(netdev_attach(answer.netdev, &client));
         }
         return false;
 }
@@ -266,6 +304,8 @@ static const char *open_card(struct test *t)
                 return "net_answer.ip is no address such as 10.0.2.15";
         if (netdev_count() == 0)
                 return "this machine has no network card";
+        if (!EXPECT_OK(vmo_create(aspace_vmo_pool(), PAGE_BYTES, 0, &answer.vmo)))
+                return "no memory";
         return attach_card(t) ? NULL : "this machine's network cards are gone";
 }
 
@@ -290,9 +330,9 @@ TEST_WITH(net_answer, echo, TEST_ON_REQUEST, TEST_LIMIT_MS)
                answer.netdev->running && !time_passed(deadline))
                 if (!answer_some())
                         netdev_wait(answer.netdev, 0, deadline);
-        test_log(t, "answered %llu echoes, %llu requests for the address; %llu others",
+        test_log(t, "answered %llu echoes, %llu requests for the address; %llu others; announced %llu times",
                  (unsigned long long)answer.echoes, (unsigned long long)answer.resolved,
-                 (unsigned long long)answer.ignored);
+                 (unsigned long long)answer.ignored, (unsigned long long)answer.announced);
         test_log(t, "%s: link %s, %llu link changes", answer.netdev->name,
                  answer.netdev->link_up ? "up" : "down",
                  (unsigned long long)netdev_counters(answer.netdev)->link_changes);
@@ -301,4 +341,5 @@ TEST_WITH(net_answer, echo, TEST_ON_REQUEST, TEST_LIMIT_MS)
         EXPECT_EQ(answer.dropped, 0);
         EXPECT_EQ(netdev_counters(answer.netdev)->faults, 0);
         EXPECT_OK(netdev_detach(answer.netdev));
+        vmo_put(answer.vmo);
 }
