@@ -83,6 +83,11 @@ TEST(page_cache, init_checks_its_bounds)
         bad = good;
         bad.reserve_pages = PAGE_CACHE_RESERVE_PAGES_MAX + 1;
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, page_cache_init(&cache, &bad));
+        bad.reserve_pages = PAGE_CACHE_RESERVE_PAGES_MAX; /* the largest of both */
+        bad.cpu_count = PAGE_CACHE_CPU_COUNT_MAX;
+        bad.entries = NULL;
+        EXPECT_OK(page_cache_init(&cache, &bad));
+        page_cache_fini(&cache);
         EXPECT_OK(page_cache_init(&cache, &good));
         expect_balance(t, 0);
         EXPECT_EQ(pmm_count_free_pages(&pmm), FREE_PAGES); /* empty until the first request */
@@ -276,9 +281,13 @@ TEST(page_cache, without_a_reserve_it_passes_through)
         make_bed(t, 0);
         REQUIRE_OK(page_cache_alloc_page(&cache, PMM_ALLOC_ANY, &page));
         EXPECT_EQ(pmm_count_free_pages(&pmm), FREE_PAGES - 1);
+        EXPECT_EQ(page_cache_counters(&cache).missed, 1);
         page_cache_free_page(&cache, page);
-        REQUIRE_OK(page_cache_alloc(&cache, 5, PMM_ALLOC_ANY, &list));
+        REQUIRE_OK(page_cache_alloc(&cache, FREE_PAGES, PMM_ALLOC_ANY, &list));
+        EXPECT_STATUS(ZX_ERR_NO_MEMORY, page_cache_alloc_page(&cache, PMM_ALLOC_ANY, &page));
+        EXPECT_EQ(page_cache_counters(&cache).missed, 1 + FREE_PAGES); /* one that fails is none */
         page_cache_free(&cache, &list);
+        EXPECT_EQ(page_cache_counters(&cache).freed, 1 + FREE_PAGES);
         EXPECT_EQ(pmm_count_free_pages(&pmm), FREE_PAGES);
         expect_balance(t, 0);
 }

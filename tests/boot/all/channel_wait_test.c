@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* Tests of kernel/channel_wait: calls that halt, and two ends on two CPUs. What channels do
- * otherwise is tested on the host (tests/host/channel_test.c). */
+ * otherwise is tested on the host (tests/host/channel_test.c, channel_call_test.c). */
 #include "tests/expect.h"
 
 #include <stdatomic.h>
