@@ -181,6 +181,8 @@ static zx_status_t connect(struct connection *c, struct vmbus_transport *transpo
                 .channel_count = CHANNELS,
                 .gpadls = c->gpadls,
                 .gpadl_count = GPADLS,
+                /* No more than what is used: event flags and connections are as the host gives
+                 * them, there are no monitor pages, one client, no isolation. */
                 .features_wanted = VMBUS_FEATURE_PAUSE_RESUME,
                 .wake = wake,
                 .wake_context = c,

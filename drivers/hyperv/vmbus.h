@@ -344,6 +344,10 @@ struct vmbus {
         uint32_t faults[VMBUS_FAULT_COUNT]; /* atomic */
         uint64_t messages_in, messages_out;
         uint64_t leaked_pages; /* that a host would not let go */
+#if PARAVANE_DEBUG
+        /* How often channels went along each arrow, for tests that must have been everywhere. */
+        uint32_t walked[VMBUS_CHANNEL_STATE_COUNT][VMBUS_EVENT_COUNT];
+#endif
         uint8_t channel_of_id[VMBUS_CHANNEL_ID_MAX + 1]; /* slot + 1 or 0 [B1]; atomic */
 };
 

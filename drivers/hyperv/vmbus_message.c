@@ -31,6 +31,9 @@ void vmbus_channel_move(struct vmbus_channel *channel, enum vmbus_channel_event 
         enum vmbus_channel_state next = vmbus_channel_next(channel->state, event);
         DEBUG_ASSERT(spinlock_is_held(&channel->vmbus->lock));
         ASSERT(next != VMBUS_CHANNEL_STATE_COUNT); /* [B3] */
+#if PARAVANE_DEBUG
+        channel->vmbus->walked[channel->state][event]++;
+#endif
         __atomic_store_n(&channel->state, (uint8_t)next, __ATOMIC_RELEASE);
 }
 
