@@ -88,10 +88,11 @@ LIB_SOURCES    := $(wildcard $(LIB_PARTS:%=lib/%/*.c))
 ARCH_SOURCES   := $(filter-out arch/x86_64/boot_efi%,$(wildcard arch/x86_64/*.c arch/x86_64/*.S))
 KERNEL_SOURCES := $(filter-out $(PURE_SOURCES),$(wildcard kernel/*.c))
 DRIVER_SOURCES := $(wildcard $(patsubst %,drivers/%/*.c,serial pci $(if $(DRIVERS),netdev) $(DRIVERS)))
-# Tests that no guest can run: threads, libc, memory mapped twice, minutes of random work, the UEFI loader.
+# Tests that no guest can run: threads, libc, memory mapped twice, minutes of random work, the UEFI loader, what
+# is counted with PARAVANE_DEBUG only.
 NEED_THE_HOST  := %_hosted_test.c %_model_test.c tests/host/boot_efi% \
                   tests/host/vmbus_ring_external_test.c tests/host/vmbus_lie_test.c \
-                  tests/host/vmbus_stranger_test.c
+                  tests/host/vmbus_stranger_test.c tests/host/vmbus_client_arrows_test.c
 # Tests of drivers that are not in the image; net_* need any network card.
 NO_DRIVER_FOR  := $(if $(filter virtio,$(DRIVERS)),,virtio_%) $(if $(DRIVERS),,net_%) \
                   $(if $(filter hyperv,$(DRIVERS)),,hyperv_% vmbus_client% vmbus_mailbox% netvsc_% rndis_%)
