@@ -159,6 +159,7 @@ class SocketHost:
     def __init__(self, send, receive):
         self.send, self.receive = send, receive
         self.guest_mac = None
+        self.answered = set()  # sequences of the echoes whose answers echo() and wait_for_echo() met
 
     def resolve(self):
         """The guest's MAC, asked for until it answers."""
@@ -184,10 +185,24 @@ class SocketHost:
         head = self.send_echo(sequence, payload)
         while frame := self.receive(seconds):
             icmp = frame[34:34 + 8 + len(payload)]
-            if frame[12:14] == b"\x08\0" and frame[23] == 1 and icmp[4:8] == head[4:8]:
+            if self._answers(frame) and icmp[4:8] == head[4:8]:
                 assert checksum(frame[14:34]) == 0 and checksum(icmp) == 0
                 return icmp[0] == 0 and icmp[8:] == payload
         return False
+
+    def _answers(self, frame):
+        """Whether it is the answer to an echo."""
+        if frame[12:14] != b"\x08\0" or frame[23] != 1:
+            return False
+        self.answered.add(struct.unpack(">H", frame[40:42])[0])
+        return True
+
+    def wait_for_echo(self, sequences):
+        """Until an answer to one of those that send_echo() sent is here."""
+        while not self.answered.intersection(sequences):
+            frame = self.receive(LIMIT_S)
+            assert frame is not None, f"no answer to any of {sequences}"
+            self._answers(frame)
 
     def end(self, guest):
         for _ in range(LIMIT_S):
