@@ -101,7 +101,8 @@ zx_status_t ioapic_route(uint32_t gsi, const struct ioapic_route *route)
                 low |= (uint32_t)BIT_MASK(ENTRY_LEVEL_BIT);
         if (route->active_low)
                 low |= (uint32_t)BIT_MASK(ENTRY_ACTIVE_LOW_BIT);
-        /* Masked while the two halves do not belong together. */
+        /* Masked while the two halves do not belong together; as an edge, which forgets an interrupt that an
+         * earlier user of the line has not ended. */
         ioapic_write(ioapic, index, (uint32_t)BIT_MASK(ENTRY_MASKED_BIT));
         ioapic_write(ioapic, index + 1, (uint32_t)route->apic_id << ENTRY_DESTINATION_SHIFT);
         ioapic_write(ioapic, index, low);
@@ -113,6 +114,9 @@ void ioapic_mask(uint32_t gsi)
         uint32_t index;
         const struct ioapic *ioapic = find_entry(gsi, &index);
 
+        /* The rest stays: a level that falls while the entry is one of an edge is not noticed by QEMU's I/O
+         * APIC, and an entry of a level would interrupt without end from then on. */
         if (ioapic != NULL)
-                ioapic_write(ioapic, index, (uint32_t)BIT_MASK(ENTRY_MASKED_BIT));
+                ioapic_write(ioapic, index,
+                             ioapic_read(ioapic, index) | (uint32_t)BIT_MASK(ENTRY_MASKED_BIT));
 }
