@@ -27,6 +27,7 @@
 
 #define TRAMPOLINE_END_PA MIB
 #define ARRIVE_NS_MAX 2000000000ull
+#define ARRIVE_CPU_NS 250000000ull    /* and for each CPU so much: a host may have few for many */
 #define ON_LINE_NS_MAX 10000000000ull /* from there on only a bug keeps a CPU away */
 #define SECOND_START_UP_NS 10000000u /* so long without an answer: the first may have been lost */
 #define INIT_NS_BARE_METAL 10000000u
@@ -260,10 +261,11 @@ static void wait_for_arrivals(void)
 {
         bool again = false;
         uint64_t start_ns = arch_clock_ns();
+        uint64_t limit_ns = ARRIVE_NS_MAX + missing_count() * ARRIVE_CPU_NS;
 
         while (missing_count() != 0) {
                 uint64_t waited_ns = arch_clock_ns() - start_ns;
-                if (waited_ns > ARRIVE_NS_MAX)
+                if (waited_ns > limit_ns)
                         return;
                 if (!again && waited_ns > SECOND_START_UP_NS) {
                         send_to_expected(start_up_command); /* ignored by a CPU that runs already */
