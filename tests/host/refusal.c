@@ -22,7 +22,7 @@ static _Atomic uint64_t allocations, refused_total, again_total;
 static _Atomic int64_t pages_total;
 static uint64_t refused_number;
 
-/* The kernel has no storage for threads; there, one CPU runs. */
+/* The kernel has no storage for threads; there, one CPU runs while a test does. */
 #if __STDC_HOSTED__
 #define EACH_THREAD _Thread_local
 #else
@@ -156,7 +156,9 @@ bool refusal_again(const struct refusal_frame *frame, bool as_wanted, zx_status_
         return true;
 }
 
-/* ---- between the callers and the pmm ---- */
+/* ---- between the callers and the pmm ----
+ *
+ * Without a test they only pass on: other CPUs may call then. */
 
 #define WRAP(result_, name_, parameters_)        \
         result_ __real_##name_ parameters_;      \
@@ -165,6 +167,8 @@ bool refusal_again(const struct refusal_frame *frame, bool as_wanted, zx_status_
 
 WRAP(zx_status_t, pmm_alloc_page, (struct pmm * pmm, uint32_t flags, struct vm_page **page))
 {
+        if (test == NULL)
+                return __real_pmm_alloc_page(pmm, flags, page);
         if (is_refused(pmm, false))
                 return ZX_ERR_NO_MEMORY;
         depth++;
@@ -174,6 +178,8 @@ WRAP(zx_status_t, pmm_alloc_page, (struct pmm * pmm, uint32_t flags, struct vm_p
 WRAP(zx_status_t, pmm_alloc_pages,
      (struct pmm * pmm, size_t count, uint32_t flags, struct list_node *list))
 {
+        if (test == NULL)
+                return __real_pmm_alloc_pages(pmm, count, flags, list);
         if (count != 0 && is_refused(pmm, false))
                 return ZX_ERR_NO_MEMORY;
         depth++;
@@ -183,6 +189,8 @@ WRAP(zx_status_t, pmm_alloc_pages,
 WRAP(zx_status_t, pmm_alloc_range,
      (struct pmm * pmm, uint64_t pa, size_t count, struct list_node *list))
 {
+        if (test == NULL)
+                return __real_pmm_alloc_range(pmm, pa, count, list);
         if (count != 0 && is_refused(pmm, true))
                 return ZX_ERR_NOT_FOUND;
         depth++;
@@ -193,6 +201,8 @@ WRAP(zx_status_t, pmm_alloc_contiguous,
      (struct pmm * pmm, size_t count, uint32_t flags, uint32_t align_log2, uint64_t *pa_out,
       struct list_node *list))
 {
+        if (test == NULL)
+                return __real_pmm_alloc_contiguous(pmm, count, flags, align_log2, pa_out, list);
         bool single = count == 1 && align_log2 <= PAGE_BYTES_LOG2;
         if (count != 0 && is_refused(pmm, !single))
                 return single ? ZX_ERR_NO_MEMORY : ZX_ERR_NOT_FOUND;
@@ -205,6 +215,8 @@ WRAP(zx_status_t, pmm_alloc_between,
      (struct pmm * pmm, uint64_t least, uint64_t most, uint32_t flags, struct list_node *list,
       uint64_t *count_out))
 {
+        if (test == NULL)
+                return __real_pmm_alloc_between(pmm, least, most, flags, list, count_out);
         if (is_refused(pmm, false))
                 return ZX_ERR_NO_MEMORY;
         depth++;
@@ -214,19 +226,22 @@ WRAP(zx_status_t, pmm_alloc_between,
 
 WRAP(void, pmm_free_page, (struct pmm * pmm, struct vm_page *page))
 {
-        count_pages(-1);
+        if (test != NULL)
+                count_pages(-1);
         __real_pmm_free_page(pmm, page);
 }
 
 WRAP(void, pmm_free, (struct pmm * pmm, struct list_node *list))
 {
-        count_pages(-(int64_t)list_count(list));
+        if (test != NULL)
+                count_pages(-(int64_t)list_count(list));
         __real_pmm_free(pmm, list);
 }
 
 WRAP(void, pmm_free_late, (struct pmm * pmm, struct list_node *list))
 {
-        count_pages(-(int64_t)list_count(list));
+        if (test != NULL)
+                count_pages(-(int64_t)list_count(list));
         __real_pmm_free_late(pmm, list);
 }
 
@@ -234,6 +249,8 @@ WRAP(void, pmm_free_late, (struct pmm * pmm, struct list_node *list))
 #if !__STDC_HOSTED__
 WRAP(void *, world_pages, (struct test * t, size_t page_count, uint64_t *pa_out))
 {
+        if (test == NULL)
+                return __real_world_pages(t, page_count, pa_out);
         depth++;
         void *pages = __real_world_pages(t, page_count, pa_out);
         depth--;

@@ -17,7 +17,7 @@
  *
  * "Page allocation" is a call of pmm_alloc_page, _pages, _range, _contiguous or _between, from
  * wherever it comes; the linker (--wrap) leads them through refusal.c, so the parts under test are
- * the same object files as always, and pay nothing.
+ * the same object files as always, and pay a call where no test is refused anything.
  *
  * Threads: each has its own books; which allocation is number n is then chance, as is its thread.
  *

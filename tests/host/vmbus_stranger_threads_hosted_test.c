@@ -77,6 +77,9 @@ static void *our_producer(void *argument)
                         if (vmbus_writer_write(&writer, bytes, packet.payload_bytes) != VMBUS_OK)
                                 both->failure[0] = "write";
                         n++;
+                } else if (result != VMBUS_FULL) {
+                        both->failure[0] = "the ring is broken, says our producer";
+                        break;
                 }
                 if ((result == VMBUS_FULL || n % 3 == 0 || n == PACKETS) &&
                     vmbus_sender_commit(&sender, &to))
