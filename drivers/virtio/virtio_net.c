@@ -327,7 +327,7 @@ void virtio_net_fault(struct virtio_net *net, struct virtio_queue *queue)
         /* Several queue pairs may be here at once. */
         __atomic_fetch_add(&net->netdev.counters.faults, 1, __ATOMIC_RELAXED);
         if (queue == NULL)
-                log_line("virtio-net: %s: the device asks for a reset, or is gone", name);
+                log_line("virtio-net: %s: the device must be reset, or is gone", name);
         else
                 log_line("virtio-net: %s: the device broke queue %u: %s (%u, limit %u, at index "
                          "%u)",

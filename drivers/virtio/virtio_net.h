@@ -227,8 +227,8 @@ static inline struct virtio_net *virtio_net_from(struct netdev *netdev)
 
 /* ---- between the files of this driver ---- */
 
-/* The device broke a rule of `queue`, or (NULL) asks for a reset: counts it, says so, and resets the
- * queue or marks the card for its recovery. */
+/* The device broke a rule of `queue`, or (NULL) asks for a reset or can be brought to no known state
+ * without one: counts it, says so, and resets the queue or marks the card for its recovery. */
 void virtio_net_fault(struct virtio_net *net, struct virtio_queue *queue);
 /* What a poll that finds the card marked does about it. */
 void virtio_net_recover(struct virtio_net *net);
@@ -241,7 +241,8 @@ void virtio_net_describe_capabilities(struct virtio_net *net);
 /* virtio_net_control.c */
 /* Opens the control queue, if it was negotiated; before DRIVER_OK. */
 zx_status_t MUST_CHECK virtio_net_open_control(struct virtio_net *net);
-/* Steers frames to the first `count` pairs. ZX_ERR_IO, ZX_ERR_TIMED_OUT */
+/* Steers frames to the first `count` pairs. ZX_ERR_IO, ZX_ERR_TIMED_OUT: to those of before, or the
+ * card is marked for its recovery */
 zx_status_t MUST_CHECK virtio_net_steer(struct virtio_net *net, uint32_t count);
 /* Sets everything again that a client had set; what fails is said and left. */
 void virtio_net_restore_settings(struct virtio_net *net);

@@ -296,19 +296,28 @@ static zx_status_t send_hash(struct virtio_net *net)
         return finish(&command);
 }
 
+static zx_status_t send_pairs(struct virtio_net *net, uint32_t count)
+{
+        struct command command = begin(net, MQ_PAIRS);
+        put16(&command, count);
+        return finish(&command);
+}
+
 /* The hash comes last: QEMU (virtio_net_handle_mq()) forgets it at any other command of that class. */
 zx_status_t virtio_net_steer(struct virtio_net *net, uint32_t count)
 {
+        uint32_t old = net->netdev.queue_pairs;
         zx_status_t status = ZX_OK;
         if (virtio_device_has(&net->device, VIRTIO_NET_F_RSS))
                 return send_rss(net, count);
-        if (virtio_device_has(&net->device, VIRTIO_NET_F_MQ)) {
-                struct command command = begin(net, MQ_PAIRS);
-                put16(&command, count);
-                status = finish(&command);
-        }
-        if (status == ZX_OK && virtio_device_has(&net->device, VIRTIO_NET_F_HASH_REPORT))
+        if (virtio_device_has(&net->device, VIRTIO_NET_F_MQ))
+                status = send_pairs(net, count);
+        if (status == ZX_OK && virtio_device_has(&net->device, VIRTIO_NET_F_HASH_REPORT)) {
                 status = send_hash(net);
+                if (status != ZX_OK && count != old &&
+                    (send_pairs(net, old) != ZX_OK || send_hash(net) != ZX_OK))
+                        virtio_net_fault(net, NULL); /* neither the new pairs nor the old */
+        }
         return status;
 }
 

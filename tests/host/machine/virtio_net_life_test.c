@@ -521,6 +521,39 @@ TEST(virtio_net_life, steering_by_hash)
         rig_finish(t);
 }
 
+/* The device takes two pairs and refuses the hash: it hears of one pair and its hash again. One that
+ * refuses that, too, cannot be left as it is. */
+TEST(virtio_net_life, hash_refused_after_pairs)
+{
+        const uint16_t one = 1, two = 2;
+        for (uint32_t once = 0; once < 2; once++) {
+                pairs_init(t, 2, RIG_NET(MQ) | RIG_NET(HASH_REPORT));
+                REQUIRE_OK(rig_start_card());
+                REQUIRE_EQ(rig.command_count, 2);
+                rig.queue_pairs = 2;
+                rig.control_answer = 1;
+                rig.control_answers_left = 1;
+                rig.control_refuses_once = once;
+                EXPECT_STATUS(ZX_ERR_IO, rig_attach());
+                EXPECT_EQ(rig_card()->queue_pairs, 1);
+                EXPECT_EQ(netdev_counters(rig_card())->faults, !once);
+                expect_command(t, 2, 4, 0, &two, 2);
+                EXPECT_EQ(rig.commands[3].command, 2);
+                expect_command(t, 4, 4, 0, &one, 2);
+                EXPECT_EQ(rig.command_count, once ? 6 : 5);
+                EXPECT_EQ(rig.commands[5].command, once ? 2 : 0);
+                rig.control_answers_left = UINT32_MAX;
+                rig.queue_pairs = 1;
+                if (!once) {
+                        EXPECT_STATUS(ZX_ERR_BAD_STATE, rig_attach());
+                        EXPECT_OK(netdev_restart(rig_card()));
+                }
+                EXPECT_OK(rig_attach());
+                expect_traffic(t, 0);
+                rig_finish(t);
+        }
+}
+
 /* ---- what breaks ---- */
 
 static void send_some(struct test *t, uint32_t count)

@@ -254,8 +254,11 @@ static uint8_t answer_to_command(void)
 {
         if (rig.control_answers_left == NEVER)
                 return 0;
-        if (rig.control_answers_left == 0)
+        if (rig.control_answers_left == 0) {
+                if (rig.control_refuses_once)
+                        rig.control_answers_left = NEVER;
                 return rig.control_answer;
+        }
         rig.control_answers_left--;
         return 0;
 }

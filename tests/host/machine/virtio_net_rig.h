@@ -98,6 +98,7 @@ struct rig {
         bool control_silent;
         bool control_says_nothing; /* used, with nothing written */
         uint8_t control_answer;
+        bool control_refuses_once; /* then all is well again */
         uint32_t control_answers_left; /* good ones, before control_answer; UINT32_MAX: all */
         /* ... and what happened to it */
         struct virtio_transport transport;
