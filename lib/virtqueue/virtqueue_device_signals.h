@@ -12,8 +12,10 @@
  *
  * Owner       caller; the queues need not know
  * Context     any; several threads, each with queues of its own, may share one
- * Order       the exchange in flush() acquires what note() released: the entries that were published
- *             before it was noted are there when the signal is sent
+ * Order       the exchange in flush() acquires what every note() since the last one released: the
+ *             entries that were published before any of them are there when the signal is sent. So
+ *             note() exchanges as well, and never looks first: a plain store, or none, would leave the
+ *             notes of others before it behind
  * Facts       spec/zircon-objects.md, 13.5 (the same for one notifier: "buffered") */
 #ifndef VIRTQUEUE_VIRTQUEUE_DEVICE_SIGNALS_H
 #define VIRTQUEUE_VIRTQUEUE_DEVICE_SIGNALS_H
@@ -48,7 +50,8 @@ static inline void virtqueue_device_signals_note(struct virtqueue_device_signals
         if (!virtqueue_device_signal_needed(device))
                 return;
         atomic_fetch_add_explicit(&signals->noted, 1, memory_order_relaxed);
-        atomic_store_explicit(&signals->owed, true, memory_order_release);
+        /* Goes on with the release sequence of whoever noted before. */
+        (void)atomic_exchange_explicit(&signals->owed, true, memory_order_release);
 }
 
 /* Sends one signal if one or more are owed.
