@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* virtqueue_device_gather — from copies of descriptors to the pieces of a request. Private to the
- * device's ends: virtqueue_device_split_chains.c and _packed.c follow the chains in their rings,
- * hand copies over, and this part judges them, goes into tables and adds up.
+ * device's ends: virtqueue_device_split_chains.c and _packed_chains.c follow the chains in their
+ * rings, hand copies over, and this part judges them, goes into tables and adds up.
  *
  * Facts       Virtio 1.3, 2.7.4 and 2.7.5; spec/virtio.md, 10, items 4 to 8 */
 #ifndef VIRTQUEUE_VIRTQUEUE_DEVICE_GATHER_H

@@ -202,7 +202,7 @@ static ALWAYS_INLINE enum row_end take_row(const struct virtqueue_device *device
 
 /* Goes on with a chain in which there is something unusual. Ends because every descriptor is
  * counted, or is a table, behind which nothing comes.
- *   returns   ZX_OK: the request says what it is; else as pop_chain() */
+ *   returns   ZX_OK: the request says what it is; else as read_rest() */
 static NOINLINE zx_status_t gather_unusual(struct virtqueue_device_gather *gather,
                                            struct walk *walk)
 {
