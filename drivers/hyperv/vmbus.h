@@ -398,7 +398,9 @@ enum vmbus_backing {
 struct vmbus_open_parameters {
         uint32_t send_pages, receive_pages; /* of data, 1 .. VMBUS_RING_PAGES_MAX each */
         enum vmbus_backing backing;
-        uint32_t cpu; /* where the callback runs; VMBUS_CPU_NONE: nowhere, it is polled */
+        /* Where the callback runs: a CPU to which the transport can send events (shared pages: 0 to
+         * 7); VMBUS_CPU_NONE: nowhere, it is polled. */
+        uint32_t cpu;
         const void *user_data; /* user_bytes of them, the rest is zero; NULL with 0 */
         uint32_t user_bytes;   /* 0 .. VMBUS_USER_BYTES */
         vmbus_channel_fn callback;
@@ -409,7 +411,8 @@ struct vmbus_open_parameters {
 
 /* Makes rings, gives them to the host, opens the channel. The receiver's signals are masked until
  * vmbus_channel_sleep().
- *   returns  ZX_OK: OPEN. Otherwise nothing is left: ZX_ERR_INVALID_ARGS; ZX_ERR_BAD_STATE: not
+ *   returns  ZX_OK: OPEN. Otherwise nothing is left: ZX_ERR_INVALID_ARGS: a parameter, such as a
+ *            CPU to which the transport sends no events; ZX_ERR_BAD_STATE: not
  *            OFFERED, or the connection is not CONNECTED; ZX_ERR_NO_MEMORY; ZX_ERR_NO_RESOURCES: no
  *            GPADL free; ZX_ERR_ACCESS_DENIED: the host refused; ZX_ERR_PEER_CLOSED: rescinded
  *            meanwhile; ZX_ERR_TIMED_OUT; ZX_ERR_IO_DATA_INTEGRITY: the connection is broken
@@ -427,7 +430,8 @@ zx_status_t vmbus_close(struct vmbus_channel *channel);
 /* Sends the channel's events to another CPU from now on; a late one may still come on the old one.
  *   returns  ZX_OK; ZX_ERR_NOT_SUPPORTED: version below 4.1; ZX_ERR_BAD_STATE: not OPEN, opened
  *            without interrupts, or an earlier answer is still due; ZX_ERR_OUT_OF_RANGE: no such
- *            CPU; ZX_ERR_ACCESS_DENIED: the host refused; ZX_ERR_PEER_CLOSED; ZX_ERR_TIMED_OUT
+ *            CPU, or the transport sends no events to it; ZX_ERR_ACCESS_DENIED: the host refused;
+ *            ZX_ERR_PEER_CLOSED; ZX_ERR_TIMED_OUT
  *   context  thread */
 zx_status_t MUST_CHECK vmbus_modify(struct vmbus_channel *channel, uint32_t cpu);
 
