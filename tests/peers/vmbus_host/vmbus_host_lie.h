@@ -92,6 +92,11 @@ enum vmbus_host_lie {
 _Static_assert(VMBUS_HOST_LIES <= 64, "a bit each");
 
 #define VMBUS_HOST_LIE_ALL (~0ull)
+/* Those about what carries messages: each ends a guest's connection at once. */
+#define VMBUS_HOST_LIE_OF_MAILBOX                                                                  \
+        (BIT_MASK(VMBUS_HOST_LIE_MAILBOX_HEAD) | BIT_MASK(VMBUS_HOST_LIE_MAILBOX_TAIL) |           \
+         BIT_MASK(VMBUS_HOST_LIE_MAILBOX_TYPE) | BIT_MASK(VMBUS_HOST_LIE_MAILBOX_BYTES) |          \
+         BIT_MASK(VMBUS_HOST_LIE_MAILBOX_ZERO))
 
 struct vmbus_host;
 

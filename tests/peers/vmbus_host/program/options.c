@@ -36,7 +36,8 @@ static const char help[] =
         "                      show              says what is offered and what is open\n"
         "                    each is answered by 'ok' or 'error: why'\n"
         "  --echo            only the echo channels, no card\n"
-        "  --lie SEED        breaks the rules of a host on purpose, repeatably\n"
+        "  --lie SEED        breaks the rules of a host on purpose, repeatably; all but those named\n"
+        "                    MAILBOX_..., each of which ends the guest's connection at once\n"
         "  --lie-rate N      one opportunity to lie in N (100)\n"
         "  --lie-only NAME   only this lie; may be repeated; 'list' prints them\n"
         "  --keep            waits for the next QEMU when one has ended\n"
@@ -211,7 +212,7 @@ static int check(struct options *options)
                 return 2;
         }
         if (options->lies == 0)
-                options->lies = VMBUS_HOST_LIE_ALL;
+                options->lies = VMBUS_HOST_LIE_ALL & ~VMBUS_HOST_LIE_OF_MAILBOX;
         return -1;
 }
 
