@@ -597,6 +597,7 @@ def test_a_card_goes_while_it_is_in_use_and_another_comes(run_name, short_folder
     assert not host.echo(6000, b"into the void", seconds=LINK_SEEN_S)
     orders.order("link up")
     assert answers(7000, b"back")
+    assert 6000 not in host.answered  # what came to a pulled cable is lost, not late
     assert int(host.end(guest)[1]) >= 4
     assert guest.result.stdout.count("is gone after") == 2, guest.result.explain()
     assert "# net2: link up, 3 link changes" in guest.result.stdout, guest.result.explain()

@@ -300,6 +300,52 @@ TEST(vmbus_host_net, the_link_goes_down_and_up)
         }
 }
 
+TEST(vmbus_host_net, what_comes_to_a_pulled_cable_is_lost)
+{
+        static const uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+        struct net_transfer transfer;
+        REQUIRE_TRUE(net_up(t, 0x60001, 1));
+        EXPECT_TRUE(vmbus_host_net_takes(&the_net.net));
+        for (uint32_t up = 0; up < 2; up++) {
+                vmbus_host_net_link(&the_net.net, up != 0);
+                if (up == 0)
+                        net_arrive(frame, sizeof(frame));
+                bed_poll(&the_bed);
+                REQUIRE_TRUE(net_transfer(&transfer)); /* that the link changed */
+                net_return(&transfer);
+                EXPECT_TRUE(vmbus_host_net_takes(&the_net.net));
+        }
+        EXPECT_EQ(the_net.net.frames_unplugged, 1);
+        EXPECT_FALSE(net_transfer(&transfer));
+        net_arrive(frame, sizeof(frame));
+        bed_poll(&the_bed);
+        EXPECT_TRUE(net_transfer(&transfer));
+        EXPECT_EQ(the_net.net.frames_unplugged, 1);
+}
+
+TEST(vmbus_host_net, a_link_change_waits_for_room)
+{
+        struct net_transfer transfer;
+        REQUIRE_TRUE(net_up(t, 0x60001, 1));
+        uint32_t free = the_net.net.free_suballocations;
+        the_net.net.free_suballocations = 0;
+        for (uint32_t i = 0; i < VMBUS_HOST_NET_ANSWERS - 1; i++)
+                EXPECT_EQ(net_control_send(MESSAGE(8, 12, 10)), 1);
+        vmbus_host_net_link(&the_net.net, false); /* the last room */
+        vmbus_host_net_link(&the_net.net, true);
+        the_net.net.free_suballocations = free;
+        uint32_t told = 0;
+        for (uint32_t i = 0; i < VMBUS_HOST_NET_ANSWERS + 1; i++) {
+                bed_poll(&the_bed);
+                REQUIRE_TRUE(net_transfer(&transfer));
+                told += memcmp(net_range(&transfer, 0), ((uint32_t[]){7, 20, 0x4001000b}), 12) == 0;
+                net_return(&transfer);
+        }
+        EXPECT_EQ(told, 1);
+        bed_poll(&the_bed);
+        EXPECT_FALSE(net_transfer(&transfer));
+}
+
 TEST(vmbus_host_net, subchannels_come_and_go_with_the_card)
 {
         struct guest_channel second;

@@ -273,6 +273,7 @@ static bool attach_card(struct test *t)
                         continue;
                 answer.netdev = netdev_at(i);
                 answer.pending_count = answer.free_count = 0;
+                answer.announcing = answer.to_announce = false;
                 for (uint32_t id = 0; id < ANSWERS_MAX; id++)
                         answer.free[answer.free_count++] = id;
                 return EXPECT_OK(netdev_register_vmo(answer.netdev, answer.vmo, &answer.vmo_id)) &&
@@ -314,7 +315,10 @@ static const char *open_card(struct test *t)
                 return "this machine has no network card";
         if (!EXPECT_OK(vmo_create(aspace_vmo_pool(), PAGE_BYTES, 0, &answer.vmo)))
                 return "no memory";
-        return attach_card(t) ? NULL : "this machine's network cards are gone";
+        if (attach_card(t))
+                return NULL;
+        vmo_put(answer.vmo);
+        return "this machine's network cards are gone";
 }
 
 TEST_WITH(net_answer, echo, TEST_ON_REQUEST, TEST_LIMIT_MS)

@@ -323,6 +323,7 @@ static void forget(struct vmbus_host_net *net)
         net->state = VMBUS_HOST_NET_BEGIN;
         net->version = 0;
         net->configured = net->ndis_version = net->initialised = net->table_owed = false;
+        net->link_owed = false;
         net->frame_bytes = NVSP_FRAME_BYTES_MIN;
         net->filter = 0;
         net->multicast_count = 0;
@@ -418,10 +419,25 @@ zx_status_t vmbus_host_net_offer(struct vmbus_host_net *net, struct vmbus_host *
         return vmbus_host_offer(host, &net->offers[0], channel);
 }
 
+void net_indicate_link(struct vmbus_host_net *net)
+{
+        uint32_t status = net->link_down ? NDIS_MEDIA_DISCONNECT : NDIS_MEDIA_CONNECT;
+        if (net->link_owed)
+                net->link_owed = !net_indicate(net, status, NULL, 0);
+}
+
 void vmbus_host_net_link(struct vmbus_host_net *net, bool up)
 {
         if (net->link_down == !up)
                 return;
         net->link_down = !up;
-        net_indicate(net, up ? NDIS_MEDIA_CONNECT : NDIS_MEDIA_DISCONNECT, NULL, 0);
+        net->link_owed = true;
+        net_indicate_link(net);
+}
+
+bool vmbus_host_net_takes(const struct vmbus_host_net *net)
+{
+        return net->state == VMBUS_HOST_NET_READY && net->suballocations != 0 && net->initialised &&
+               (net->filter != 0 || net->link_down) && net->channels[0] != NULL &&
+               net->channels[0]->broken == VMBUS_HOST_NONE;
 }

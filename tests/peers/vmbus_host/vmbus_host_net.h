@@ -73,6 +73,7 @@ struct vmbus_host_net {
         uint32_t version;
         uint32_t subchannels; /* offered */
         bool configured, ndis_version, initialised, link_down;
+        bool link_owed; /* an indication of link_down that found no room among the answers */
         uint32_t frame_bytes; /* longest frame without a tag */
         /* Buffers [N2]. */
         struct vmbus_host_pages receive, send;
@@ -96,6 +97,7 @@ struct vmbus_host_net {
         uint32_t answer_head, answer_count;
         uint64_t words[VMBUS_HOST_NET_WORDS]; /* ranges of one packet */
         uint64_t frames_in, frames_out, frames_filtered, send_errors, receive_shortages;
+        uint64_t frames_unplugged; /* came while the link was down: dropped */
 };
 
 /* A fresh card; `config` is copied. */
@@ -106,7 +108,12 @@ void vmbus_host_net_init(struct vmbus_host_net *net, const struct vmbus_host_net
 zx_status_t MUST_CHECK vmbus_host_net_offer(struct vmbus_host_net *net, struct vmbus_host *host,
                                             uint8_t number, struct vmbus_host_channel **channel);
 
-/* The cable is pulled or put back; the guest is told. */
+/* The cable is pulled or put back; the guest is told, as soon as there is room. Frames that come to a
+ * pulled one are dropped. */
 void vmbus_host_net_link(struct vmbus_host_net *net, bool up);
+
+/* Whether frames are taken from the port now, to the guest or to be dropped; false: the card is not up,
+ * and they wait. */
+bool vmbus_host_net_takes(const struct vmbus_host_net *net);
 
 #endif

@@ -26,16 +26,19 @@ static uint8_t *answer(struct vmbus_host_net *net, uint32_t type, uint32_t bytes
         return next->message;
 }
 
-void net_indicate(struct vmbus_host_net *net, uint32_t status, const void *buffer, uint32_t bytes)
+bool net_indicate(struct vmbus_host_net *net, uint32_t status, const void *buffer, uint32_t bytes)
 {
-        if (!net->initialised || net->answer_count == VMBUS_HOST_NET_ANSWERS)
-                return;
+        if (!net->initialised)
+                return true; /* who asks now is told by the answer */
+        if (net->answer_count == VMBUS_HOST_NET_ANSWERS)
+                return false;
         uint8_t *message = answer(net, RNDIS_INDICATE_STATUS, RNDIS_INDICATE_BYTES + bytes);
         net_put_u32(message, 8, status);
         net_put_u32(message, 12, bytes);
         net_put_u32(message, 16, RNDIS_INDICATE_BYTES - RNDIS_OFFSET_BASE);
         if (bytes != 0)
                 memcpy(message + RNDIS_INDICATE_BYTES, buffer, bytes);
+        return true;
 }
 
 /* ---- requests ---- */

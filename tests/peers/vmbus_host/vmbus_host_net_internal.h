@@ -81,8 +81,10 @@ bool net_rndis_packet(struct vmbus_host_net *net, struct vmbus_host_channel *cha
 /* One control message in private memory, `bytes` long, its header checked. */
 enum nvsp_status net_control(struct vmbus_host_net *net, struct vmbus_host_channel *channel,
                              const uint8_t *message, uint32_t bytes);
-/* Queues INDICATE_STATUS with `bytes` of buffer; when there is no room it is lost, as cables are. */
-void net_indicate(struct vmbus_host_net *net, uint32_t status, const void *buffer, uint32_t bytes);
+/* Queues INDICATE_STATUS with `bytes` of buffer; false: no room, and nothing was queued. */
+bool net_indicate(struct vmbus_host_net *net, uint32_t status, const void *buffer, uint32_t bytes);
+/* Says how the link is, if that is owed; without room it stays owed. */
+void net_indicate_link(struct vmbus_host_net *net);
 
 /* ---- vmbus_host_net_oid.c ---- */
 

@@ -173,7 +173,7 @@ static uint32_t set_offloads(struct vmbus_host_net *net, struct vmbus_host_chann
                 if (information[i] != 0) /* unchanged */
                         net->offload_parameters[i] = information[i];
         put_offloads(object, net->offload_parameters);
-        net_indicate(net, NDIS_OFFLOAD_CONFIGURATION, object, sizeof(object));
+        (void)net_indicate(net, NDIS_OFFLOAD_CONFIGURATION, object, sizeof(object));
         return RNDIS_STATUS_OK;
 }
 

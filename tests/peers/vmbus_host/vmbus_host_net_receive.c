@@ -382,6 +382,18 @@ static bool make_port_ready(struct vmbus_host_net *net)
         return true;
 }
 
+/* The link is down: what comes is lost, as on a wire. Returns whether there may be more. */
+static bool drop_frames(struct vmbus_host_net *net)
+{
+        const struct vmbus_host_frame_port *port = net->config.port;
+        for (uint32_t i = 0; i < NET_BATCHES_PER_POLL * VMBUS_HOST_NET_BATCH; i++) {
+                if (port->take(port->context, net->config.frame, VMBUS_HOST_NET_FRAME_BYTES) == 0)
+                        return false;
+                net->frames_unplugged++;
+        }
+        return true;
+}
+
 bool net_work(struct vmbus_host_net *net, struct vmbus_host_channel *channel)
 {
         bool more = false, others = false;
@@ -399,10 +411,13 @@ bool net_work(struct vmbus_host_net *net, struct vmbus_host_channel *channel)
                                        &garbage, sizeof(garbage));
         }
         send_answers(net, channel);
+        net_indicate_link(net);
         if (net->table_owed)
                 send_table(net, channel);
+        if (net->initialised && net->link_down)
+                more = drop_frames(net);
         if (!net->initialised || net->filter == 0 || net->link_down)
-                return make_port_ready(net);
+                return make_port_ready(net) || more;
         for (uint32_t i = 0; i < NET_BATCHES_PER_POLL && taken != 0 &&
                              channel->broken == VMBUS_HOST_NONE; i++)
                 taken = receive_batch(net, &others);

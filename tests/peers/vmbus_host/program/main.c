@@ -352,11 +352,12 @@ static void run(void)
         time_t last_second = 0;
         bool more = false;
         while (!stopped) {
+                int network = vmbus_host_net_takes(&program.net) ? program.bridge.file : -1;
                 struct pollfd files[] = {{program.server.listener, POLLIN, 0},
                                          {program.server.client, POLLIN, 0},
                                          {program.server.from_guest[0], POLLIN, 0},
                                          {program.server.from_guest[1], POLLIN, 0},
-                                         {program.bridge.file, POLLIN, 0},
+                                         {network, POLLIN, 0},
                                          {control_file(&program.control), POLLIN, 0}};
                 int timeout = more ? 0 : program.host.queue_count != 0 ? NO_ROOM_MS : IDLE_MS;
                 if (poll(files, sizeof(files) / sizeof(files[0]), timeout) < 0 && errno != EINTR) {
@@ -397,13 +398,15 @@ static void print_stats(void)
         if (seconds > 0)
                 fprintf(stderr, ", %.0f packets a second", (double)program.counted_packets / seconds);
         fprintf(stderr, "\nvmbus-host: net: %llu frames from the guest, %llu to it, %llu filtered, "
-                        "%llu send errors, %llu without room in it, %llu lost behind the card\n",
+                        "%llu send errors, %llu without room in it, %llu lost behind the card, "
+                        "%llu with the link down\n",
                 (unsigned long long)program.net.frames_in,
                 (unsigned long long)program.net.frames_out,
                 (unsigned long long)program.net.frames_filtered,
                 (unsigned long long)program.net.send_errors,
                 (unsigned long long)program.net.receive_shortages,
-                (unsigned long long)program.bridge.lost);
+                (unsigned long long)program.bridge.lost,
+                (unsigned long long)program.net.frames_unplugged);
         if (program.bridge.responds)
                 fprintf(stderr, "vmbus-host: responder: leases %u, arp %u, echo %u, udp %u, "
                                 "pings %u, answered %u\n",
