@@ -9,7 +9,7 @@
  * What must hold: no access outside, no assertion, no wait without an end. A frame that is handed up
  * lies in the receive buffer, and no byte of it is handed up again before it was given back. Each
  * frame that was taken for sending comes back once. In the end every page is there. */
-#include "tests/fuzz/expect_aborts.h"
+#include "tests/fuzz/vmbus_fuzz.h"
 #include "tests/host/netvsc_bed.h"
 
 #define STEPS_MAX 200u
@@ -35,18 +35,6 @@ static struct {
 } held[BED_HELD_MAX];
 static uint8_t memory[BED_PAGES * 4096] ALIGNED(4096);
 
-NORETURN void assert_failed(const char *file, unsigned line, const char *expression)
-{
-        fprintf(stderr, "%s:%u: assertion failed: %s\n", file, line, expression);
-        abort();
-}
-void spinlock_wait(void)
-{
-}
-uint32_t spinlock_self(void)
-{
-        return 1;
-}
 void netdev_wake(struct netdev *netdev, uint32_t queue_bits)
 {
         (void)netdev;

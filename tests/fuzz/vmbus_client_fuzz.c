@@ -6,7 +6,7 @@
  *
  * What must hold: no access outside, no assertion, no wait without an end; and after the host has
  * said UnloadComplete every page is back. */
-#include "tests/fuzz/expect_aborts.h"
+#include "tests/fuzz/vmbus_fuzz.h"
 #include "tests/host/vmbus_client_bed.h"
 
 #define STEPS_MAX 200
@@ -16,19 +16,6 @@ static struct {
         bool in_hook;
 } input;
 static uint8_t memory[BED_PAGES * 4096] ALIGNED(4096);
-
-NORETURN void assert_failed(const char *file, unsigned line, const char *expression)
-{
-        fprintf(stderr, "%s:%u: assertion failed: %s\n", file, line, expression);
-        abort();
-}
-void spinlock_wait(void)
-{
-}
-uint32_t spinlock_self(void)
-{
-        return 1;
-}
 
 static uint8_t take(void)
 {
