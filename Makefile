@@ -199,8 +199,8 @@ row_flags = -I$(INC)/$(1) $(call freestanding,$(CC)) \
   $(if $(filter boot-test host-test,$(1)),-Wno-sign-compare) \
   $(if $(filter gcc,$(COMPILER)),$(if $(filter host-test,$(1)),-Wstack-usage=8192 -Wno-maybe-uninitialized))
 
-# Data paths for speed; everything that runs once for size, the tests, which are half of the image, and what is
-# no data path of the two families of devices for size whatever it costs.
+# Data paths for speed; everything that runs once for size; the tests, which are half of the image, and all but
+# rings and frames of the two families of devices for size whatever it costs.
 source_optimise = $(strip $(if $(filter debug,$(FLAVOUR)),-Og,\
   $(if $(filter-out $(SMALL_SOURCES),$(filter lib/% $(FAST_SOURCES),$(1))),-O2,\
   $(if $(filter tests/% drivers/hyperv/% drivers/virtio/%,$(1)),-Oz,-Os))))

@@ -131,7 +131,8 @@ static void expect_same_device(struct test *t, const struct rig *rigs)
 }
 
 /* returns what both said */
-static zx_status_t try_shape(struct test *t, struct rig *rigs, const struct shape *shape, bool single)
+static zx_status_t try_shape(struct test *t, struct rig *rigs, const struct shape *shape,
+                             bool single)
 {
         struct virtqueue_request requests[2] = {{0}};
         zx_status_t status[2];
