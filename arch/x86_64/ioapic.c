@@ -116,7 +116,9 @@ void ioapic_mask(uint32_t gsi)
 
         /* The rest stays: a level that falls while the entry is one of an edge is not noticed by QEMU's I/O
          * APIC, and an entry of a level would interrupt without end from then on. */
-        if (ioapic != NULL)
-                ioapic_write(ioapic, index,
-                             ioapic_read(ioapic, index) | (uint32_t)BIT_MASK(ENTRY_MASKED_BIT));
+        if (ioapic != NULL) {
+                uint32_t low = ioapic_read(ioapic, index);
+                mmio_write32(ioapic->registers + REGISTER_WINDOW,
+                             low | (uint32_t)BIT_MASK(ENTRY_MASKED_BIT));
+        }
 }

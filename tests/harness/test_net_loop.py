@@ -3,6 +3,7 @@
 """Our guest in a network that returns each frame (tests/boot/all/net_loop_test.c): lengths, queue pairs, checksums and
 segments through vhost-user-net, filters, announcements and link of QEMU's own card."""
 
+import contextlib
 import json
 import re
 import socket
@@ -79,7 +80,8 @@ class Mirror:
             frame = self.socket.recv(FRAME_BYTES_MAX)
             if not frame:
                 return
-            self.socket.sendto(frame, self.theirs)
+            with contextlib.suppress(ConnectionRefusedError, FileNotFoundError):  # the emulator has ended
+                self.socket.sendto(frame, self.theirs)
 
     def card(self, properties=""):
         return ["-netdev", f"dgram,id=n,local.type=unix,local.path={self.theirs},remote.type=unix,"
