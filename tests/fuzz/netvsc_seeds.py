@@ -8,8 +8,7 @@ The seeds are scripts in the form that tests/fuzz/netvsc_host_fuzz.c reads: what
 host does, and what a hostile one says, at once or while the card waits for an answer.
 """
 
-import sys
-from pathlib import Path
+import seeds
 
 HOSTILE_WAITS = 8  # in the first byte, behind the version
 POLL, SEND, RELEASE, SET, RESTART, HOST, ARRIVE, WAITS, LINK = 0, 3, 5, 6, 7, 8, 9, 10, 11
@@ -111,11 +110,4 @@ SEEDS |= {f"bring_up_{name}": bytes([HOSTILE_WAITS]) + script + bytes(40) for na
 }.items()}
 
 
-def main():
-    folder = Path(sys.argv[2])
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, seed in SEEDS.items():
-        (folder / name).write_bytes(seed)
-
-
-main()
+seeds.write(SEEDS.items())

@@ -8,8 +8,8 @@ Facts: spec/vmbus.md, f.4: a header of type and length; offsets count from byte 
 """
 
 import struct
-import sys
-from pathlib import Path
+
+import seeds
 
 PACKET, INITIALISED, QUERIED, SET, RESET, STATUS, KEPT = (
     1, 0x80000002, 0x80000004, 0x80000005, 0x80000006, 7, 0x80000008)
@@ -58,11 +58,4 @@ SEEDS = {
 }
 
 
-def main():
-    folder = Path(sys.argv[2])
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, seed in SEEDS.items():
-        (folder / name).write_bytes(seed)
-
-
-main()
+seeds.write(SEEDS.items())

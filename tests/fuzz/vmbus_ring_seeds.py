@@ -11,7 +11,8 @@ consumer a round of writing, committing and sleeping with every kind of packet.
 
 import struct
 import sys
-from pathlib import Path
+
+import seeds
 
 
 def size(value):
@@ -68,10 +69,7 @@ def consumer_seeds():
 
 
 def main():
-    which, folder = sys.argv[1], Path(sys.argv[2])
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, seed in (producer_seeds if which == "producer" else consumer_seeds)():
-        (folder / name).write_bytes(seed)
+    seeds.write((producer_seeds if sys.argv[1] == "producer" else consumer_seeds)())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ to it, at once or between a request and its answer.
 """
 
 import sys
-from pathlib import Path
+
+import seeds
 
 CONNECT = bytes([1, 0, 0])
 OPENED_AS = [bytes([2, index]) for index in range(4)]
@@ -87,11 +88,4 @@ CLIENT_SEEDS = {
 }
 
 
-def main():
-    folder = Path(sys.argv[2])
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, seed in {"client": CLIENT_SEEDS, "host": HOST_SEEDS}[sys.argv[1]].items():
-        (folder / name).write_bytes(seed)
-
-
-main()
+seeds.write({"client": CLIENT_SEEDS, "host": HOST_SEEDS}[sys.argv[1]].items())
