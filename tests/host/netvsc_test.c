@@ -265,6 +265,29 @@ TEST(netvsc, the_host_fills_in_checksums)
         bed_end(t);
 }
 
+/* Sends a frame that is to be cut, and judges the segments.
+ *   sums_right  the judge of their checksums */
+static void expect_segments(struct test *t, struct netdev_frame *frame, uint32_t payload,
+                            bool (*sums_right)(const struct bed_frame *sent, uint8_t protocol))
+{
+        uint32_t headers = frame->offload.header_bytes, segment = frame->offload.segment_bytes;
+        uint8_t before[128];
+        const uint8_t *header = bed.va + frame->buffer.buffer.parts[0].region.offset;
+        REQUIRE_TRUE(headers <= sizeof(before));
+        memcpy(before, header, headers);
+        REQUIRE_OK(bed_send(frame));
+        REQUIRE_TRUE(bed_until(&bed.done_ok, 1));
+        EXPECT_EQ(bed.sent_count, (payload + segment - 1) / segment);
+        for (uint64_t i = 0; i < bed.sent_count; i++) {
+                const struct bed_frame *sent = &bed.sent[i];
+                EXPECT_TRUE(sums_right(sent, 6));
+                EXPECT_EQ(sent->bytes, i + 1 < bed.sent_count ? headers + segment
+                                                              : headers + payload % segment);
+                EXPECT_EQ(sent->data[headers], bed_byte(1, (uint32_t)(headers + i * segment)));
+        }
+        EXPECT_BYTES_EQ(header, before, headers); /* the client's memory is as it was */
+}
+
 TEST(netvsc, the_host_cuts_a_large_frame_into_segments)
 {
         CONNECT(0);
@@ -275,20 +298,7 @@ TEST(netvsc, the_host_cuts_a_large_frame_into_segments)
         frame.offload.segmentation = NETDEV_SEGMENT_TSO4;
         frame.offload.segment_bytes = segment;
         frame.offload.header_bytes = 66;
-        uint8_t before[66];
-        const uint8_t *header = bed.va + frame.buffer.buffer.parts[0].region.offset;
-        memcpy(before, header, sizeof(before));
-        REQUIRE_OK(bed_send(&frame));
-        REQUIRE_TRUE(bed_until(&bed.done_ok, 1));
-        EXPECT_EQ(bed.sent_count, (payload + segment - 1) / segment);
-        for (uint64_t i = 0; i < bed.sent_count; i++) {
-                const struct bed_frame *sent = &bed.sent[i];
-                EXPECT_TRUE(ipv4_sums_right(sent, 6));
-                EXPECT_EQ(sent->bytes, i + 1 < bed.sent_count ? 66 + segment
-                                                              : 66 + payload % segment);
-                EXPECT_EQ(sent->data[66], bed_byte(1, (uint32_t)(66 + i * segment)));
-        }
-        EXPECT_BYTES_EQ(header, before, sizeof(before)); /* the client's memory is as it was */
+        expect_segments(t, &frame, payload, ipv4_sums_right);
         bed_end(t);
 }
 
@@ -340,20 +350,7 @@ TEST(netvsc, the_host_cuts_a_large_frame_of_ipv6_into_segments)
         frame.offload.segmentation = NETDEV_SEGMENT_TSO6;
         frame.offload.segment_bytes = segment;
         frame.offload.header_bytes = headers;
-        uint8_t before[headers];
-        const uint8_t *header = bed.va + frame.buffer.buffer.parts[0].region.offset;
-        memcpy(before, header, sizeof(before));
-        REQUIRE_OK(bed_send(&frame));
-        REQUIRE_TRUE(bed_until(&bed.done_ok, 1));
-        EXPECT_EQ(bed.sent_count, (payload + segment - 1) / segment);
-        for (uint64_t i = 0; i < bed.sent_count; i++) {
-                const struct bed_frame *sent = &bed.sent[i];
-                EXPECT_TRUE(ipv6_sums_right(sent, 6));
-                EXPECT_EQ(sent->bytes, i + 1 < bed.sent_count ? headers + segment
-                                                              : headers + payload % segment);
-                EXPECT_EQ(sent->data[headers], bed_byte(1, (uint32_t)(headers + i * segment)));
-        }
-        EXPECT_BYTES_EQ(header, before, sizeof(before)); /* the client's memory is as it was */
+        expect_segments(t, &frame, payload, ipv6_sums_right);
         bed_end(t);
         EXPECT_EQ(vmbus_host_rig_faults(), 0);
 }

@@ -77,6 +77,13 @@ struct two_ends {
                 signalled = false;
         }
 
+        void open_full()
+        {
+                open();
+                send(0);
+                send(1);
+        }
+
         void close()
         {
                 sem_destroy(&sender_signal);
@@ -174,12 +181,7 @@ struct receiver_sleeps : rl::test_suite<receiver_sleeps, 2> {
  * its second commit settles. Orders 2, 5, 6. */
 struct sender_sleeps : rl::test_suite<sender_sleeps, 2> {
         two_ends ends;
-        void before()
-        {
-                ends.open();
-                ends.send(0);
-                ends.send(1);
-        }
+        void before() { ends.open_full(); }
         void after() { ends.close(); }
         void thread(unsigned index)
         {
@@ -235,12 +237,7 @@ struct receiver_attaches : rl::test_suite<receiver_attaches, 2> {
  * has shown. Order 2. */
 struct sender_attaches : rl::test_suite<sender_attaches, 2> {
         two_ends ends;
-        void before()
-        {
-                ends.open();
-                ends.send(0);
-                ends.send(1);
-        }
+        void before() { ends.open_full(); }
         void after() { ends.close(); }
         void thread(unsigned index)
         {
