@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* ivshmem: two BARs, a vector for messages and one for the events of each CPU. Facts: QEMU, docs/specs/ivshmem-spec.txt. */
+/* ivshmem: two BARs, a vector for messages and one for the events of each CPU. Facts: QEMU,
+ * docs/specs/ivshmem-spec.txt. */
 #include "drivers/hyperv/vmbus_mailbox_pci.h"
 
 #include "arch/io.h"
