@@ -6,7 +6,8 @@
  * dirty are set from the start, so that the CPU never has to write a table. Writable and executable together
  * is refused by assertion. Facts: Intel SDM volume 3A, 4.5; AMD APM volume 2, 5.3.
  *
- * Context: any CPU, one at a time for one part of the address space: the caller holds a lock if needed. */
+ * Context: any CPU, one at a time for one part of the address space: the caller holds a lock if needed. Two parts
+ * have no table in common but the root, of which nothing is counted. */
 #include "arch/address_space.h"
 #include "arch/arch.h"
 #include "arch/cpu.h"
@@ -130,8 +131,7 @@ static unsigned present_count(uint64_t entry)
         return (unsigned)(entry >> PTE_COUNT_SHIFT) & ((1u << PTE_COUNT_BITS) - 1);
 }
 
-/* Sets the entry at the way's end, and counts. The count above is changed in one piece: whoever works in another
- * part of the address space may share that table. */
+/* Sets the entry at the way's end, and counts. */
 static void way_set(const struct way *way, uint64_t value)
 {
         uint64_t *entry = way->entry[way->level];
@@ -139,7 +139,7 @@ static void way_set(const struct way *way, uint64_t value)
 
         *entry = value;
         if (change != 0 && way->level + 1 < LEVEL_COUNT)
-                __atomic_fetch_add(way->entry[way->level + 1], change << PTE_COUNT_SHIFT, __ATOMIC_RELAXED);
+                *way->entry[way->level + 1] += change << PTE_COUNT_SHIFT;
 }
 
 /* Finds the place for a leaf at va of `level` at most, building the tables above it. Where an earlier mapping,
