@@ -73,9 +73,10 @@ void cpu_work_init(struct cpu_work *work, cpu_work_fn function, void *context)
 void cpu_work_post(struct cpu_work *work, uint32_t cpu)
 {
         struct cpu_queue *queue = &queues[cpu];
+        uint32_t state = cpu_work_state(work);
 
         ASSERT(cpu < cpu_count());
-        ASSERT(cpu_work_state(work) == CPU_WORK_IDLE || cpu_work_state(work) == CPU_WORK_DONE);
+        ASSERT(state == CPU_WORK_IDLE || state == CPU_WORK_DONE);
         work->cpu = cpu;
         work->poster = cpu_current();
         bool enabled = cpu_lock_irq_save(&queue->lock);

@@ -124,20 +124,23 @@ zx_status_t virtio_device_queue_size(struct virtio_device *device, uint16_t queu
         return ZX_OK;
 }
 
+static bool can_reset_queues(const struct virtio_device *device)
+{
+        return device->state == VIRTIO_DEVICE_LIVE &&
+               virtio_device_has(device, VIRTIO_F_RING_RESET);
+}
+
 zx_status_t virtio_device_queue_enable(struct virtio_device *device, uint16_t queue,
                                        const struct virtio_queue_setup *setup)
 {
-        ASSERT(device->state == VIRTIO_DEVICE_FEATURES ||
-               (device->state == VIRTIO_DEVICE_LIVE &&
-                virtio_device_has(device, VIRTIO_F_RING_RESET)));
+        ASSERT(device->state == VIRTIO_DEVICE_FEATURES || can_reset_queues(device));
         ASSERT(queue < VIRTIO_QUEUES_MAX || setup->no_interrupt);
         return device->transport->ops->queue_enable(device->transport, queue, setup);
 }
 
 zx_status_t virtio_device_queue_reset(struct virtio_device *device, uint16_t queue)
 {
-        ASSERT(device->state == VIRTIO_DEVICE_LIVE &&
-               virtio_device_has(device, VIRTIO_F_RING_RESET));
+        ASSERT(can_reset_queues(device));
         return device->transport->ops->queue_reset(device->transport, queue);
 }
 
