@@ -2,8 +2,10 @@
 # Copyright (c) 2026 The Paravane authors
 """vmbus-host without QEMU: its ivshmem server, its mailbox, its options; and with QEMU, by --vmbus."""
 
+import json
 import os
 import re
+import select
 import socket
 import struct
 import subprocess
@@ -243,6 +245,11 @@ class Orders:
     def order(self, line):
         assert self.ask(line) == ["ok"]
 
+    def turns(self):
+        """How often the host has woken up so far, and how often the guest had no room for frames."""
+        said = self.ask("count")
+        return tuple(map(int, re.fullmatch(r"turns (\d+), stalls (\d+)", said[0]).groups()))
+
     def until(self, wanted):
         """Waits until `show` has that line."""
         deadline = time.monotonic() + answering.LIMIT_S
@@ -465,6 +472,9 @@ def test_no_packet_is_lost_on_the_way_round(run_name, window, packets):
 # ---- the networks behind the card ----
 
 CONNECT_LIMIT_S = 60
+STUCK_S = 1  # without room for a frame: it is not only slow
+STALL_S = 1
+IDLE_MS = 50  # vmbus-host's, between two looks without a doorbell
 LINK_SEEN_S = 5  # by when a guest has looked at its card; a link down and up between two looks is no change
 
 
@@ -493,6 +503,29 @@ class Stream:
         end = 4 + struct.unpack(">I", self.gathered[:4])[0]
         frame, self.gathered = self.gathered[4:end], self.gathered[end:]
         return frame
+
+
+def execute(monitor, said, word):
+    """One order to QEMU's monitor, up to its answer."""
+    monitor.sendall(json.dumps({"execute": word}).encode())
+    while (line := said.readline()):
+        assert "error" not in (answer := json.loads(line)), answer
+        if "return" in answer:
+            return
+    raise AssertionError(f"no answer to {word}")
+
+
+def flood_until_it_is_stuck(network):
+    """Sends frames as long as the other end of the stream takes them; how many, and what is left of one more."""
+    frame = b"\xff" * 6 + answering.HOST_MAC + b"\x88\xb5" + bytes(1000)  # a type for experiments: nobody answers
+    frame = struct.pack(">I", len(frame)) + frame
+    whole, rest = 0, frame
+    while select.select([], [network.network], [], STUCK_S)[1]:
+        network.network.setblocking(False)
+        rest = rest[network.network.send(rest):]
+        if not rest:
+            whole, rest = whole + 1, frame
+    return whole, rest
 
 
 class Datagrams:
@@ -601,6 +634,38 @@ def test_a_card_goes_while_it_is_in_use_and_another_comes(run_name, short_folder
     assert int(host.end(guest)[1]) >= 4
     assert guest.result.stdout.count("is gone after") == 2, guest.result.explain()
     assert "# net2: link up, 3 link changes" in guest.result.stdout, guest.result.explain()
+    assert "broke" not in guest.result.stderr
+
+
+def test_the_host_sleeps_while_the_guest_has_no_room(run_name, short_folder):
+    """The guest is stopped under a flood. When its buffers are full the frames that are left wait in the socket, and do
+    not keep vmbus-host awake; when it goes on, so do they."""
+    network, options = unix_stream(short_folder)
+    guest = answering.AnsweringGuest(
+        run_name, ["--vmbus", *options, "--vmbus-args", f"--control {short_folder}/control"],
+        ["-qmp", f"unix:{short_folder}/qmp,server=on,wait=off"], env=WITH_ASAN)
+    network.connect()
+    host = answering.SocketHost(network.send, network.receive)
+    orders = Orders(short_folder / "control")
+    host.resolve()
+    with socket.socket(socket.AF_UNIX) as monitor:
+        monitor.settimeout(answering.LIMIT_S)
+        monitor.connect(str(short_folder / "qmp"))
+        said = monitor.makefile("r")
+        for word in "qmp_capabilities", "stop":
+            execute(monitor, said, word)
+        flooded, rest = flood_until_it_is_stuck(network)
+        turns, stalls = orders.turns()
+        time.sleep(STALL_S)
+        more = orders.turns()[0] - turns
+        assert stalls == 1
+        # Each look at the guest's state words is one, and this order.
+        assert more <= 4 * STALL_S * 1000 / IDLE_MS, f"{more} turns in {STALL_S} s with {flooded} frames sent"
+        execute(monitor, said, "cont")
+    network.network.settimeout(answering.LIMIT_S)
+    network.network.sendall(rest)
+    assert any(host.echo(1 + i, b"again") for i in range(answering.LIMIT_S // 5))
+    host.end(guest)
     assert "broke" not in guest.result.stderr
 
 

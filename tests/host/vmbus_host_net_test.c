@@ -323,6 +323,63 @@ TEST(vmbus_host_net, what_comes_to_a_pulled_cable_is_lost)
         EXPECT_EQ(the_net.net.frames_unplugged, 1);
 }
 
+TEST(vmbus_host_net, frames_wait_while_the_guest_has_no_room)
+{
+        static const uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+        struct net_transfer transfer;
+        REQUIRE_TRUE(net_up(t, 0x60001, 1));
+        uint32_t free = the_net.net.free_suballocations;
+        for (uint64_t turn = 1; turn <= 2; turn++) {
+                the_net.net.free_suballocations = 2; /* what is kept for answers */
+                net_arrive(frame, sizeof(frame));
+                bed_poll(&the_bed);
+                EXPECT_FALSE(net_transfer(&transfer));
+                EXPECT_FALSE(vmbus_host_net_takes(&the_net.net));
+                bed_poll(&the_bed);
+                EXPECT_EQ(the_net.net.stalls, turn);
+                the_net.net.link_down = true; /* frames to be lost need no room */
+                EXPECT_TRUE(vmbus_host_net_takes(&the_net.net));
+                the_net.net.link_down = false;
+                the_net.net.free_suballocations = free;
+                bed_poll(&the_bed);
+                EXPECT_TRUE(vmbus_host_net_takes(&the_net.net));
+                REQUIRE_TRUE(net_transfer(&transfer));
+                net_return(&transfer);
+        }
+        EXPECT_EQ(the_net.net.frames_out, 2);
+        EXPECT_EQ(the_net.net.receive_shortages, 0);
+}
+
+/* The same with the ring, nearly filled here: its sender asks to be signalled for room. */
+TEST(vmbus_host_net, frames_wait_while_the_ring_is_full)
+{
+        static const uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+        static uint8_t payload[3000];
+        const struct vmbus_outgoing filler = {.kind = VMBUS_SEND_IN_BAND, .payload_bytes = sizeof(payload)};
+        struct net_transfer transfer;
+        struct vmbus_incoming packet;
+        uint32_t arrived = 0, taken = 0;
+        REQUIRE_TRUE(net_up(t, 0x60001, 1));
+        for (uint32_t i = 0; i < 10; i++)
+                EXPECT_EQ(vmbus_host_send(the_net.net.channels[0], &filler, payload), VMBUS_OK);
+        while (vmbus_host_net_takes(&the_net.net) && arrived < NET_FRAMES) {
+                net_arrive(frame, sizeof(frame)); /* one at a time: a packet each */
+                bed_poll(&the_bed);
+                arrived++;
+        }
+        EXPECT_TRUE(arrived > 1 && arrived < NET_FRAMES);
+        EXPECT_GT(the_net.net.free_suballocations, 2);
+        EXPECT_EQ(the_net.net.stalls, 1);
+        for (uint32_t i = 0; i < 10; i++)
+                EXPECT_EQ(bed_receive(&the_bed, &the_net.channel, &packet, payload, sizeof(payload)),
+                          VMBUS_OK);
+        bed_poll(&the_bed);
+        EXPECT_TRUE(vmbus_host_net_takes(&the_net.net));
+        while (taken < arrived && net_transfer(&transfer))
+                taken++;
+        EXPECT_EQ(taken, arrived);
+}
+
 TEST(vmbus_host_net, a_link_change_waits_for_room)
 {
         struct net_transfer transfer;

@@ -92,12 +92,14 @@ struct vmbus_host_net {
         uint32_t table_entries;                    /* 0: all to the first */
         bool table_owed;
         bool port_full; /* a packet waits in its ring for the port */
+        bool no_room;   /* frames wait in the port for the guest to give something back */
         uint8_t offload_parameters[NDIS_OFFLOAD_PARAMETERS_BYTES];
         struct vmbus_host_net_answer answers[VMBUS_HOST_NET_ANSWERS];
         uint32_t answer_head, answer_count;
         uint64_t words[VMBUS_HOST_NET_WORDS]; /* ranges of one packet */
         uint64_t frames_in, frames_out, frames_filtered, send_errors, receive_shortages;
         uint64_t frames_unplugged; /* came while the link was down: dropped */
+        uint64_t stalls;           /* how often no_room began */
 };
 
 /* A fresh card; `config` is copied. */
@@ -113,7 +115,8 @@ zx_status_t MUST_CHECK vmbus_host_net_offer(struct vmbus_host_net *net, struct v
 void vmbus_host_net_link(struct vmbus_host_net *net, bool up);
 
 /* Whether frames are taken from the port now, to the guest or to be dropped; false: the card is not up,
- * and they wait. */
+ * or the guest has given no memory back for more, and they wait. Its next signal may change that: ask
+ * after each vmbus_host_poll(). */
 bool vmbus_host_net_takes(const struct vmbus_host_net *net);
 
 #endif

@@ -332,8 +332,10 @@ static uint32_t receive_batch(struct vmbus_host_net *net, bool *others)
         uint8_t *frame = net->config.frame;
         struct net_batch batch = {.channel_type = NVSP_CHANNEL_DATA};
         uint32_t taken = 0;
-        while (taken < VMBUS_HOST_NET_BATCH && net->free_suballocations > NET_RESERVED) {
-                if (batch.count == 0 && !room(net->channels[0]))
+        while (taken < VMBUS_HOST_NET_BATCH) {
+                net->no_room = net->free_suballocations <= NET_RESERVED ||
+                               (batch.count == 0 && !room(net->channels[0]));
+                if (net->no_room)
                         break; /* frames wait in the port */
                 uint32_t bytes = port->take(port->context, frame, net->frame_bytes + 4);
                 if (bytes == 0)
@@ -396,7 +398,7 @@ static bool drop_frames(struct vmbus_host_net *net)
 
 bool net_work(struct vmbus_host_net *net, struct vmbus_host_channel *channel)
 {
-        bool more = false, others = false;
+        bool more = false, others = false, had_room = !net->no_room;
         uint32_t taken = 1;
         if (net->state != VMBUS_HOST_NET_READY || net->suballocations == 0)
                 return make_port_ready(net);
@@ -421,6 +423,7 @@ bool net_work(struct vmbus_host_net *net, struct vmbus_host_channel *channel)
         for (uint32_t i = 0; i < NET_BATCHES_PER_POLL && taken != 0 &&
                              channel->broken == VMBUS_HOST_NONE; i++)
                 taken = receive_batch(net, &others);
+        net->stalls += had_room && net->no_room;
         more = taken != 0;
         more |= make_port_ready(net);
         return (more || others) && channel->broken == VMBUS_HOST_NONE;

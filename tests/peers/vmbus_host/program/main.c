@@ -56,7 +56,7 @@ struct program {
         bool withheld[DEVICES]; /* by an order */
         uint8_t *ram;
         bool ring_message, ring_event[VMBUS_MAILBOX_VPS]; /* doorbells owed */
-        uint64_t resets, doorbells;
+        uint64_t resets, doorbells, turns;
         struct timespec first_packet, last_packet;
         uint64_t counted_packets;
         uint64_t words[GPADL_WORDS];
@@ -234,11 +234,23 @@ static void show_devices(void)
         }
 }
 
+static void show_counts(void)
+{
+        char line[CONTROL_LINE_BYTES];
+        snprintf(line, sizeof(line), "turns %llu, stalls %llu\n", (unsigned long long)program.turns,
+                 (unsigned long long)program.net.stalls);
+        control_say(&program.control, line);
+}
+
 /* Does what a line says; the answer. */
 static const char *obey(const char *line)
 {
         if (strcmp(line, "show") == 0) {
                 show_devices();
+                return "ok\n";
+        }
+        if (strcmp(line, "count") == 0) {
+                show_counts();
                 return "ok\n";
         }
         if (program.options.echo_only && (strstr(line, "link ") != NULL || strstr(line, " net") != NULL))
@@ -261,7 +273,7 @@ static const char *obey(const char *line)
                 offer_devices();
                 return "ok\n";
         }
-        return "error: expected rescind or offer with net, echo or pipe; link down; link up; or show\n";
+        return "error: expected rescind or offer with net, echo or pipe; link down; link up; show; or count\n";
 }
 
 static void take_orders(void)
@@ -357,13 +369,14 @@ static void run(void)
                                          {program.server.client, POLLIN, 0},
                                          {program.server.from_guest[0], POLLIN, 0},
                                          {program.server.from_guest[1], POLLIN, 0},
-                                         {network, POLLIN, 0},
+                                         {network, POLLIN, 0}, /* -1: not asked, it would not sleep */
                                          {control_file(&program.control), POLLIN, 0}};
                 int timeout = more ? 0 : program.host.queue_count != 0 ? NO_ROOM_MS : IDLE_MS;
                 if (poll(files, sizeof(files) / sizeof(files[0]), timeout) < 0 && errno != EINTR) {
                         perror("vmbus-host: poll");
                         return;
                 }
+                program.turns++;
                 if (files[0].revents != 0)
                         (void)ivshmem_server_accept(&program.server);
                 if (files[1].revents != 0 && ivshmem_server_client_gone(&program.server)) {
@@ -388,10 +401,11 @@ static void print_stats(void)
         double seconds = (double)(program.last_packet.tv_sec - program.first_packet.tv_sec) +
                          (double)(program.last_packet.tv_nsec - program.first_packet.tv_nsec) / 1e9;
         fprintf(stderr, "vmbus-host: messages: %llu in, %llu out; events: %llu in, %llu out; "
-                        "doorbells %llu; resets %llu\n",
+                        "doorbells %llu; resets %llu; turns %llu\n",
                 (unsigned long long)host->messages_in, (unsigned long long)host->messages_out,
                 (unsigned long long)host->events_in, (unsigned long long)host->signals_out,
-                (unsigned long long)program.doorbells, (unsigned long long)program.resets);
+                (unsigned long long)program.doorbells, (unsigned long long)program.resets,
+                (unsigned long long)program.turns);
         fprintf(stderr, "vmbus-host: echo: %llu packets, %llu bytes",
                 (unsigned long long)program.counted_packets,
                 (unsigned long long)(program.echo.bytes + program.pipe_echo.bytes));
@@ -399,14 +413,15 @@ static void print_stats(void)
                 fprintf(stderr, ", %.0f packets a second", (double)program.counted_packets / seconds);
         fprintf(stderr, "\nvmbus-host: net: %llu frames from the guest, %llu to it, %llu filtered, "
                         "%llu send errors, %llu without room in it, %llu lost behind the card, "
-                        "%llu with the link down\n",
+                        "%llu with the link down; stalled %llu times\n",
                 (unsigned long long)program.net.frames_in,
                 (unsigned long long)program.net.frames_out,
                 (unsigned long long)program.net.frames_filtered,
                 (unsigned long long)program.net.send_errors,
                 (unsigned long long)program.net.receive_shortages,
                 (unsigned long long)program.bridge.lost,
-                (unsigned long long)program.net.frames_unplugged);
+                (unsigned long long)program.net.frames_unplugged,
+                (unsigned long long)program.net.stalls);
         if (program.bridge.responds)
                 fprintf(stderr, "vmbus-host: responder: leases %u, arp %u, echo %u, udp %u, "
                                 "pings %u, answered %u\n",

@@ -34,6 +34,8 @@ static const char help[] =
         "                      offer DEVICE      offers it again, as soon as the guest has let it go\n"
         "                      link down|up      pulls the card's cable, or puts it back\n"
         "                      show              says what is offered and what is open\n"
+        "                      count             says how often the host woke up, and how often the guest\n"
+        "                                        had no room for more frames\n"
         "                    each is answered by 'ok' or 'error: why'\n"
         "  --echo            only the echo channels, no card\n"
         "  --lie SEED        breaks the rules of a host on purpose, repeatably; all but those named\n"
