@@ -366,7 +366,9 @@ void vmbus_fini(struct vmbus *vmbus);
 zx_status_t MUST_CHECK vmbus_connect(struct vmbus *vmbus);
 
 /* Tells drivers of new and of rescinded channels, releases ids, and ends GPADLs that were left.
- * Does nothing when it is running already (which then does it once more). Context: thread. */
+ * Does nothing when it is running already (which then does it once more). A rescind itself is taken
+ * where messages arrive: the channel is REVOKED, and its functions say ZX_ERR_PEER_CLOSED, before
+ * this is called. Context: thread. */
 void vmbus_serve(struct vmbus *vmbus);
 
 /* Ends everything: rescind() of every driver, Unload, the transport. Afterwards IDLE; all channels

@@ -41,7 +41,9 @@
  *             called inside receive() and transmit_done(), poll() may not. The functions under
  *             "settings": the thread of queue pair 0, outside of its callbacks. attach, detach,
  *             register_vmo, unregister_vmo and restart: while no other thread is in a call for this
- *             card
+ *             card. A card that may be taken away (netvsc) is used on the boot CPU: it comes and
+ *             goes as work of that CPU, so for a client there in netdev_wait() or in a cpu_serve()
+ *             of its own, never inside another call
  * Invariants  [N1] out of all frames accepted, each id comes back once
  *             [N2] a part of a received frame is never delivered again before it was released
  *             [N3] nothing is dropped without being counted; a full ring is ZX_ERR_SHOULD_WAIT
@@ -306,7 +308,9 @@ struct netdev *netdev_at(size_t index);
 
 /* Sleeps until the card has interrupted for this queue pair or the deadline (kernel/time.h) has
  * passed. Returns at once when something is pending. A card that cannot interrupt is looked at
- * every millisecond. */
+ * every millisecond. On the boot CPU it runs that CPU's work first and after each interrupt
+ * (cpu_serve): there cards come, and this one may be removed.
+ *   context  as cpu_serve; not inside receive() and transmit_done() */
 void netdev_wait(struct netdev *netdev, uint32_t queue, uint64_t deadline_ns);
 
 /* ---- clients ---- */

@@ -54,10 +54,18 @@ struct netdev *netdev_at(size_t index)
 
 /* ---- waiting ---- */
 
+/* Cards come and go as work of the boot CPU, which nobody else makes take it. */
+static void serve(void)
+{
+        if (cpu_current() == 0)
+                (void)cpu_serve();
+}
+
 void netdev_wait(struct netdev *netdev, uint32_t queue, uint64_t deadline_ns)
 {
         ASSERT(queue < NETDEV_QUEUE_PAIRS_MAX);
         struct netdev_queue *pair = &netdev->queues[queue];
+        serve();
         /* Seen by netdev_wake() or not: an interrupt that misses it costs the millisecond that
          * time_wait_interrupt() promises at most. */
         __atomic_store_n(&pair->waiter, cpu_current() + 1, __ATOMIC_SEQ_CST);
@@ -65,6 +73,7 @@ void netdev_wait(struct netdev *netdev, uint32_t queue, uint64_t deadline_ns)
                 uint64_t next = time_deadline_after(POLL_PERIOD_NS);
                 bool nap = netdev->polled && next < deadline_ns;
                 time_wait_interrupt(nap ? next : deadline_ns);
+                serve();
                 if (nap)
                         break;
         }

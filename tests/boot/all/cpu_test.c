@@ -199,6 +199,27 @@ TEST_WITH(cpu, nobody_sees_a_page_that_was_given_away, 0, 60000)
         EXPECT_TRUE(pmm_check_all(&kernel_pmm));
 }
 
+/* ---- work of the boot CPU that nobody waits for ---- */
+
+static struct cpu_work left;
+
+TEST(cpu, a_test_leaves_work_behind)
+{
+        REQUIRE_TRUE(cpu_current() == 0);
+        atomic_store(&count, 0);
+        cpu_work_init(&left, count_one, NULL);
+        cpu_work_post(&left, 0);
+        EXPECT_EQ(atomic_load(&count), 0); /* nobody interrupts a test for it */
+}
+
+TEST(cpu, the_next_one_finds_it_done)
+{
+        if (left.function == NULL)
+                SKIP("the test before this one does not run");
+        EXPECT_EQ(cpu_work_state(&left), CPU_WORK_DONE);
+        EXPECT_EQ(atomic_load(&count), 1);
+}
+
 /* ---- a CPU that is alone ---- */
 
 /* With the pmm's lock in our hands: whoever took it would wait for ever. */

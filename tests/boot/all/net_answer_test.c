@@ -330,12 +330,14 @@ TEST_WITH(net_answer, echo, TEST_ON_REQUEST, TEST_LIMIT_MS)
         test_log(t, "answering at %s", address);
         while ((wanted_echoes == 0 || answer.echoes < wanted_echoes) && !answer.told_to_end &&
                !time_passed(deadline)) {
-                if (cards > 1)
-                        (void)cpu_serve(); /* rescinds are served there */
                 if (answer.netdev->removed && (used++ == cards || !next_card(t, deadline)))
                         break;
-                if (!answer_some() && spin == 0)
+                if (answer_some())
+                        continue;
+                if (spin == 0)
                         netdev_wait(answer.netdev, 0, deadline);
+                else
+                        (void)cpu_serve(); /* as netdev_wait() does: the card may be taken away */
         }
         deadline = time_deadline_after(LET_GO_LIMIT_NS);
         while ((answer.pending_count != 0 || netdev_transmit_in_flight(answer.netdev) != 0) &&
