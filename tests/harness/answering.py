@@ -147,6 +147,18 @@ def arp_request():
             bytes(6) + address_bytes(GUEST_ADDRESS)).ljust(60, b"\0")
 
 
+def resolves(frame):
+    """Whether it answers an ARP request."""
+    return frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\2"
+
+
+def announces(frame):
+    """Whether it is a gratuitous ARP request of the guest: who has our address, from our address."""
+    address = address_bytes(GUEST_ADDRESS)
+    return frame[:6] == b"\xff" * 6 and frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\1" and \
+        frame[6:12] == frame[22:28] and frame[28:32] == frame[38:42] == address
+
+
 def ip_packet(protocol, payload):
     head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 0, 0x4000, 64, protocol, 0,
                        address_bytes(HOST_ADDRESS), address_bytes(GUEST_ADDRESS))
@@ -161,16 +173,21 @@ class SocketHost:
         self.guest_mac = None
         self.answered = set()  # sequences of the echoes whose answers echo() and wait_for_echo() met
 
-    def resolve(self):
-        """The guest's MAC, asked for until it answers."""
+    def ask_until(self, wanted):
+        """Asks for the guest's MAC until a frame comes that is wanted; that frame."""
         for _ in range(LIMIT_S):
             self.send(arp_request())
             while frame := self.receive(1):
-                if frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\2":
-                    assert frame[28:32] == address_bytes(GUEST_ADDRESS) and frame[:6] == HOST_MAC
-                    self.guest_mac = frame[22:28]
-                    return self.guest_mac
-        raise AssertionError("the guest does not answer ARP")
+                if wanted(frame):
+                    return frame
+        raise AssertionError(f"the guest is asked for its address, and there is no frame that {wanted.__name__}")
+
+    def resolve(self):
+        """The guest's MAC, asked for until it answers."""
+        frame = self.ask_until(resolves)
+        assert frame[28:32] == address_bytes(GUEST_ADDRESS) and frame[:6] == HOST_MAC
+        self.guest_mac = frame[22:28]
+        return self.guest_mac
 
     def send_ip(self, protocol, payload):
         self.send((self.guest_mac + HOST_MAC + b"\x08\0" + ip_packet(protocol, payload)).ljust(60, b"\0"))

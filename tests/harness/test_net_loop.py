@@ -147,13 +147,6 @@ def test_announcement_and_link(run_name, short_folder, properties):
     assert re.search(r"announced [1-9]\d*, down [1-9]\d*, up [1-9]", result.stdout), result.explain()
 
 
-def gratuitous(frame):
-    """Whether this frame asks for the guest's address and comes from the guest's address."""
-    address = answering.address_bytes(answering.GUEST_ADDRESS)
-    return frame[:6] == b"\xff" * 6 and frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\1" and \
-        frame[6:12] == frame[22:28] and frame[28:32] == frame[38:42] == address
-
-
 def test_a_guest_announces_itself(run_name, short_folder):
     """`announce-self` makes the answering guest send gratuitous ARP, from its own address, and it answers on."""
     path, ours, theirs = (f"{short_folder}/{name}" for name in ("monitor", "here", "qemu"))
@@ -166,7 +159,7 @@ def test_a_guest_announces_itself(run_name, short_folder):
             "-device", "virtio-net-pci,id=card,netdev=n,romfile=", "-qmp", f"unix:{path},server=on,wait=off"])
         Monitor(path, [{"execute": "announce-self", "arguments": announce}]).start()
         frame = wire.recv(FRAME_BYTES_MAX)
-        while not gratuitous(frame):
+        while not answering.announces(frame):
             frame = wire.recv(FRAME_BYTES_MAX)
 
         def receive(seconds):

@@ -637,6 +637,28 @@ def test_a_card_goes_while_it_is_in_use_and_another_comes(run_name, short_folder
     assert "broke" not in guest.result.stderr
 
 
+def test_an_answer_meets_a_card_that_is_gone(run_name, short_folder):
+    """The card goes when the guest has looked at it for the last time before it sends: what it has to send is refused, it
+    takes the memory of all of it back, and answers on the next card."""
+    network, options = unix_stream(short_folder)
+    guest = answering.AnsweringGuest(
+        run_name, ["--vmbus", *options, "--vmbus-args", f"--control {short_folder}/control"], env=WITH_ASAN,
+        words="net_answer.cards=2 net_answer.until-gone")
+    network.connect()
+    host = answering.SocketHost(network.send, network.receive)
+    orders = Orders(short_folder / "control")
+    host.ask_until(answering.announces)
+    orders.order("rescind net")
+    orders.order("offer net")
+    host.resolve()
+    assert any(host.echo(1 + i, b"again") for i in range(answering.LIMIT_S // 5))
+    host.end(guest)
+    assert re.search(r"# net0 is gone with [1-9]\d* answers to send: ZX_ERR_BAD_STATE", guest.result.stdout), \
+        guest.result.explain()
+    assert guest.result.stdout.count("is gone after") == 1, guest.result.explain()
+    assert "broke" not in guest.result.stderr
+
+
 def test_the_host_sleeps_while_the_guest_has_no_room(run_name, short_folder):
     """The guest is stopped under a flood. When its buffers are full the frames that are left wait in the socket, and do
     not keep vmbus-host awake; when it goes on, so do they."""

@@ -23,7 +23,7 @@
 #include "tests/boot/net_frames.h"
 
 static uint64_t wanted_echoes, seconds = 60, spin, cards = 1;
-static bool steps;
+static bool steps, until_gone;
 static char address[16] = "10.0.2.15";
 CMDLINE_UINT(wanted_echoes, "net_answer.echoes", 0, UINT32_MAX,
              "net_answer.echo: echoes to answer before it ends; 0: as many as come");
@@ -34,6 +34,9 @@ CMDLINE_FLAG(steps, "net_answer.steps",
              " instruction");
 CMDLINE_UINT(cards, "net_answer.cards", 1, 16,
              "net_answer.echo: goes on with the next card when one is taken away, up to so many");
+CMDLINE_FLAG(until_gone, "net_answer.until-gone",
+             "net_answer.echo: with its first question in hand, announces itself until the card is taken"
+             " away, then answers: a send meets a card that is gone");
 CMDLINE_STRING(address, "net_answer.ip", "net_answer.echo: the address that it answers for");
 
 #define ANSWERS_MAX 256
@@ -41,6 +44,7 @@ CMDLINE_STRING(address, "net_answer.ip", "net_answer.echo: the address that it a
 #define POLL_BUDGET 64
 #define HEADERS_BYTES 42 /* Ethernet and ARP; Ethernet, IPv4 without options and ICMP or UDP */
 #define END_PORT 9       /* "discard" */
+#define ANNOUNCE_PAUSE_NS (10 * NS_PER_MS)
 #define LET_GO_LIMIT_NS (3 * NS_PER_SECOND)
 #define LET_GO_POLLS 64
 #define TEST_LIMIT_MS 3700000
@@ -54,7 +58,7 @@ static struct {
         struct netdev_frame pending[ANSWERS_MAX];
         uint32_t pending_count;
         uint64_t echoes, resolved, ignored, dropped, announced;
-        bool told_to_end, to_announce, announcing;
+        bool told_to_end, to_announce, announcing, card_went;
         struct vmo *vmo; /* the announcement's */
         uint32_t vmo_id;
         uint64_t poll_ns, answer_ns, send_ns; /* of rounds with frames, with `steps` */
@@ -189,8 +193,9 @@ static bool transmit_ended_well(zx_status_t status)
                (cards > 1 && (status == ZX_ERR_BAD_STATE || status == ZX_ERR_PEER_CLOSED));
 }
 
-/* Every bridge on the way learns where we are now; every host that knows us looks again. */
-static void announce(void)
+/* Every bridge on the way learns where we are now; every host that knows us looks again. Returns how the
+ * transmit ended. */
+static zx_status_t announce(void)
 {
         struct test *t = answer.t;
         struct net_frame frame;
@@ -206,18 +211,35 @@ static void announce(void)
         answer.announcing = accepted != 0;
         answer.to_announce = accepted == 0;
         answer.announced += accepted;
+        return status;
+}
+
+/* For somebody outside who takes the card away when he hears us: no poll looks at it between that and the
+ * transmit of what we have to say. */
+static void wait_until_the_card_goes(uint64_t deadline)
+{
+        zx_status_t status = ZX_OK;
+        while ((status == ZX_OK || status == ZX_ERR_SHOULD_WAIT) && !time_passed(deadline)) {
+                status = announce();
+                time_wait_interrupt(time_deadline_after(ANNOUNCE_PAUSE_NS));
+        }
+        answer.card_went = true;
+        test_log(answer.t, "%s is gone with %u answers to send: %s", answer.netdev->name,
+                 answer.pending_count, zx_status_name(status));
 }
 
 /* One round; whether there was something to do. */
-static bool answer_some(void)
+static bool answer_some(uint64_t deadline)
 {
         struct test *t = answer.t;
         uint64_t start = step_now();
         uint32_t accepted = 0, done = netdev_poll(answer.netdev, 0, POLL_BUDGET);
         if (answer.to_announce && !answer.announcing && answer.netdev->running)
-                announce();
+                (void)!announce();
         if (answer.pending_count == 0)
                 return done != 0;
+        if (until_gone && !answer.card_went)
+                wait_until_the_card_goes(deadline);
         uint64_t polled = step_now();
         zx_status_t status = netdev_transmit(answer.netdev, 0, answer.pending,
                                              answer.pending_count, &accepted);
@@ -332,7 +354,7 @@ TEST_WITH(net_answer, echo, TEST_ON_REQUEST, TEST_LIMIT_MS)
                !time_passed(deadline)) {
                 if (answer.netdev->removed && (used++ == cards || !next_card(t, deadline)))
                         break;
-                if (answer_some())
+                if (answer.netdev->running && answer_some(deadline))
                         continue;
                 if (spin == 0)
                         netdev_wait(answer.netdev, 0, deadline);
@@ -342,7 +364,7 @@ TEST_WITH(net_answer, echo, TEST_ON_REQUEST, TEST_LIMIT_MS)
         deadline = time_deadline_after(LET_GO_LIMIT_NS);
         while ((answer.pending_count != 0 || netdev_transmit_in_flight(answer.netdev) != 0) &&
                answer.netdev->running && !time_passed(deadline))
-                if (!answer_some())
+                if (!answer_some(deadline))
                         netdev_wait(answer.netdev, 0, deadline);
         test_log(t, "answered %llu echoes, %llu requests for the address; %llu others; announced %llu times",
                  (unsigned long long)answer.echoes, (unsigned long long)answer.resolved,
