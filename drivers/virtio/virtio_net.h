@@ -21,19 +21,26 @@
  * Features    of those offered (virtio_net_features.c has the list), all but:
  *               GUEST_TSO4/6, GUEST_ECN, GUEST_USO4/6 without MRG_RXBUF: each buffer would have to
  *                 be 64 KiB
- *               MQ, RSS when the numbers in the configuration are none. Of more pairs than
- *                 NETDEV_QUEUE_PAIRS_MAX the first ones are used
- *               UFO: out of use. CTRL_GUEST_OFFLOADS: what is received is settled once and for all.
- *                 CTRL_RX_EXTRA: netdev has no such modes. VQ_NOTF_COAL: one moderation for all
- *                 queues. SPEED_DUPLEX, RSC_EXT, STANDBY, HASH_TUNNEL: nobody would look
- *               NOTIFICATION_DATA, and NOTIF_CONFIG_DATA, which changes the same word: a notification
- *                 is the queue's number, and the device reads in the ring what is new. SR_IOV: virtual
- *                 functions are nobody's here. ADMIN_VQ: it administers such functions
- *             Two need nothing to be done: ACCESS_PLATFORM, because no IOMMU translates (none is
- *             ever switched on), so that the platform's addresses for devices are the physical ones,
- *             which we give anyhow; ORDER_PLATFORM, because the rings have fences for another
+ *               MTU below NETDEV_MTU_MIN; MQ, RSS when the numbers in the configuration are none;
+ *                 RSS, HASH_REPORT when tables or keys are shorter than the standard's least. Of
+ *                 more pairs than NETDEV_QUEUE_PAIRS_MAX the first ones are used
+ *               RING_RESET where the transport's registers do not reset queues
+ *               GUEST_UFO, HOST_UFO: out of use. CTRL_GUEST_OFFLOADS: what is received is settled
+ *                 once and for all. CTRL_RX_EXTRA: netdev has no such modes. VQ_NOTF_COAL: one
+ *                 moderation for all queues. SPEED_DUPLEX, RSC_EXT, STANDBY, HASH_TUNNEL: nobody
+ *                 would look
+ *               NOTIFICATION_DATA, and NOTIF_CONFIG_DATA, which changes the same word: a
+ *                 notification is the queue's number, and the device reads in the ring what is
+ *                 new. SR_IOV: virtual functions are nobody's here. ADMIN_VQ: it administers such
+ *                 functions
+ *               what has no name in virtio_features.h: bits of legacy devices (6, 24, 27), and
+ *                 newer ones than the standard below
+ *             Three need nothing to be done: ACCESS_PLATFORM, because no IOMMU translates (none is
+ *             ever switched on), so that the platform's addresses for devices are the physical
+ *             ones, which we give anyhow; ORDER_PLATFORM, because the rings have fences for another
  *             processor, memory is coherent for devices on x86, and a notification is an uncached
- *             store behind them
+ *             store behind them; GUEST_HDRLEN, because netdev's clients say how long the headers of
+ *             what is to be cut are, and it is passed on exactly, with that bit or without
  * Peer        what the device can break stops the card (a broken ring, DEVICE_NEEDS_RESET): it is
  *             reset, frames under way come back with ZX_ERR_CANCELED, and it is brought up again:
  *             by the poll that found out, or, if several queue pairs are in use, by

@@ -2,6 +2,7 @@
 # Copyright (c) 2026 The Paravane authors
 """What can be said of the sources without building them."""
 
+import re
 import shutil
 import subprocess
 
@@ -53,3 +54,54 @@ def test_shellcheck(script):
     result = subprocess.run(["shellcheck", "-x", script], check=False, capture_output=True, text=True,
                             cwd=boot.TOP)
     assert result.returncode == 0, result.stdout
+
+
+# ---- features of virtio network cards ----
+
+VIRTIO = boot.TOP / "drivers/virtio"
+FEATURE = r"\b(?:VIRTIO_F_|VIRTIO_NET_F_|NET\()([A-Z][A-Z0-9_]*)"
+
+
+def split_off_wishes(features_c):
+    """The names of what is accepted when it is offered, and the source without that list."""
+    before, wishes, after = re.split(r"(\.wanted = .*?,\n        \.refused)", features_c, maxsplit=1, flags=re.DOTALL)
+    names = set(re.findall(FEATURE, wishes))
+    assert "RECEIVE_COALESCED" in wishes
+    coalesced = re.search(r"#define RECEIVE_COALESCED.*?\n\n", features_c, flags=re.DOTALL).group()
+    return names | set(re.findall(FEATURE, coalesced)), before.replace(coalesced, "") + after
+
+
+def unexplained_features(header, features_h, features_c, others):
+    """Feature bits with a name that are neither accepted and used nor in the header's paragraph that says why not."""
+    named = set(re.findall(r"^ +VIRTIO_(?:NET_)?F_(\w+) = \d+,", features_h, flags=re.MULTILINE))
+    wanted, rest = split_off_wishes(features_c)
+    used = wanted & set(re.findall(FEATURE, rest + others))
+    paragraph = re.search(r"^ \* Features .*?(?=^ \* Peer )", header, flags=re.DOTALL | re.MULTILINE).group()
+    paragraph = re.sub(r"\b(\w+)4/6", r"\g<1>4 \g<1>6", paragraph)
+    return named - used - set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", paragraph))
+
+
+def feature_sources():
+    header, features_h, features_c = (
+        (VIRTIO / name).read_text(encoding="utf-8")
+        for name in ("virtio_net.h", "virtio_features.h", "virtio_net_features.c"))
+    others = "".join(path.read_text(encoding="utf-8") for path in sorted(VIRTIO.glob("*.c"))
+                     if path.name not in ("virtio_features.c", "virtio_net_features.c"))
+    return header, features_h, features_c, others
+
+
+def test_every_feature_is_used_or_the_reason_is_written_down():
+    assert unexplained_features(*feature_sources()) == {"VERSION_1"}, "only this one is always required"
+
+
+@pytest.mark.parametrize("feature", ["NOTIFICATION_DATA", "HOST_UFO", "ACCESS_PLATFORM", "GUEST_HDRLEN"])
+def test_a_feature_without_a_reason_is_seen(feature):
+    header, *sources = feature_sources()
+    assert feature in header
+    assert unexplained_features(header.replace(feature, "it"), *sources) == {"VERSION_1", feature}
+
+
+def test_a_feature_that_is_only_accepted_is_seen():
+    header, features_h, features_c, others = feature_sources()
+    assert unexplained_features(header, features_h, features_c, others.replace("VIRTIO_NET_F_CTRL_VQ", "0")) == \
+        {"VERSION_1", "CTRL_VQ"}
