@@ -178,6 +178,39 @@ TEST(virtio_net_frames, segmentation_headers)
         rig_finish(t);
 }
 
+/* A card that can cut one kind of frames says so, takes those and no others. */
+TEST(virtio_net_frames, each_kind_of_segmentation_alone)
+{
+        const uint64_t features[] = {[NETDEV_SEGMENT_TSO4] = RIG_NET(HOST_TSO4),
+                                     [NETDEV_SEGMENT_TSO6] = RIG_NET(HOST_TSO6),
+                                     [NETDEV_SEGMENT_USO] = RIG_NET(HOST_USO)};
+        const uint32_t bits[] = {[NETDEV_SEGMENT_TSO4] = BIT_MASK(NETDEV_CAN_TSO4_BIT),
+                                 [NETDEV_SEGMENT_TSO6] = BIT_MASK(NETDEV_CAN_TSO6_BIT),
+                                 [NETDEV_SEGMENT_USO] = BIT_MASK(NETDEV_CAN_USO_BIT)};
+        for (uint8_t can = NETDEV_SEGMENT_NONE; can < ARRAY_COUNT(features); can++) {
+                uint32_t cuts = 0;
+                rig_init(t, PAGES);
+                rig.queue_size = 64;
+                rig.offered |= RIG_NET(CSUM) | features[can];
+                REQUIRE_OK(rig_start(t));
+                for (uint8_t kind = NETDEV_SEGMENT_TSO4; kind < ARRAY_COUNT(features); kind++) {
+                        struct netdev_frame frame = rig_frame(t, kind, 10, 20000, 1);
+                        frame.offload = (struct netdev_offload){
+                                .checksum = true, .segmentation = kind, .segment_bytes = 1000,
+                                .header_bytes = 66};
+                        cuts |= bits[kind];
+                        EXPECT_STATUS(kind == can ? ZX_OK : ZX_ERR_NOT_SUPPORTED,
+                                      rig_send(0, &frame));
+                }
+                EXPECT_EQ(rig_card()->capabilities.bits & cuts, bits[can]);
+                EXPECT_EQ(rig_card()->capabilities.segmented_bytes_max,
+                          can == NETDEV_SEGMENT_NONE ? 0 : NETDEV_FRAME_BYTES_MAX);
+                EXPECT_EQ(rig_serve(0), can != NETDEV_SEGMENT_NONE);
+                rig_poll(0);
+                rig_finish(t);
+        }
+}
+
 /* The largest frame in four regions of scattered pages: the most elements that there can be. */
 TEST(virtio_net_frames, largest_segmented_frame)
 {
@@ -440,13 +473,20 @@ TEST(virtio_net_frames, coalesced_frames)
         expect_dropped(t, plain, 1519); /* no segments, and longer than the MTU */
         rig_finish(t);
 
+        const uint64_t udp[] = {RIG_NET(GUEST_USO4), RIG_NET(GUEST_USO6)};
+        for (uint32_t i = 0; i < ARRAY_COUNT(udp); i++) { /* either says it of both */
+                rig_init(t, PAGES);
+                rig.offered |= LRO | udp[i] | RIG_NET(GUEST_ECN) | RIG_NET(MRG_RXBUF);
+                REQUIRE_OK(rig_start(t));
+                header.gso_type = VIRTIO_NET_GSO_UDP;
+                EXPECT_EQ(receive_one(t, header, 3000)->segmentation, NETDEV_SEGMENT_USO);
+                header.gso_type |= VIRTIO_NET_GSO_ECN; /* that is TCP's */
+                expect_dropped(t, header, 3000);
+                rig_finish(t);
+        }
         rig_init(t, PAGES);
-        rig.offered |= LRO | RIG_NET(GUEST_USO4) | RIG_NET(MRG_RXBUF);
+        rig.offered |= LRO | RIG_NET(MRG_RXBUF);
         REQUIRE_OK(rig_start(t));
-        header.gso_type = VIRTIO_NET_GSO_UDP;
-        EXPECT_EQ(receive_one(t, header, 3000)->segmentation, NETDEV_SEGMENT_USO);
-        header.gso_type |= VIRTIO_NET_GSO_ECN;
-        expect_dropped(t, header, 3000);
         header.gso_type = VIRTIO_NET_GSO_TCP4 | VIRTIO_NET_GSO_ECN; /* not negotiated */
         expect_dropped(t, header, 3000);
         rig_finish(t);
@@ -599,6 +639,30 @@ TEST(virtio_net_frames, client_that_does_not_release)
         rig_release_all();
         receive_one(t, plain, 60);
         rig_release_all();
+        rig_finish(t);
+}
+
+/* The device reads and writes the memory that the client names and sees: what changes there after the
+ * call, and after the frame was handed up, is seen by the other one. */
+TEST(virtio_net_frames, nothing_is_copied)
+{
+        const uint8_t changed = 0xa5;
+        rig_init(t, PAGES);
+        REQUIRE_OK(rig_start(t));
+        struct netdev_frame frame = rig_frame(t, 1, PAGE_BYTES - 40, 300, 3);
+        REQUIRE_OK(rig_send(0, &frame));
+        for (uint32_t at = 0; at < 300; at++)
+                EXPECT_OK(vmo_write(rig.vmo, &changed, PAGE_BYTES - 40 + at, 1));
+        EXPECT_EQ(rig_serve(0), 1);
+        for (uint32_t at = 0; at < RIG_SHORT_BYTES; at++)
+                EXPECT_EQ(rig.sent[0].start[at], changed);
+        rig.holds = true;
+        REQUIRE_TRUE(rig_deliver(0, plain, 2, 300));
+        EXPECT_EQ(rig_poll(0), 2);
+        uint8_t *written = rig.last_written;
+        const struct vmo_buffer *buffer = &rig.got[0].frame.buffer.buffer;
+        EXPECT_EQ(netdev_window(rig_card(), buffer->parts[0].region),
+                  written + rig_net.header_bytes);
         rig_finish(t);
 }
 

@@ -62,6 +62,7 @@ void netdev_forget(struct netdev *netdev)
 void netdev_wake(struct netdev *netdev, uint32_t queue_bits)
 {
         (void)netdev;
+        rig.woken |= queue_bits;
         rig.interrupts += queue_bits != 0;
 }
 
@@ -156,6 +157,7 @@ static zx_status_t queue_enable(struct virtio_transport *transport, uint16_t ind
                 .event_index = rig.accepted & RIG_F(EVENT_IDX),
                 .indirect = rig.accepted & RIG_F(INDIRECT_DESC),
                 .packed = rig.accepted & RIG_F(RING_PACKED),
+                .in_order = rig.accepted & RIG_F(IN_ORDER),
                 .descriptors_dev = setup->descriptors_dev,
                 .driver_dev = setup->driver_dev,
                 .device_dev = setup->device_dev,
@@ -171,6 +173,7 @@ static zx_status_t queue_enable(struct virtio_transport *transport, uint16_t ind
         }
         queue->setup = *setup;
         queue->wild = false;
+        queue->notifications = 0;
         queue->live = true;
         return ZX_OK;
 }
@@ -209,6 +212,13 @@ static enum virtio_interrupt_mode interrupts_open(struct virtio_transport *trans
         rig.masked = false;
         transport->interrupt_mode = VIRTIO_INTERRUPTS_PER_QUEUE;
         return transport->interrupt_mode;
+}
+
+static void interrupts_aim(struct virtio_transport *transport, uint16_t queue, uint32_t cpu)
+{
+        (void)transport;
+        RIG_EXPECT(queue < rig.vectors && !rig.started);
+        rig.queues[queue].aimed_at = cpu + 1;
 }
 
 static void interrupts_start(struct virtio_transport *transport)
@@ -284,7 +294,7 @@ static void serve_control(struct rig_queue *queue)
                                                       ZX_OK);
                 (void)virtqueue_chain_finish(&io);
                 virtqueue_device_publish(&queue->device);
-                (void)!virtqueue_device_signal_needed(&queue->device);
+                RIG_EXPECT(!virtqueue_device_signal_needed(&queue->device)); /* nobody waits */
                 (void)!virtqueue_device_ask(&queue->device);
         }
 }
@@ -295,6 +305,9 @@ static void notify(struct virtio_transport *transport, uint16_t index)
         rig.notifications++;
         RIG_EXPECT(rig.status & VIRTIO_STATUS_DRIVER_OK);
         RIG_EXPECT(index < RIG_QUEUES && rig.queues[index].live);
+        rig.queues[index % RIG_QUEUES].notifications++;
+        if (rig.at_notification != NULL)
+                rig.at_notification(index);
         if (index == rig_net.control_index && rig_net.control_open)
                 serve_control(&rig.queues[index]);
 }
@@ -313,6 +326,7 @@ static const struct virtio_transport_ops ops = {
         .config_generation = config_generation,
         .config_read = config_read,
         .interrupts_open = interrupts_open,
+        .interrupts_aim = interrupts_aim,
         .interrupts_start = interrupts_start,
         .interrupts_mask = interrupts_mask,
         .interrupts_close = interrupts_close,
@@ -356,6 +370,10 @@ static bool spread(uint32_t pair, uint32_t bytes)
                 header->buffer_count = (uint16_t)count;
         for (uint32_t i = 0, at = 0; i < count; i++, at += done) {
                 struct virtqueue_chain_io io;
+                if (i == 0) {
+                        uint64_t mapped;
+                        rig.last_written = translate(NULL, pieces[0].dev, 1, &mapped);
+                }
                 virtqueue_chain_io_init(&io, &queue->device, &requests[i]);
                 if (virtqueue_chain_write(&io, buffer + at, bytes - at, &done) != ZX_OK)
                         return false;

@@ -44,6 +44,8 @@ struct rig_queue {
         bool live;
         bool wild; /* rig_use() was here: the device side knows no longer what is going on */
         uint32_t resets; /* RING_RESET */
+        uint32_t notifications; /* since it was made live */
+        uint32_t aimed_at; /* the CPU of its interrupts, + 1 */
         struct virtio_queue_setup setup;
         struct virtqueue_device device;
         struct virtqueue_device_slot slots[RIG_QUEUE_SIZE_MAX];
@@ -107,6 +109,8 @@ struct rig {
         struct rig_queue queues[RIG_QUEUES];
         uint64_t clock_ns;
         uint32_t resets, notifications, interrupts;
+        uint32_t woken; /* queue pairs, a bit each; the test clears it */
+        void (*at_notification)(uint16_t queue); /* what the device does then; NULL: nothing */
         virtio_interrupt_fn handler;
         void *handler_context;
         uint16_t vectors;
@@ -115,6 +119,7 @@ struct rig {
         uint32_t command_count;
         struct rig_sent sent[RIG_SENT_MAX];
         uint32_t sent_count;
+        void *last_written; /* where the first piece of the last frame received went */
         /* the client */
         bool holds; /* does not release */
         struct rig_got got[RIG_GOT_MAX];
