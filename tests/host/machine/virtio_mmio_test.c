@@ -624,6 +624,14 @@ TEST(virtio_mmio, places_by_words)
         EXPECT_FALSE(virtio_mmio_place_at(1).line.level);
         EXPECT_EQ(virtio_mmio_place_at(2).bytes, 4096);
         EXPECT_EQ(virtio_mmio_place_at(2).line.gsi, 30);
+        scripted_machine.acpi.irq.override_count = 1; /* ISA's lines may be wired elsewhere */
+        scripted_machine.acpi.irq.overrides[0].isa_irq = 12;
+        scripted_machine.acpi.irq.overrides[0].gsi = 30;
+        EXPECT_EQ(virtio_mmio_place_at(1).line.gsi, 30);
+        EXPECT_EQ(virtio_mmio_place_at(2).line.gsi, 30);
+        scripted_machine.acpi.irq.overrides[0].isa_irq = 30;
+        scripted_machine.acpi.irq.overrides[0].gsi = 5;
+        EXPECT_EQ(virtio_mmio_place_at(2).line.gsi, 30); /* which is none of them */
         for (uint32_t i = 2; i < VIRTIO_MMIO_PLACES_MAX; i++)
                 EXPECT_TRUE(take("1M@1M:6", NULL));
         EXPECT_TRUE(take("1M@1M:6", "there is no room"));

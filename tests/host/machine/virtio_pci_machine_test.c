@@ -40,6 +40,7 @@ static struct function {
         } queues[QUEUES];
         uint8_t status, isr, config[64];
         uint16_t notified; /* plus 1 */
+        bool keeps_its_size; /* of queues, whatever is written */
         uint16_t reset_polls; /* reads of 1 until a queue reset has ended */
         uint32_t window_accesses, broken_rules;
 } function;
@@ -109,7 +110,7 @@ static void write_common(uint32_t offset, uint32_t value)
         case 0x10: function.config_vector = take_vector(value); break;
         case 0x14: function.status = (uint8_t)value; break;
         case 0x16: function.queue = (uint16_t)value; break;
-        case 0x18: queue->size = (uint16_t)value; break;
+        case 0x18: queue->size = function.keeps_its_size ? queue->size : (uint16_t)value; break;
         case 0x1a: queue->vector = take_vector(value); break;
         case 0x1c:
                 function.broken_rules += value != 1;
@@ -372,7 +373,7 @@ TEST(virtio_pci_life, queues_are_reset_by_two_threads)
 /* A control queue has the number behind all pairs of the device, however many. */
 TEST(virtio_pci_life, queue_beyond_those_that_interrupt)
 {
-        const uint16_t beyond = 41; /* the third one of the script */
+        const uint16_t beyond = 32; /* the third one of the script */
         const struct virtio_queue_setup setup = {.size = 64, .no_interrupt = true};
         make_function(REGISTERS_PA);
         bring_up(t, VIRTIO_INTERRUPTS_PER_QUEUE);
@@ -382,8 +383,10 @@ TEST(virtio_pci_life, queue_beyond_those_that_interrupt)
         EXPECT_EQ(function.queues[beyond % QUEUES].vector, 0xffff);
         virtio.transport.ops->notify(&virtio.transport, beyond);
         EXPECT_EQ(function.notified, beyond + 1);
-        virtio.transport.ops->notify(&virtio.transport, 0);
-        EXPECT_EQ(function.notified, 1);
+        for (uint16_t queue = 0; queue < 2; queue++) { /* each still has its own register */
+                virtio.transport.ops->notify(&virtio.transport, queue);
+                EXPECT_EQ(function.notified, queue + 1);
+        }
         bring_down(t);
 }
 
@@ -444,17 +447,44 @@ TEST(virtio_pci_life, line_without_vectors)
         EXPECT_EQ(function.space[5] & 4, 4);
 }
 
+/* What a queue's registers say is looked at before it is made live. */
+TEST(virtio_pci_life, queues_that_cannot_be_made_live)
+{
+        const struct virtio_queue_setup setup = {.size = 32};
+        for (uint32_t i = 0; i < 3; i++) {
+                make_function(REGISTERS_PA);
+                function.keeps_its_size = i == 0;
+                if (i == 1) /* so few notify registers that only the first queue's is there whole */
+                        put_bytes(0x70 + 12, 5, 4);
+                if (i == 2) /* the second queue's is where no 16-bit register can be */
+                        put_bytes(0x70 + 16, 3, 1);
+                REQUIRE_OK(pci_probe(&function.device));
+                REQUIRE_OK(virtio_pci_open(&virtio, &function.device));
+                virtio_device_init(&device, &virtio.transport);
+                REQUIRE_OK(virtio_device_reset(&device));
+                REQUIRE_OK(virtio_device_negotiate(&device, &wishes));
+                EXPECT_STATUS(i == 0 ? ZX_ERR_IO : ZX_OK,
+                              virtio_device_queue_enable(&device, 0, &setup));
+                EXPECT_STATUS(i == 0 ? ZX_ERR_IO : ZX_ERR_IO_DATA_INTEGRITY,
+                              virtio_device_queue_enable(&device, 1, &setup));
+                EXPECT_EQ(function.queues[1].enabled, 0);
+                bring_down(t);
+        }
+}
+
 /* No vector, and a line that nobody has noted, that is the timer's, or that no controller has. */
 TEST(virtio_pci_life, neither_vectors_nor_line)
 {
         static const uint8_t lines[] = {0, 16, 255};
-        for (size_t i = 0; i < ARRAY_COUNT(lines) + 2; i++) {
+        for (size_t i = 0; i < ARRAY_COUNT(lines) + 3; i++) {
                 make_function(REGISTERS_PA);
                 scripted_machine.messages_left = 0;
                 if (i < ARRAY_COUNT(lines))
                         put_bytes(0x3c, lines[i], 1);
                 else if (i == ARRAY_COUNT(lines))
                         put_bytes(0x3d, 0, 1);
+                else if (i == ARRAY_COUNT(lines) + 1) /* there is nothing that lets go of it */
+                        put_bytes(0x48 + 3, 99, 1);
                 else
                         scripted_machine.lines_refused = true;
                 bring_up(t, VIRTIO_INTERRUPTS_NONE);
