@@ -369,6 +369,10 @@ TEST(virtqueue_packed, device_that_waits_for_a_place_behind_it)
                 write_device_event(2, virtqueue_packed_position(ahead));
                 EXPECT_FALSE(virtqueue_driver_kick_overdue(&ring.queue));
                 EXPECT_FALSE(kick_after_one(t));
+                ahead = ring.queue.next_used; /* as far as a device can be: all of the ring is its own */
+                virtqueue_packed_advance(&ahead, 16, 16);
+                write_device_event(2, virtqueue_packed_position(ahead));
+                EXPECT_FALSE(virtqueue_driver_kick_overdue(&ring.queue));
                 write_device_event(1, virtqueue_packed_position(start)); /* it sleeps not at all */
                 EXPECT_FALSE(virtqueue_driver_kick_overdue(&ring.queue));
                 EXPECT_EQ(packed_serve(t, &ring, 0), 3);

@@ -487,6 +487,34 @@ TEST(virtqueue, hostile_id_inside_a_chain)
         expect_used_breaks(t, &hostile, inside, 0, VIRTQUEUE_FAULT_ID_NOT_AVAILABLE);
 }
 
+/* Also where that descriptor was a head, and came back in good order, before. */
+TEST(virtqueue, hostile_id_inside_a_chain_that_was_a_head)
+{
+        for (uint32_t pieces = 2; pieces <= 3; pieces++) {
+                struct test_ring ring;
+                struct test_request request;
+                struct virtqueue_completion done[4];
+                uint32_t count;
+                REQUIRE_TRUE(test_ring_init(t, &ring, 16, false));
+                for (uint32_t i = 0; i < 3; i++)
+                        REQUIRE_OK(test_ring_add(&ring, 1, 0, i));
+                virtqueue_driver_publish(&ring.queue);
+                REQUIRE_EQ(test_device_serve(t, &ring.device, 0), 3);
+                REQUIRE_OK(virtqueue_driver_get(&ring.queue, done, 4, &count));
+                REQUIRE_OK(test_ring_add(&ring, pieces - 1, 1, 7));
+                virtqueue_driver_publish(&ring.queue);
+                REQUIRE_TRUE(test_device_pop(t, &ring.device, &request));
+                uint16_t inside = test_device_u16(ring.config.descriptors.dev +
+                                                  16ull * request.head + 14);
+                EXPECT_LT(inside, 3);
+                test_device_push(&ring.device, inside, 0);
+                test_device_publish(&ring.device);
+                EXPECT_STATUS(ZX_ERR_IO_DATA_INTEGRITY,
+                              virtqueue_driver_get(&ring.queue, done, 4, &count));
+                EXPECT_EQ(ring.queue.fault.reason, VIRTQUEUE_FAULT_ID_NOT_AVAILABLE);
+        }
+}
+
 TEST(virtqueue, hostile_id_not_published)
 {
         struct hostile hostile;
