@@ -28,6 +28,15 @@ HOLES = {
         "virtqueue_driver", "lib/virtqueue/virtqueue_split_driver.c", "UNLIKELY(id >= size) ||", ""),
     "a part of the receive buffer handed up twice": (
         "netvsc_host", "drivers/hyperv/netvsc_receive.c", "if (netvsc->held[k] != 0)", "if (false)"),
+    "a packet beyond what its producer published": (
+        "vmbus_ring_producer", "lib/vmbus_ring/vmbus_receiver.c", "if (total > available)", "if (false)"),
+    "a consumer's index beyond the ring": (
+        "vmbus_ring_consumer", "lib/vmbus_ring/vmbus_sender.c", "if (out >= data_bytes)", "if (false)"),
+    "a channel id that no offer has": (
+        "vmbus_client", "drivers/hyperv/vmbus_message.c",
+        "if (message.channel_id == 0 || message.channel_id > VMBUS_CHANNEL_ID_MAX)", "if (false)"),
+    "per-packet info longer than its list": (
+        "rndis_message", "drivers/hyperv/rndis.c", "header.size > bytes ||", ""),
 }
 
 MODEL_ITERATIONS = 300
