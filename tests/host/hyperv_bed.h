@@ -41,6 +41,7 @@ static struct {
         uint64_t guest_os_id;
         struct overlay hypercall, tsc;
         bool refuse_hypercalls, no_fast, no_code;
+        unsigned deaf_cpu; /* not 0: it does not take what is to run on every CPU */
         struct {
                 uint64_t sint2, scontrol;
                 struct overlay simp, siefp;
@@ -66,7 +67,7 @@ static struct {
         unsigned taken, port_used;
         uint32_t last_connection, last_type, last_bytes, status;
         uint8_t last_payload[240];
-        unsigned signals, slow_signals;
+        unsigned signals, slow_signals, fast_refused, signals_with_interrupts;
         uint32_t last_signal;
 
         /* upcalls */
@@ -251,9 +252,12 @@ static uint64_t model_hypercall(const void *page, uint64_t control, uint64_t inp
                 return post_message(control, input);
         if (control != 0x1005d && control != 0x5d)
                 return 2;
-        if (control == 0x1005d && model.no_fast)
+        if (control == 0x1005d && model.no_fast) {
+                model.fast_refused++;
                 return 3;
+        }
         if (control == 0x5d) {
+                model.signals_with_interrupts += model.interrupts;
                 if (input % 8 != 0)
                         return 4;
                 memcpy(&signal, at(input), 8);
@@ -284,9 +288,10 @@ static zx_status_t model_on_every_cpu(void (*function)(void *context), void *con
 {
         uint32_t cpu = model.cpu;
         for (model.cpu = 0; model.cpu < CPUS; model.cpu++)
-                function(context);
+                if (model.cpu == 0 || model.cpu != model.deaf_cpu)
+                        function(context);
         model.cpu = cpu;
-        return ZX_OK;
+        return model.deaf_cpu == 0 ? ZX_OK : ZX_ERR_TIMED_OUT;
 }
 
 static const struct hyperv_ops model_ops = {model_cpuid, model_read_msr, model_write_msr,

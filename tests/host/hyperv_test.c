@@ -159,6 +159,41 @@ TEST(hyperv, undoes_everything_when_it_cannot_start)
         EXPECT_EQ(pmm_count_free_pages(&model.pmm), model.free_pages);
 }
 
+/* One CPU does not come: those that did are as before, and nothing is taken any more. */
+TEST(hyperv, stops_where_it_has_started_when_a_cpu_does_not_come)
+{
+        REQUIRE_TRUE(begin(t));
+        REQUIRE_OK(open_it(t));
+        struct vmbus_transport *transport = &hyperv.transport;
+        model.deaf_cpu = CPUS - 1;
+        EXPECT_STATUS(ZX_ERR_TIMED_OUT, transport->ops->start(transport, &upcalls));
+        EXPECT_FALSE(hyperv.running);
+        for (uint32_t cpu = 0; cpu + 1 < CPUS; cpu++) {
+                EXPECT_FALSE(model.cpus[cpu].simp.on);
+                EXPECT_FALSE(model.cpus[cpu].siefp.on);
+                EXPECT_EQ(model.cpus[cpu].scontrol & 1, 0);
+        }
+        model.deaf_cpu = 0;
+        hyperv_transport_close(&hyperv);
+        EXPECT_EQ(pmm_count_free_pages(&model.pmm), model.free_pages);
+}
+
+/* An interrupt that was on its way when the connection ended. */
+TEST(hyperv, takes_nothing_after_the_end)
+{
+        START(transport);
+        host_message(0, 1, 8, 1);
+        transport->ops->stop(transport);
+        memset(hyperv.cpus[0].messages, 1, 4096);
+        memset(hyperv.cpus[0].events, 1, 4096);
+        hyperv_interrupt(&hyperv);
+        EXPECT_EQ(model.messages, 0);
+        EXPECT_EQ(model.event_count, 0);
+        EXPECT_EQ(model.broken, 0);
+        hyperv_transport_close(&hyperv);
+        EXPECT_EQ(pmm_count_free_pages(&model.pmm), model.free_pages);
+}
+
 TEST(hyperv, posts_messages_and_waits_for_room)
 {
         static const struct {
@@ -208,6 +243,8 @@ TEST(hyperv, signals_in_registers_or_in_memory)
         EXPECT_OK(transport->ops->signal(transport, 0x2003, 1));
         EXPECT_EQ(model.last_signal, 0x2003);
         EXPECT_EQ(model.slow_signals, 2);
+        EXPECT_EQ(model.fast_refused, 1); /* asked for once */
+        EXPECT_EQ(model.signals_with_interrupts, 0); /* a callback uses the same input page */
         end(t);
 }
 

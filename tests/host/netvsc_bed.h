@@ -22,6 +22,7 @@
 #define BED_SENT_MAX 64
 #define BED_CLIENT_PAGES 64
 #define BED_HELD_MAX 4096
+#define BED_POSTED_MAX 16
 #define BED_ROUNDS_MAX 20000 /* of polling until something has happened */
 
 /* A frame as the network saw it. */
@@ -66,6 +67,10 @@ static struct {
         zx_status_t done_status;
         struct netdev_receive_info info; /* of the last frame */
         unsigned state_changes;
+
+        uint8_t posted[BED_POSTED_MAX]; /* types of the last messages of the client, in a ring */
+        uint32_t posted_count;
+        void (*on_signal)(void); /* the client signals; NULL: the host looks later */
 
         /* Asked in place of the host when somebody waits for an answer; false: the host is, too. */
         bool (*instead)(void);
@@ -163,6 +168,7 @@ static inline void bed_stop(struct vmbus_transport *transport)
 static inline zx_status_t bed_post(struct vmbus_transport *transport, uint32_t connection_id,
                                    const void *message, uint32_t bytes)
 {
+        bed.posted[bed.posted_count++ % BED_POSTED_MAX] = *(const uint8_t *)message;
         return vmbus_host_rig_message(connection_id, message, bytes);
 }
 
@@ -170,6 +176,8 @@ static inline zx_status_t bed_signal(struct vmbus_transport *transport, uint32_t
                                      uint32_t flag)
 {
         vmbus_host_rig_event(connection_id);
+        if (bed.on_signal != NULL)
+                bed.on_signal();
         return ZX_OK;
 }
 

@@ -52,6 +52,56 @@ TEST(netvsc, every_version_carries_frames)
         }
 }
 
+/* What the host is told of NDIS, by version (f.8), and how it is taken leave of: the channel, then the buffers'
+ * GPADLs, before version 4 the other way round; by a card that begins anew, HALT and both revokes first. */
+TEST(netvsc, the_host_hears_what_its_version_wants)
+{
+        static const struct {
+                uint32_t version, minor, capabilities;
+                uint8_t end[5]; /* messages, the last ones: TEARDOWN 11, CLOSE 7, UNLOAD 16 */
+        } cases[] = {
+                {NVSP_VERSION_6_1, 30, 8, {7, 11, 11, 11, 16}},
+                {NVSP_VERSION_5, 30, 8, {7, 11, 11, 11, 16}},
+                {NVSP_VERSION_4, 1, 8, {7, 11, 11, 11, 16}},
+                {NVSP_VERSION_2, 1, 8, {11, 11, 7, 11, 16}},
+                {NVSP_VERSION_1, 1, 0, {11, 11, 7, 11, 16}},
+        };
+        char *memory = world_pages(t, BED_PAGES, NULL);
+        for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+                REQUIRE_TRUE(bed_begin(t, memory, cases[i].version));
+                REQUIRE_OK(vmbus_connect(&bed.vmbus));
+                REQUIRE_OK(bed.offer_status);
+                struct vmbus_host_rig_heard heard = vmbus_host_rig_heard();
+                EXPECT_EQ(heard.ndis_major, 6);
+                EXPECT_EQ(heard.ndis_minor, cases[i].minor);
+                EXPECT_EQ(heard.capabilities, cases[i].capabilities);
+                bed.on_signal = vmbus_host_rig_poll;
+                REQUIRE_OK(netdev_restart(&bed.card.netdev));
+                bed.on_signal = NULL;
+                heard = vmbus_host_rig_heard();
+                EXPECT_EQ(heard.halts, 1);
+                EXPECT_EQ(heard.revokes, 2);
+                bed_end(t);
+                for (uint32_t k = 0; k < 5; k++)
+                        EXPECT_EQ(bed.posted[(bed.posted_count - 5 + k) % BED_POSTED_MAX],
+                                  cases[i].end[k]);
+                EXPECT_EQ(vmbus_host_rig_faults(), 0);
+        }
+}
+
+/* Set up by a host that takes no frames as long as we want, with its cable out: nobody tells us afterwards. */
+TEST(netvsc, the_host_is_asked_for_mtu_and_link)
+{
+        BEGIN(0);
+        bed.card.wanted_mtu = 9300; /* 9216 with the header is the most (f.2): then 1500 it is */
+        vmbus_host_rig_link(false);
+        REQUIRE_OK(vmbus_connect(&bed.vmbus));
+        REQUIRE_OK(bed.offer_status);
+        EXPECT_EQ(bed.card.netdev.mtu, 1500);
+        EXPECT_FALSE(bed.card.netdev.link_up);
+        bed_end(t);
+}
+
 /* ---- frames out ---- */
 
 TEST(netvsc, frames_of_all_sizes_and_pieces_go_out_whole)
@@ -456,6 +506,58 @@ TEST(netvsc, what_is_held_is_not_written_again)
         bed_release_held();
         REQUIRE_TRUE(bed_until(&bed.received, 5000));
         EXPECT_GT(bed.received, before);
+        bed_end(t);
+}
+
+static uint32_t in_at_signal;
+static void note_in(void)
+{
+        in_at_signal = bed.card.channel->sender.memory.control->in;
+}
+
+/* What is given back together is told together: the host that is woken finds all of it. */
+TEST(netvsc, completions_go_out_in_one_batch)
+{
+        CONNECT(0);
+        bed.keep = true;
+        for (uint64_t count = 1; count <= 10; count++) { /* each by a packet of its own */
+                bed.to_receive = 1;
+                REQUIRE_TRUE(bed_until(&bed.received, count));
+        }
+        for (unsigned i = 0; i < 4; i++)
+                bed_round(); /* the host sleeps */
+        uint64_t signals = bed.card.channel->sender.signals.sent;
+        bed.on_signal = note_in;
+        bed_release_held();
+        EXPECT_EQ(bed.card.channel->sender.signals.sent, signals + 1);
+        EXPECT_EQ(in_at_signal, bed.card.channel->sender.memory.control->in);
+        bed.on_signal = NULL;
+        bed_round();
+        EXPECT_EQ(vmbus_host_rig_heard().buffers_out, 0);
+        bed_end(t);
+}
+
+/* Completions that find the ring full wait, and none is lost: else the host would run out of buffers. */
+TEST(netvsc, completions_that_do_not_fit_go_out_later)
+{
+        static const uint32_t switch_data_path[10] = {129, 0}; /* to where it is: means nothing */
+        const struct vmbus_outgoing filler = {.kind = VMBUS_SEND_IN_BAND,
+                                              .payload_bytes = sizeof(switch_data_path)};
+        CONNECT(0);
+        bed.keep = true;
+        for (uint64_t count = 1; count <= 20; count++) {
+                bed.to_receive = 1;
+                REQUIRE_TRUE(bed_until(&bed.received, count));
+        }
+        while (vmbus_channel_send(bed.card.channel, &filler, switch_data_path) == ZX_OK)
+                ; /* the host does not look: the ring ends it */
+        bed_release_held();
+        EXPECT_EQ(bed.card.completions_put_off, 1);
+        EXPECT_EQ(vmbus_host_rig_heard().buffers_out, 20);
+        for (unsigned i = 0; i < 100; i++)
+                bed_round();
+        EXPECT_EQ(vmbus_host_rig_heard().buffers_out, 0);
+        EXPECT_EQ(vmbus_host_rig_faults(), 0);
         bed_end(t);
 }
 

@@ -40,6 +40,43 @@ TEST(vmbus_client_channel, tells_the_host_every_page_of_a_gpadl)
         bed_end(t);
 }
 
+/* After four billion GPADLs, with one that has been there since. */
+TEST(vmbus_client_channel, never_gives_a_handle_twice)
+{
+        const struct vmbus_gpadl_memory memory = {.page_numbers = numbers, .page_count = 1};
+        struct vmbus_gpadl *old, *new, *after;
+        CONNECT(0x60000, 1);
+        REQUIRE_OK(vmbus_gpadl_create(bed_channel(1), &memory, &old));
+        bed.vmbus.next_handle = old->handle - 1;
+        REQUIRE_OK(vmbus_gpadl_create(bed_channel(1), &memory, &new));
+        EXPECT_NE(new->handle, old->handle);
+        bed.vmbus.next_handle = UINT32_MAX;
+        REQUIRE_OK(vmbus_gpadl_create(bed_channel(1), &memory, &after));
+        EXPECT_NE(after->handle, 0);
+        EXPECT_NE(after->handle, old->handle);
+        EXPECT_OK(vmbus_gpadl_teardown(bed_channel(1), after));
+        EXPECT_OK(vmbus_gpadl_teardown(bed_channel(1), new));
+        EXPECT_OK(vmbus_gpadl_teardown(bed_channel(1), old));
+        bed_end(t);
+}
+
+/* e.11: a number below 128, and its valid bit; else there is no monitor. */
+TEST(vmbus_client_channel, believes_a_monitor_id_that_exists)
+{
+        static const uint8_t offered[][3] = {{5, 0, 0xff}, {127, 1, 127}, {128, 1, 0xff}, {5, 3, 5}};
+        CONNECT(0x60000, 0);
+        for (uint32_t i = 0; i < ARRAY_COUNT(offered); i++) {
+                host_offer(i + 1, 0);
+                uint8_t *message = bed.queue[(bed.queue_tail - 1) % BED_QUEUE_MAX].payload;
+                message[188] = offered[i][0];
+                message[189] = offered[i][1];
+                bed_poll(&bed.transport);
+                REQUIRE_TRUE(bed_channel(i + 1) != NULL);
+                EXPECT_EQ(bed_channel(i + 1)->offer.monitor_id, offered[i][2]);
+        }
+        bed_end(t);
+}
+
 TEST(vmbus_client_channel, pins_the_memory_of_a_gpadl_until_the_host_lets_go)
 {
         CONNECT(0x60000, 1);

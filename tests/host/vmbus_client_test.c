@@ -203,6 +203,57 @@ TEST(vmbus_client, pauses_and_resumes_where_agreed)
         bed_end(t); /* out of the pause */
 }
 
+static void rescind_before_the_pause(uint32_t type)
+{
+        if (type == 27)
+                host_say(12, 2, 1, 0, 0);
+}
+
+/* What came before the pause is served after it: while it lasts only Resume and Unload may go out (e.8). */
+TEST(vmbus_client, serves_nothing_in_a_pause)
+{
+        BEGIN(0x60000, 1);
+        bed.config.features_wanted = VMBUS_FEATURE_PAUSE_RESUME;
+        bed.feature_bits = VMBUS_FEATURE_PAUSE_RESUME;
+        REQUIRE_TRUE(bed_connect(t));
+        struct vmbus_channel *channel = bed_channel(1);
+        bed.hook = rescind_before_the_pause;
+        EXPECT_OK(vmbus_pause(&bed.vmbus));
+        EXPECT_STATE(RESCINDED, channel);
+        vmbus_serve(&bed.vmbus);
+        EXPECT_STATE(RESCINDED, channel);
+        EXPECT_EQ(posted_count(13), 0);
+        EXPECT_OK(vmbus_resume(&bed.vmbus));
+        vmbus_serve(&bed.vmbus);
+        EXPECT_STATE(FREE, channel);
+        EXPECT_EQ(posted_count(13), 1);
+        bed_end(t);
+}
+
+static void talk_before_the_end(uint32_t type)
+{
+        if (type != 16)
+                return;
+        host_offer(3, 0);
+        host_say(12, 2, 9, 0, 0);
+        host_say(12, 12, 0x999, 0, 0);
+        host_say(20, 6, 1, 1, 0);
+}
+
+/* Before UnloadComplete other messages may come, which mean nothing any more (e.10). */
+TEST(vmbus_client, drains_what_comes_before_the_end)
+{
+        CONNECT(0x60000, 1);
+        bed.hook = talk_before_the_end;
+        EXPECT_OK(vmbus_disconnect(&bed.vmbus));
+        EXPECT_TRUE(bed_channel(3) == NULL);
+        for (unsigned rule = 0; rule < VMBUS_FAULT_COUNT; rule++)
+                EXPECT_EQ(bed.vmbus.faults[rule], 0);
+        bed.hook = NULL;
+        EXPECT_OK(vmbus_connect(&bed.vmbus));
+        bed_end(t);
+}
+
 TEST(vmbus_client, keeps_what_a_silent_host_may_still_write_to)
 {
         CONNECT(0x60000, 1);

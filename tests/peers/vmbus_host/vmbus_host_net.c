@@ -141,23 +141,33 @@ static bool send_buffer(struct vmbus_host_net *net, struct vmbus_host_channel *c
         return true;
 }
 
-static void revoke_receive(struct vmbus_host_net *net)
+static void forget_receive(struct vmbus_host_net *net)
 {
         net->receive = (struct vmbus_host_pages){0};
         net->suballocations = 0;
         net_receive_reset(net);
 }
 
-static void revoke_send(struct vmbus_host_net *net)
+static void forget_send(struct vmbus_host_net *net)
 {
         net->send = (struct vmbus_host_pages){0};
         net->send_sections = 0;
+}
+
+static void revoke(struct vmbus_host_net *net, uint32_t type)
+{
+        net->revokes++;
+        if (type == NVSP_REVOKE_RECEIVE_BUFFER)
+                forget_receive(net);
+        else
+                forget_send(net);
 }
 
 static void configure(struct vmbus_host_net *net, const uint32_t *message)
 {
         net->configured = true;
         net->frame_bytes = message[1];
+        net->capabilities = message[3]; /* the low half */
         if (message[1] < NVSP_FRAME_BYTES_MIN || message[1] > NVSP_FRAME_BYTES_MAX)
                 net->frame_bytes = NVSP_FRAME_BYTES_MIN;
 }
@@ -233,9 +243,12 @@ static bool setup_message(struct vmbus_host_net *net, struct vmbus_host_channel 
                 return false;
         switch (message[0]) {
         case NVSP_SEND_NDIS_CONFIG: configure(net, message); break;
-        case NVSP_SEND_NDIS_VERSION: net->ndis_version = true; break;
-        case NVSP_REVOKE_RECEIVE_BUFFER: revoke_receive(net); break;
-        default: revoke_send(net); break;
+        case NVSP_SEND_NDIS_VERSION:
+                net->ndis_version = true;
+                net->ndis_major = message[1];
+                net->ndis_minor = message[2];
+                break;
+        default: revoke(net, message[0]); break;
         }
         return true;
 }
@@ -256,10 +269,8 @@ static bool ready_message(struct vmbus_host_net *net, struct vmbus_host_channel 
                         (message[0] == NVSP_SWITCH_DATA_PATH && net->version >= NVSP_VERSION_4))) {
                 if (!net_complete(net, channel, packet, NULL))
                         return false;
-                if (message[0] == NVSP_REVOKE_RECEIVE_BUFFER)
-                        revoke_receive(net);
-                else if (message[0] == NVSP_REVOKE_SEND_BUFFER)
-                        revoke_send(net);
+                if (message[0] != NVSP_SWITCH_DATA_PATH)
+                        revoke(net, message[0]);
                 return true;
         }
         vmbus_host_fail(channel, VMBUS_HOST_NVSP_TYPE, message[0], net->state);
@@ -330,8 +341,8 @@ static void forget(struct vmbus_host_net *net)
         net->table_entries = 0;
         net->answer_count = 0;
         memset(net->offload_parameters, 0, sizeof(net->offload_parameters));
-        revoke_receive(net);
-        revoke_send(net);
+        forget_receive(net);
+        forget_send(net);
 }
 
 static bool opened(struct vmbus_host_device *device, struct vmbus_host_channel *channel)
@@ -371,9 +382,9 @@ static void gpadl_gone(struct vmbus_host_device *device, struct vmbus_host_chann
         if (channel->offer->subchannel_index != 0)
                 return;
         if (net->receive.page_count != 0 && net->receive_gpadl == gpadl)
-                revoke_receive(net);
+                forget_receive(net);
         if (net->send.page_count != 0 && net->send_gpadl == gpadl)
-                revoke_send(net);
+                forget_send(net);
 }
 
 static bool work(struct vmbus_host_device *device, struct vmbus_host_channel *channel)

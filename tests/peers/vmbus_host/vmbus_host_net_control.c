@@ -136,6 +136,7 @@ static void keepalive(struct vmbus_host_net *net, const uint8_t *request)
 
 static void halt(struct vmbus_host_net *net)
 {
+        net->halts++;
         net->initialised = false;
         net->filter = 0;
         net->multicast_count = 0;

@@ -121,6 +121,18 @@ const uint8_t *vmbus_host_rig_multicast(uint32_t index)
         return rig.net.multicast[index];
 }
 
+struct vmbus_host_rig_heard vmbus_host_rig_heard(void)
+{
+        const struct vmbus_host_net *net = &rig.net;
+        return (struct vmbus_host_rig_heard){.ndis_major = net->ndis_major,
+                                             .ndis_minor = net->ndis_minor,
+                                             .capabilities = net->capabilities,
+                                             .halts = net->halts,
+                                             .revokes = net->revokes,
+                                             .buffers_out = net->suballocations -
+                                                            net->free_suballocations};
+}
+
 uint64_t vmbus_host_rig_faults(void)
 {
         return vmbus_host_faults_total(&rig.host);

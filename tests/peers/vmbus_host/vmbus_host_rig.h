@@ -45,6 +45,12 @@ uint32_t vmbus_host_rig_lies_told(enum vmbus_host_lie lie);
 uint32_t vmbus_host_rig_filter(void);
 uint32_t vmbus_host_rig_multicast_count(void);
 const uint8_t *vmbus_host_rig_multicast(uint32_t index);
+struct vmbus_host_rig_heard {
+        uint32_t ndis_major, ndis_minor, capabilities;
+        uint32_t halts, revokes;
+        uint32_t buffers_out; /* receive buffers that the guest has not given back */
+};
+struct vmbus_host_rig_heard vmbus_host_rig_heard(void);
 uint64_t vmbus_host_rig_faults(void);    /* rules that the guest broke */
 uint64_t vmbus_host_rig_shortages(void); /* times that no receive buffer was free */
 
