@@ -100,26 +100,61 @@ static NOINLINE COLD enum vmbus_result gpa_broken(struct vmbus_receiver *receive
                                       check.limit);
 }
 
+/* The same for a single range, of which no more than the header was looked at. */
+static NOINLINE COLD enum vmbus_result gpa_header_broken(struct vmbus_receiver *receiver,
+                                                         const struct vmbus_incoming *packet,
+                                                         uint64_t header)
+{
+        return gpa_broken(receiver, packet, &header);
+}
+
+/* vmbus_receiver_gpa_ranges() of any ranges that there is room for. */
+static NOINLINE enum vmbus_result take_gpa_ranges(struct vmbus_receiver *receiver,
+                                                  const struct vmbus_incoming *packet,
+                                                  struct vmbus_gpa_list *list)
+{
+        const struct vmbus_memory *memory = &receiver->memory;
+        uint32_t index = packet->ranges.offset, bytes = packet->ranges.bytes;
+        uint64_t *words = list->words + list->word_count;
+        bool in_row;
+        const uint8_t *row = vmbus_memory_run_(memory, index, bytes, &in_row);
+        if (LIKELY(in_row)) /* without the care of vmbus_memory_copy_in() for what is short */
+                shared_copy_in(words, row, bytes);
+        else
+                vmbus_memory_copy_in_pieces_(memory, index, words, bytes);
+        if (UNLIKELY(!vmbus_gpa_list_take_good_(list, bytes / VMBUS_WORD_BYTES,
+                                                packet->range_count)))
+                return gpa_broken(receiver, packet, words);
+        return VMBUS_OK;
+}
+
 enum vmbus_result vmbus_receiver_gpa_ranges(struct vmbus_receiver *receiver,
                                             const struct vmbus_incoming *packet,
                                             struct vmbus_gpa_list *list)
 {
+        const struct vmbus_memory *memory = &receiver->memory;
+        uint32_t index = packet->ranges.offset, word_count = list->word_count;
         uint32_t new_words = packet->ranges.bytes / VMBUS_WORD_BYTES;
-        uint64_t *words = list->words + list->word_count;
         ASSERT(packet->type == VMBUS_PACKET_GPA_DIRECT);
         if (UNLIKELY(receiver->state != VMBUS_END_READY))
                 return vmbus_receiver_not_ready_(receiver);
-        if (new_words > list->word_capacity - list->word_count)
+        if (UNLIKELY(new_words > list->word_capacity - word_count))
                 return VMBUS_RANGE_END;
-        bool in_row;
-        const uint8_t *run = vmbus_memory_run_(&receiver->memory, packet->ranges.offset,
-                                               packet->ranges.bytes, &in_row);
-        if (LIKELY(in_row)) /* without the care of vmbus_memory_copy_in() for what is short */
-                shared_copy_in(words, run, packet->ranges.bytes);
-        else
-                vmbus_memory_copy_in_pieces_(&receiver->memory, packet->ranges.offset, words,
-                                             packet->ranges.bytes);
-        if (UNLIKELY(!vmbus_gpa_list_take_good_(list, new_words, packet->range_count)))
-                return gpa_broken(receiver, packet, words);
+        if (packet->range_count != 1 ||
+            UNLIKELY(!vmbus_memory_in_data_(memory, index, packet->ranges.bytes)))
+                return take_gpa_ranges(receiver, packet, list);
+        /* One range, as disks ask for. Its header is loaded once and checked while it is in a
+         * register, for who looks at a copy just made waits for it; of its pages, which follow,
+         * nothing is checked. */
+        const uint8_t *row = memory->data + index;
+        uint64_t *words = list->words + word_count;
+        uint64_t header = shared_load_u64(row);
+        uint32_t page_count = vmbus_gpa_good_pages_(header, new_words);
+        if (UNLIKELY(page_count == 0))
+                return gpa_header_broken(receiver, packet, header);
+        words[0] = header;
+        list->word_count = word_count + 1 + page_count;
+        list->range_count++;
+        shared_copy_in(words + 1, row + VMBUS_WORD_BYTES, page_count * VMBUS_GPA_PAGE_BYTES);
         return VMBUS_OK;
 }

@@ -61,6 +61,19 @@ enum vmbus_result MUST_CHECK vmbus_gpa_validate(const uint64_t *words, uint32_t 
                                                 uint32_t range_count,
                                                 struct vmbus_gpa_check *check);
 
+/* Private: the pages of the range whose header is `word`, the first of `word_count` words; 0: it
+ * breaks a rule. */
+static ALWAYS_INLINE uint32_t vmbus_gpa_good_pages_(uint64_t word, uint32_t word_count)
+{
+        uint64_t byte_count = (uint32_t)(word >> VMBUS_RANGE_BYTE_COUNT_BIT);
+        uint64_t byte_offset = word >> VMBUS_RANGE_BYTE_OFFSET_BIT;
+        uint64_t end = byte_count + byte_offset + (PAGE_BYTES - 1);
+        if (UNLIKELY(byte_count == 0) || UNLIKELY(byte_offset >= PAGE_BYTES) ||
+            UNLIKELY(end > UINT32_MAX) || UNLIKELY(end / PAGE_BYTES >= word_count))
+                return 0;
+        return (uint32_t)(end / PAGE_BYTES);
+}
+
 /* Private: whether none of them breaks a rule, and the words that they take; what is common, told
  * without a call. Which rule it is vmbus_gpa_validate() says. */
 static ALWAYS_INLINE bool vmbus_gpa_good_(const uint64_t *words, uint32_t word_count,
@@ -79,11 +92,10 @@ static ALWAYS_INLINE bool vmbus_gpa_good_(const uint64_t *words, uint32_t word_c
                         used += 2;
                         continue;
                 }
-                uint64_t end = byte_count + byte_offset + (PAGE_BYTES - 1);
-                if (byte_count == 0 || byte_offset >= PAGE_BYTES || end > UINT32_MAX ||
-                    end / PAGE_BYTES > word_count - used - 1)
+                uint32_t page_count = vmbus_gpa_good_pages_(words[used], word_count - used);
+                if (UNLIKELY(page_count == 0))
                         return false;
-                used += 1 + (uint32_t)(end / PAGE_BYTES);
+                used += 1 + page_count;
         }
         *words_used = used;
         return true;

@@ -187,21 +187,49 @@ static NOINLINE COLD enum vmbus_result take_rest(struct vmbus_receiver *receiver
         return vmbus_receiver_read_rest_(receiver, position, word0, packet);
 }
 
-/* Whether the first word is that of a packet with external data that breaks no rule and ends within
- * `ahead` bytes. */
-static ALWAYS_INLINE bool is_external(uint64_t word0, uint32_t ahead)
+/* What of the first word is the same in all good packets of a type: all but the two lengths and the
+ * one flag. */
+#define WORD0_KIND(word0)                                                                          \
+        ((word0) & ~VMBUS_WORD0(0, UINT16_MAX, UINT16_MAX,                                         \
+                                1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT))
+
+/* The same of a packet with external data that lies in a row and breaks no rule up to its ranges:
+ * fills in what it says, and moves behind it. */
+static ALWAYS_INLINE enum vmbus_result take_external(struct vmbus_receiver *receiver,
+                                                     struct vmbus_receive_position *position,
+                                                     struct vmbus_incoming *packet, uint64_t word0,
+                                                     const uint8_t *run)
 {
-        uint32_t type = (uint16_t)(word0 >> VMBUS_WORD0_TYPE_BIT);
         uint32_t length = vmbus_word0_length_(word0), data_offset = vmbus_word0_data_offset_(word0);
-        if (type != VMBUS_PACKET_TRANSFER_PAGES && type != VMBUS_PACKET_GPA_DIRECT)
-                return false;
-        if (UNLIKELY(word0 >> VMBUS_WORD0_FLAGS_BIT > 1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT))
-                return false;
+        uint32_t start = position->next_out, ranges_bytes = data_offset - RANGES_OFFSET;
+        bool direct = WORD0_KIND(word0) == VMBUS_PACKET_GPA_DIRECT;
+        if (!direct && UNLIKELY(WORD0_KIND(word0) != VMBUS_PACKET_TRANSFER_PAGES))
+                return take_rest(receiver, position, packet, word0);
         if (UNLIKELY(data_offset < RANGES_OFFSET))
-                return false;
+                return take_rest(receiver, position, packet, word0);
         if (UNLIKELY(length < data_offset))
-                return false;
-        return LIKELY(length + VMBUS_FOOTER_BYTES <= ahead);
+                return take_rest(receiver, position, packet, word0);
+        if (UNLIKELY(length + VMBUS_FOOTER_BYTES > vmbus_receiver_ahead_(receiver, position)))
+                return take_rest(receiver, position, packet, word0);
+        uint64_t id = shared_load_u64(run + VMBUS_WORD_BYTES);
+        uint64_t header = shared_load_u64(run + VMBUS_DESCRIPTOR_BYTES);
+        uint32_t count = (uint32_t)(header >> VMBUS_EXTERNAL_RANGE_COUNT_BIT);
+        if (UNLIKELY(count > range_count_max(direct, ranges_bytes)))
+                return check_header(receiver, start, word0, header);
+        if (direct && UNLIKELY(count == 0))
+                return check_header(receiver, start, word0, header);
+        uint64_t requested = word0 >> VMBUS_WORD0_FLAGS_BIT; /* that flag or none */
+        packet->transaction_id = id & (0 - requested);
+        packet->type = (enum vmbus_packet_type)WORD0_KIND(word0);
+        packet->has_transaction_id = requested != 0;
+        packet->completion_requested = requested != 0;
+        packet->transfer_page_set_id =
+                direct ? 0 : (uint16_t)(header >> VMBUS_EXTERNAL_SET_ID_BIT);
+        packet->range_count = count;
+        packet->ranges = (struct vmbus_range){start + RANGES_OFFSET, ranges_bytes};
+        packet->payload = (struct vmbus_range){start + data_offset, length - data_offset};
+        position->next_out = start + length + VMBUS_FOOTER_BYTES;
+        return VMBUS_OK;
 }
 
 enum vmbus_result vmbus_receiver_take(struct vmbus_receiver *receiver,
@@ -225,30 +253,11 @@ enum vmbus_result vmbus_receiver_take(struct vmbus_receiver *receiver,
         bool in_row;
         const uint8_t *run = vmbus_memory_run_(memory, start, RANGES_OFFSET, &in_row);
         uint64_t word0 = shared_load_u64(run);
-        uint32_t ahead = vmbus_receiver_ahead_(receiver, position);
-        if (LIKELY(in_row) && vmbus_receiver_word0_plain_(word0, ahead)) {
-                vmbus_receiver_get_plain_(position, word0, shared_load_u64(run + VMBUS_WORD_BYTES),
-                                          packet);
-                return VMBUS_OK;
-        }
-        if (UNLIKELY(!in_row) || UNLIKELY(!is_external(word0, ahead)))
+        if (UNLIKELY(!in_row))
                 return take_rest(receiver, position, packet, word0);
-        uint64_t id = shared_load_u64(run + VMBUS_WORD_BYTES);
-        uint64_t header = shared_load_u64(run + VMBUS_DESCRIPTOR_BYTES);
-        uint32_t data_offset = vmbus_word0_data_offset_(word0);
-        bool direct = (uint16_t)(word0 >> VMBUS_WORD0_TYPE_BIT) == VMBUS_PACKET_GPA_DIRECT;
-        uint32_t count = (uint32_t)(header >> VMBUS_EXTERNAL_RANGE_COUNT_BIT);
-        if (UNLIKELY(count > range_count_max(direct, data_offset - RANGES_OFFSET)) ||
-            (direct && UNLIKELY(count == 0)))
-                return check_header(receiver, start, word0, header);
-        vmbus_receiver_get_(start, word0, id, packet);
-        packet->transfer_page_set_id =
-                direct ? 0 : (uint16_t)(header >> VMBUS_EXTERNAL_SET_ID_BIT);
-        packet->range_count = count;
-        packet->ranges.offset = start + RANGES_OFFSET;
-        packet->ranges.bytes = data_offset - RANGES_OFFSET;
-        packet->payload.offset = start + data_offset;
-        position->next_out = start + vmbus_word0_length_(word0) + VMBUS_FOOTER_BYTES;
+        if (!vmbus_receiver_word0_plain_(word0, vmbus_receiver_ahead_(receiver, position)))
+                return take_external(receiver, position, packet, word0, run);
+        vmbus_receiver_get_plain_(position, word0, shared_load_u64(run + VMBUS_WORD_BYTES), packet);
         return VMBUS_OK;
 }
 

@@ -188,11 +188,13 @@ static ALWAYS_INLINE uint32_t vmbus_receiver_ahead_(const struct vmbus_receiver 
 /* The field of the first word, in bytes. */
 static ALWAYS_INLINE uint32_t vmbus_word0_data_offset_(uint64_t word0)
 {
-        return (uint16_t)(word0 >> VMBUS_WORD0_DATA_OFFSET8_BIT) * VMBUS_WORD_BYTES;
+        return (uint32_t)word0 >> (VMBUS_WORD0_DATA_OFFSET8_BIT - VMBUS_WORD_BYTES_LOG2) &
+               UINT16_MAX * VMBUS_WORD_BYTES;
 }
 static ALWAYS_INLINE uint32_t vmbus_word0_length_(uint64_t word0)
 {
-        return (uint16_t)(word0 >> VMBUS_WORD0_LENGTH8_BIT) * VMBUS_WORD_BYTES;
+        return (uint32_t)(word0 >> (VMBUS_WORD0_LENGTH8_BIT - VMBUS_WORD_BYTES_LOG2)) &
+               UINT16_MAX * VMBUS_WORD_BYTES;
 }
 
 /* Whether the first word is that of a packet without external data, with its payload right behind

@@ -49,6 +49,8 @@ _Static_assert(offsetof(struct vmbus_control_page, guest_to_host_interrupt_count
 
 /* Indices, packet sizes and the data area itself are multiples of this. */
 #define VMBUS_WORD_BYTES 8u
+#define VMBUS_WORD_BYTES_LOG2 3
+_Static_assert(VMBUS_WORD_BYTES == 1u << VMBUS_WORD_BYTES_LOG2, "a.2");
 /* Never used for packets: a ring full to the last word would look empty. */
 #define VMBUS_GAP_BYTES 8u
 /* The data area is a multiple of this, not necessarily a power of two. */

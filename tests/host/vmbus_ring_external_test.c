@@ -338,6 +338,61 @@ TEST(vmbus_ring, a_bad_range_is_found_wherever_it_stands)
                                         test_log(t, "range %u of %u at %u", bad, count, starts[i]);
 }
 
+/* A packet of one range, {byte_count, byte_offset}, with room for three pages. */
+static const struct {
+        uint32_t header[2];
+        enum vmbus_result result;
+        uint32_t words_used, value, limit; /* the last two of what is wrong */
+} single_ranges[] = {{{3 * 4096, 0}, VMBUS_OK, 4, 0, 0},
+                     {{2 * 4096 + 1, 0}, VMBUS_OK, 4, 0, 0},
+                     {{2 * 4096, 4095}, VMBUS_OK, 4, 0, 0},
+                     {{1, 4095}, VMBUS_OK, 2, 0, 0}, /* and words behind it */
+                     {{3 * 4096, 1}, VMBUS_BAD_GPA_PAGES, 0, 3, 4},
+                     {{0, 0}, VMBUS_BAD_GPA_EMPTY, 0, 0, 1},
+                     {{0, 4095}, VMBUS_BAD_GPA_EMPTY, 0, 0, 1},
+                     {{1, 4096}, VMBUS_BAD_GPA_OFFSET, 0, 4096, 4095},
+                     {{UINT32_MAX, 1}, VMBUS_BAD_GPA_OVERFLOW, 0, UINT32_MAX, UINT32_MAX},
+                     {{UINT32_MAX - 4095, 0}, VMBUS_BAD_GPA_PAGES, 0, 3, 0xfffff}};
+
+/* Behind a range that the list has already. */
+static bool expect_single(struct test *t, struct rig *rig, size_t row)
+{
+        enum vmbus_result wanted = single_ranges[row].result;
+        uint32_t used = single_ranges[row].words_used;
+        uint64_t sent[4] = {0, 0x100, UINT64_MAX, 0x102}, words[2 + 4];
+        struct vmbus_gpa_list out_list = {.words = sent, .word_count = 4, .range_count = 1}, list;
+        const struct vmbus_outgoing out = {.kind = VMBUS_SEND_GPA_DIRECT, .gpa = &out_list};
+        const struct vmbus_fault *fault = &rig->receiver.fault;
+        struct vmbus_incoming packet;
+        memcpy(sent, single_ranges[row].header, sizeof(sent[0]));
+        vmbus_gpa_list_init(&list, words, ARRAY_COUNT(words));
+        if (!EXPECT_OK(vmbus_gpa_list_push(&list, &vector_ranges[1])) ||
+            !EXPECT_EQ(put_packet(rig, &out, 0), VMBUS_OK))
+                return false;
+        commit(rig);
+        return EXPECT_EQ(get(rig, &packet), VMBUS_OK) &&
+               EXPECT_EQ(vmbus_receiver_gpa_ranges(&rig->receiver, &packet, &list), wanted) &&
+               EXPECT_EQ(list.word_count, 2 + used) &&
+               EXPECT_EQ(list.range_count, wanted == VMBUS_OK ? 2 : 1) &&
+               EXPECT_BYTES_EQ(words + 2, sent, used * sizeof(sent[0])) &&
+               EXPECT_EQ(words[1], vector_page[0]) && EXPECT_EQ(fault->reason, wanted) &&
+               EXPECT_EQ(fault->value, single_ranges[row].value) &&
+               EXPECT_EQ(fault->limit, single_ranges[row].limit) &&
+               EXPECT_EQ(get(rig, &packet), wanted == VMBUS_OK ? VMBUS_EMPTY : wanted);
+}
+
+/* In a row, and around the seam: right in front of the header, and between it and the pages. */
+TEST(vmbus_ring, a_single_range_is_held_against_every_rule)
+{
+        static const uint32_t starts[] = {64, 4096 - 24, 4096 - 32};
+        struct rig rig;
+        OPEN(rig, 1, 0);
+        for (size_t row = 0; row < ARRAY_COUNT(single_ranges); row++)
+                for (size_t i = 0; i < ARRAY_COUNT(starts); i++)
+                        if (!attach_at(t, &rig, starts[i]) || !expect_single(t, &rig, row))
+                                test_log(t, "row %zu at %u", row, starts[i]);
+}
+
 /* ---- areas ---- */
 
 TEST(vmbus_ring, paged_memory_refuses_bad_pages)
