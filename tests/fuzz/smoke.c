@@ -127,6 +127,7 @@ int main(int argc, char **argv)
         }
         __sanitizer_set_death_callback(say_which);
         signal(SIGABRT, on_abort);
+        signal(SIGILL, on_abort); /* a trap */
         if (only != UINT64_MAX) {
                 number = only;
                 run_input();

@@ -37,6 +37,12 @@ HOLES = {
         "if (message.channel_id == 0 || message.channel_id > VMBUS_CHANNEL_ID_MAX)", "if (false)"),
     "per-packet info longer than its list": (
         "rndis_message", "drivers/hyperv/rndis.c", "header.size > bytes ||", ""),
+    "a frame longer than the MTU": (
+        "virtio_net_device", "drivers/virtio/virtio_net_receive.c",
+        "} else if (bytes > net->receive_limit_bytes) {", "} else if (false) {"),
+    "a notification register outside its region": (
+        "virtio_transport", "drivers/virtio/virtio_pci_ops.c",
+        "offset + NOTIFY_BYTES > virtio->notify.bytes ||", ""),
 }
 
 MODEL_ITERATIONS = 300
@@ -61,6 +67,14 @@ def seeds_of(name, folder):
     seeds = sorted(folder.iterdir())
     assert seeds, f"{maker.name} made no seeds for {door}"
     return seeds
+
+
+def linked_with(name):
+    """The objects that this target is linked with beside the archive, and the row of its part: it may be on a machine."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    said = subprocess.run(["make", "--no-print-directory", f"print-FUZZ_SMOKE_WITH_{name}"], cwd=boot.TOP, check=True,
+                          env=environment, text=True, stdout=subprocess.PIPE, timeout=LIMIT_S).stdout.split()
+    return said, "machine" if said else "host-test"
 
 
 def smoke(program, seeds=()):
@@ -88,10 +102,13 @@ def test_fuzz_target_finds_a_hole(hole, tmp_path):
     text = (boot.TOP / source).read_text(encoding="utf-8")
     assert text.count(old) == 1, f"{source} has {text.count(old)} times: {old}"
     (tmp_path / "hole.c").write_text(text.replace(old, new), encoding="utf-8")
+    objects, row = linked_with(name)
+    others = [path for path in objects if not path.endswith(f"/{source}.o")]
+    assert len(others) == len(objects) - bool(objects)
     # Its definitions come before those of the archive.
     result = run("gcc", "-std=gnu17", "-O1", "-g", "-fno-strict-aliasing", "-DPARAVANE_DEBUG=1",
                  "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined",
-                 f"-I{boot.BUILD}/include/host-test", "-o", tmp_path / "hole", tmp_path / "hole.c",
+                 f"-I{boot.BUILD}/include/{row}", "-o", tmp_path / "hole", tmp_path / "hole.c", *others,
                  SMOKE / f"obj/tests/fuzz/{name}_fuzz.o", SMOKE / "obj/tests/fuzz/smoke.o", SMOKE / "parts.a")
     assert result.returncode == 0, result.stdout
     result, _ = smoke(tmp_path / "hole", seeds_of(name, tmp_path / "seeds"))
