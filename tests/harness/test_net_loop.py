@@ -63,6 +63,17 @@ def test_offloads_and_queue_pairs_come_back(run_name, tmp_path, device, pairs, o
     assert stats["bad_frames"] == stats["broken_rings"] == stats["dropped_full"] == 0
 
 
+def test_fewer_queue_pairs_than_the_card_has(run_name, tmp_path):
+    """As many as the command line says, of a card with more and on a machine with more CPUs."""
+    path = tmp_path / "s"
+    with vu.back_end(tmp_path / "back", "-s", path, "-m", "echo", "--stats") as back:
+        vu.wait_for_socket(path, back)
+        result, _, passed = run_guest(run_name, "net_loop.frames*", [*shared_memory(128), *card(path, ",mq=on", 4)],
+                                      "virtio_net.queue-pairs=3")
+    assert passed == 1 and "frames on 3 queue pairs" in result.stdout, result.explain()
+    assert re.search(r"virtio: net0 at .*, 3 queue pairs of ", result.stdout), result.explain()
+
+
 # ---- QEMU's card on a socket of which the other end returns each datagram ----
 
 class Mirror:

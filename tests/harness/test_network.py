@@ -135,6 +135,55 @@ def test_registers_above_4_gib(run_name):
     assert passed > 0 and "# SKIP" not in result.stdout, result.explain()
 
 
+# What virtio_net.features leaves alone, and what goes with it.
+LEFT_ALONE = {
+    "some": ("-packed,-mrg-rxbuf", {"packed", "mrg-rxbuf"}, ()),
+    "with-dependants": ("-ctrl-vq", {"ctrl-vq", "ctrl-rx", "ctrl-vlan", "ctrl-mac-addr", "guest-announce"}, ()),
+    "wrong-names": ("-nonsense,packed,-status,-version-1,-", {"status"}, ("-nonsense", "packed", "-version-1", "-")),
+}
+
+
+def boot_with_features(run_name, word):
+    """What the guest says, and the names of what its card offered and of what it accepted; real traffic has passed."""
+    result, _, passed = boot.boot_and_pass(
+        run_name, "--boot", "pvh", "--net", "none", "--test", "*net.*", "--append",
+        f"cmd=virtio virtio_net.features={word}", "--", "-netdev", "user,id=net0",
+        "-device", "virtio-net-pci,netdev=net0,packed=on,romfile=")
+    assert passed > 0 and "# SKIP" not in result.stdout, result.explain()
+    offered, accepted = (set(re.search(rf"virtio:     {which} +(.*)", result.stdout).group(1).split())
+                         for which in ("offered", "accepted"))
+    return result, offered, accepted
+
+
+@pytest.mark.parametrize("word, absent, wrong", LEFT_ALONE.values(), ids=LEFT_ALONE)
+def test_features_are_left_alone(run_name, word, absent, wrong):
+    result, offered, accepted = boot_with_features(run_name, word)
+    assert absent < offered and not absent & accepted, result.explain()
+    everything = {"packed", "mrg-rxbuf", "ctrl-vq", "ctrl-rx", "status", "event-idx", "indirect", "version-1", "mac"}
+    assert everything - absent < accepted, result.explain()
+    complaints = re.findall(r"virtio_net\.features: '(.*)' is none to leave alone; expected -NAME,-NAME... or none",
+                            result.stdout)
+    assert complaints == list(wrong), result.explain()
+
+
+def test_a_card_works_without_any_feature(run_name):
+    result, _, accepted = boot_with_features(run_name, "none")
+    assert accepted == {"version-1"}, result.explain()
+    assert "mtu 1500, 1 queue pairs" in result.stdout, result.explain()
+
+
+def test_devices_that_are_no_cards_are_named(run_name):
+    """One before the card and one behind it: the card works all the same."""
+    result, _, passed = boot.boot_and_pass(
+        run_name, "--boot", "pvh", "--machine", "q35", "--net", "none", "--test", "*net.*", "--",
+        "-device", "virtio-rng-pci,addr=4", "-netdev", "user,id=net0",
+        "-device", "virtio-net-pci,netdev=net0,addr=5,romfile=", "-device", "virtio-balloon-pci,addr=6")
+    assert re.findall(r"virtio: no driver for the device of type (\d+) at (\S+)", result.stdout) == \
+        [("4", "00:04.0"), ("5", "00:06.0")], result.explain()
+    assert "virtio: net0 at 00:05.0, " in result.stdout
+    assert passed > 0 and "# SKIP" not in result.stdout, result.explain()
+
+
 # QEMU says on its standard error what our test did to its card, and goes on.
 FAULT_MACHINES = {"q35": ["pvh", "--machine", "q35"], "microvm": ["microvm"]}
 
