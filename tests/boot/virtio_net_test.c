@@ -102,7 +102,7 @@ TEST(virtio_net, stop_and_restart)
                 SKIP(why);
         struct virtio_net *card = virtio_net_from(net.netdev);
         uint64_t live = pmm_count_free_pages(&kernel_pmm);
-        uint32_t pages = (uint32_t)list_count(&card->control.pages);
+        uint32_t pages = card->control_open ? (uint32_t)list_count(&card->control.pages) : 0;
         for (uint32_t i = 0; i < card->pair_count; i++)
                 pages += (uint32_t)list_count(&card->pairs[i].receive.pages) +
                          (uint32_t)list_count(&card->pairs[i].transmit.pages);
