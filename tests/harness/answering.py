@@ -9,6 +9,7 @@ import secrets
 import struct
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -112,9 +113,12 @@ class TapHost:
         sent_before, answers_before = self.echoes()
         said = self.run("ping", "-f", "-q", "-s", payload_bytes, "-c", count, GUEST_ADDRESS).stdout
         assert f"{count} packets transmitted" in said, said
-        vu.wait_until(lambda: self.echoes()[1] - answers_before >= count, f"{count} answers: {said}")
-        sent, answers = self.echoes()
-        assert sent - sent_before == answers - answers_before == count, said
+        deadline = time.monotonic() + LIMIT_S
+        while self.echoes()[1] - answers_before < count and time.monotonic() < deadline:
+            time.sleep(0.05)
+        sent, answers = (now - before for now, before in zip(self.echoes(), (sent_before, answers_before)))
+        assert sent == answers == count, \
+            f"of {count} echoes {sent} left, {answers} answers came, {sent - answers} were lost: {said}"
 
     def end(self, guest):
         """Tells the guest to end, until it does; its log of the answers."""
@@ -173,11 +177,17 @@ class SocketHost:
         self.guest_mac = None
         self.answered = set()  # sequences of the echoes whose answers echo() and wait_for_echo() met
 
+    def frames(self, seconds):
+        """What comes within so many seconds, however much that is."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and (frame := self.receive(left)) is not None:
+            yield frame
+
     def ask_until(self, wanted):
         """Asks for the guest's MAC until a frame comes that is wanted; that frame."""
         for _ in range(LIMIT_S):
             self.send(arp_request())
-            while frame := self.receive(1):
+            for frame in self.frames(1):
                 if wanted(frame):
                     return frame
         raise AssertionError(f"the guest is asked for its address, and there is no frame that {wanted.__name__}")
@@ -200,7 +210,7 @@ class SocketHost:
     def echo(self, sequence, payload, seconds=5):
         """One ICMP echo; whether the answer came and has what was sent."""
         head = self.send_echo(sequence, payload)
-        while frame := self.receive(seconds):
+        for frame in self.frames(seconds):
             icmp = frame[34:34 + 8 + len(payload)]
             if self._answers(frame) and icmp[4:8] == head[4:8]:
                 assert checksum(frame[14:34]) == 0 and checksum(icmp) == 0
@@ -216,8 +226,9 @@ class SocketHost:
 
     def wait_for_echo(self, sequences):
         """Until an answer to one of those that send_echo() sent is here."""
+        frames = self.frames(LIMIT_S)
         while not self.answered.intersection(sequences):
-            frame = self.receive(LIMIT_S)
+            frame = next(frames, None)
             assert frame is not None, f"no answer to any of {sequences}"
             self._answers(frame)
 

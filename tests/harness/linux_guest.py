@@ -127,3 +127,11 @@ def emulator_line(initramfs, memory_mb=256, machine="q35"):
     return ["qemu-system-x86_64", "-machine", f"{machine},accel=tcg", "-cpu", "max", "-m", str(memory_mb),
             "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", str(prepare()),
             "-initrd", str(initramfs), "-append", "console=ttyS0 quiet panic=-1 random.trust_cpu=on"]
+
+
+def insist_on_answers(said, count):
+    """Every echo of busybox's ping was answered; or which were not."""
+    answered = {int(number) for number in re.findall(r"^\d+ bytes from .*seq=(\d+) ", said, re.MULTILINE)}
+    lost = sorted(set(range(count)) - answered)
+    assert not lost, f"no answers to the echoes {lost} of {count}: {said}"
+    assert f"{count} packets transmitted, {count} packets received, 0% packet loss" in said, said

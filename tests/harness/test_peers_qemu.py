@@ -188,7 +188,7 @@ def test_linux_gets_an_address_and_pings(tmp_path, device, bits):
                          f"udhcpc -i eth0 -n -q -t 10 -s /udhcpc; ping -c 20 -i 0.05 -s 1400 {HOST_ADDRESS}")
         stats = back.stats()[str(path)]
     assert f"guest: address {GUEST_ADDRESS} router {HOST_ADDRESS}" in said
-    assert "20 packets transmitted, 20 packets received, 0% packet loss" in said
+    linux_guest.insist_on_answers(said, 20)
     assert stats["broken_rings"] == stats["bad_frames"] == 0
     features = [int(word, 16) for word in re.findall(r"SET_FEATURES (0x[0-9a-f]+)", back.stderr())]
     assert features[-1] & vu.F_PACKED == bits and features[-1] & vu.F_CSUM
@@ -205,7 +205,7 @@ def test_linux_and_our_guest_through_the_switch(run_name, tmp_path):
                          f"ip addr add {HOST_ADDRESS}/24 dev eth0; ping -c {echoes} -i 0.05 {GUEST_ADDRESS}")
         assert guest.finish()[1] == str(echoes)
         assert back.stderr() == ""
-    assert f"{echoes} packets transmitted, {echoes} packets received, 0% packet loss" in said
+    linux_guest.insist_on_answers(said, echoes)
 
 
 # ---- DPDK's device ----

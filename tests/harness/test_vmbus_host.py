@@ -572,6 +572,19 @@ def unix_datagrams(folder):
     return Datagrams(server, f"{folder}/net.vmbus-host"), ["--vmbus-args", f"--net dgram={folder}/net"]
 
 
+def test_a_wait_for_an_answer_ends_among_other_frames():
+    """However many come, one deadline holds for all of them."""
+    start = time.monotonic()
+
+    def receive(_seconds):
+        assert time.monotonic() < start + answering.LIMIT_S, "it waits for ever"
+        return bytes(60)
+
+    host = answering.SocketHost(lambda frame: None, receive)
+    host.guest_mac = bytes(6)
+    assert not host.echo(1, b"", seconds=0.1)
+
+
 @pytest.mark.parametrize("make", [unix_stream, tcp_stream, unix_datagrams])
 def test_a_guest_is_pinged_over_a_socket(run_name, short_folder, make):
     """ARP and echoes of all lengths, asked by this process at the other end of the card's network."""
