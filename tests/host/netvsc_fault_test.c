@@ -513,6 +513,28 @@ TEST(netvsc, other_news_of_the_host_change_nothing)
         }
 }
 
+/* f.4: any status but success. */
+TEST(netvsc, a_frame_that_the_host_did_not_send_comes_back_as_such)
+{
+        const struct nvsp_message failed = {.type = NVSP_SEND_RNDIS_PACKET_COMPLETE,
+                                            .rndis_complete.status = 2};
+        CONNECT(0);
+        struct netdev_frame frame = bed_make_frame(9, 100, 1);
+        uint32_t before = bed.card.channel->send_position.committed_in;
+        uint64_t words[2];
+        REQUIRE_OK(bed_send(&frame));
+        vmbus_memory_copy_in(&bed.card.channel->sender.memory, before, words, sizeof(words));
+        inject_completion(words[1], &failed, NVSP_MESSAGE_BYTES);
+        (void)netdev_poll(&bed.card.netdev, 0, 64);
+        EXPECT_EQ(bed.done_ok, 0u);
+        EXPECT_EQ(bed.done_other, 1u);
+        EXPECT_STATUS(ZX_ERR_IO, bed.done_status);
+        EXPECT_EQ(netdev_counters(&bed.card.netdev)->total.transmit_failed, 1u);
+        EXPECT_EQ(bed.card.fault, NETVSC_FAULT_NONE);
+        EXPECT_TRUE(bed.card.netdev.running);
+        bed_end(t);
+}
+
 TEST(netvsc, the_host_is_told_that_the_guest_lives)
 {
         const uint32_t words[3] = {RNDIS_KEEPALIVE, sizeof(words), 0x1234};

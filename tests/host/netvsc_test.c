@@ -590,6 +590,26 @@ TEST(netvsc, the_link_goes_and_comes)
         bed_end(t);
 }
 
+/* What NDIS or the host has no list for is let through whole, and a restart keeps what was set. */
+TEST(netvsc, a_receive_mode_is_widened_where_it_must_and_kept)
+{
+        CONNECT(0);
+        struct netdev_receive_mode mode = {.unicast_count = 1};
+        mode.macs[0][0] = 2;
+        REQUIRE_OK(netdev_set_receive_mode(&bed.card.netdev, &mode));
+        EXPECT_EQ(vmbus_host_rig_filter(), 1 | 8 | 0x20); /* all there is */
+        mode = (struct netdev_receive_mode){.multicast_count = 17}; /* the host has room for 16 */
+        for (uint32_t i = 0; i < 17; i++)
+                mode.macs[i][0] = 1;
+        REQUIRE_OK(netdev_set_receive_mode(&bed.card.netdev, &mode));
+        EXPECT_EQ(vmbus_host_rig_filter() & (4 | 0x20), 4); /* all multicast */
+        mode = (struct netdev_receive_mode){.promiscuous = true};
+        REQUIRE_OK(netdev_set_receive_mode(&bed.card.netdev, &mode));
+        REQUIRE_OK(netdev_restart(&bed.card.netdev));
+        EXPECT_EQ(vmbus_host_rig_filter(), 1 | 8 | 0x20);
+        bed_end(t);
+}
+
 TEST(netvsc, filters_are_set_while_frames_flow)
 {
         CONNECT(0);

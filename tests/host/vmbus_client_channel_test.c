@@ -651,6 +651,10 @@ TEST(vmbus_client_channel, a_driver_may_refuse_an_offer)
         EXPECT_TRUE(bed_channel(1)->driver == NULL);
         bed_settle();
         EXPECT_EQ(driven.offers, 1); /* and is not asked again */
+        host_offer(2, 1); /* nor about the subchannels of what it did not take */
+        bed_settle();
+        EXPECT_EQ(driven.offers, 1);
+        EXPECT_TRUE(bed_channel(2)->driver == NULL);
         EXPECT_OK(vmbus_open(bed_channel(1), &bed_open_small)); /* it is anybody's */
         bed_end(t);
         EXPECT_EQ(driven.rescinds, 0);

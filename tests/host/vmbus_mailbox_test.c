@@ -340,8 +340,10 @@ TEST(vmbus_mailbox, takes_events_on_the_cpu_that_they_are_for)
 TEST(vmbus_mailbox, has_a_number_for_cpus_with_a_vector_only)
 {
         START(transport);
+        transport->ops->stop(transport);
         bed.cpus = 20;
         REQUIRE_OK(begin(t));
+        REQUIRE_OK(transport->ops->start(transport, &upcalls));
         EXPECT_EQ(transport->ops->vp_index(transport, 7), 7);
         EXPECT_EQ(transport->ops->vp_index(transport, 8), VMBUS_VP_NONE);
         bed.guest.vp_count = 1; /* the device has two vectors */
@@ -349,6 +351,7 @@ TEST(vmbus_mailbox, has_a_number_for_cpus_with_a_vector_only)
         EXPECT_EQ(transport->ops->vp_index(transport, 1), VMBUS_VP_NONE);
         bed.cpu = 9; /* polls for itself: nothing but messages */
         bed.pages->to_guest[0].flags[0] = 1;
+        *(uint64_t *)((uint8_t *)bed.pages->to_guest + 9 * sizeof(bed.pages->to_guest[0])) = 1;
         transport->ops->poll(transport);
         EXPECT_EQ(bed.event_count, 0);
 }
