@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* acpi — finds the root pointer, lets acpi_tables.c read the tables, and turns what they say into the
- * configurations that arch takes: registers are mapped here, because arch cannot map by itself. Where there
- * is no ACPI, or no MADT, the PC's defaults stand in (MultiProcessor Specification 1.4, chapter 3).
+/* acpi — finds the root pointer, lets acpi_tables.c read the tables, and turns what they say into
+ * the configurations that arch takes: registers are mapped here, because arch cannot map by
+ * itself. Where there is no ACPI, or no MADT, the PC's defaults stand in (MultiProcessor
+ * Specification 1.4, chapter 3).
  * Relies on memory_init. */
 #include "kernel/acpi.h"
 
@@ -23,7 +24,8 @@
 #define HPET_REGISTERS_BYTES 1024u
 
 #define DEFAULT_IOAPIC_PA 0xfec00000u
-/* The timer's ISA IRQ arrives at the second input line of the I/O APIC on every PC and every VMM. */
+/* The timer's ISA IRQ arrives at the second input line of the I/O
+ * APIC on every PC and every VMM. */
 #define DEFAULT_TIMER_GSI 2u
 
 #define WINDOWS_MAX 24
@@ -138,7 +140,8 @@ static void add_override(uint8_t isa_irq, uint32_t gsi, uint16_t mps_flags)
 static void configure_interrupts(void)
 {
         _Static_assert(ACPI_TABLES_IOAPICS_MAX <= ARRAY_COUNT(info.irq.ioapics), "all must fit");
-        _Static_assert(ACPI_TABLES_OVERRIDES_MAX <= ARRAY_COUNT(info.irq.overrides), "all must fit");
+        _Static_assert(ACPI_TABLES_OVERRIDES_MAX <= ARRAY_COUNT(info.irq.overrides),
+                       "all must fit");
 
         configure_lapic();
         if (!tables.has_madt) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* acpi — the few ACPI tables that this kernel reads: RSDP, RSDT/XSDT, MADT, FADT, HPET, MCFG, and in
- * the DSDT \_S5 and virtio-mmio devices (by pattern: there is no AML interpreter here).
+/* acpi — the few ACPI tables that this kernel reads: RSDP, RSDT/XSDT, MADT, FADT, HPET, MCFG, and
+ * in the DSDT \_S5 and virtio-mmio devices (by pattern: there is no AML interpreter here).
  *
  * Every length and checksum is checked before a table is used; a broken table is named and skipped.
  * Facts: ACPI specification 6.5, 5.2; PCI firmware specification 3.3, 4.1.2. Context: boot CPU. */
@@ -37,8 +37,8 @@ struct acpi_info {
         const struct acpi_aml_virtio_mmio *virtio_mmio;
 };
 
-/* Reads the tables. rsdp_pa 0: looks in the BIOS area (0xe0000..0xfffff). Without ACPI every field keeps the
- * PC's default and found is false. Once. */
+/* Reads the tables. rsdp_pa 0: looks in the BIOS area (0xe0000..0xfffff). Without ACPI every field
+ * keeps the PC's default and found is false. Once. */
 void acpi_init(uint64_t rsdp_pa);
 /* What was read; valid after acpi_init, never changes. */
 const struct acpi_info *acpi_info(void);

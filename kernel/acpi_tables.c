@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Reads ACPI tables into struct acpi_tables; see the header. Offsets are those of the specification's
- * tables, named in the enums in front of each function. */
+/* Reads ACPI tables into struct acpi_tables; see the header. Offsets are those of the
+ * specification's tables, named in the enums in front of each function. */
 #include "kernel/acpi_tables.h"
 
 #include "base/bytes.h"
@@ -84,8 +84,8 @@ static const uint8_t *map_bytes(struct reader *reader, uint64_t pa, uint64_t byt
         return reader->map(reader->context, pa, bytes);
 }
 
-/* Checks the table at `pa`, whose header is at `header`, against its signature and its own length and
- * checksum; notes what is wrong. */
+/* Checks the table at `pa`, whose header is at `header`, against its signature and its own length
+ * and checksum; notes what is wrong. */
 static bool open_table(struct reader *reader, uint64_t pa, const char *signature,
                        uint32_t bytes_min, struct table *table)
 {
@@ -177,7 +177,8 @@ static void add_override(struct acpi_tables *out, const uint8_t *entry)
         out->override_count++;
 }
 
-/* The bytes that this parser needs of an entry of that type; what it does not know needs the minimum. */
+/* The bytes that this parser needs of an entry of that type; what it
+ * does not know needs the minimum. */
 static uint32_t madt_entry_bytes_min(uint8_t type)
 {
         switch (type) {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* acpi_tables — ACPI tables as bytes -> one struct of facts. Knows no CPU and no memory map: the tables are
- * reached through a callback, so that hand-made and hostile ones are tested on the host.
+/* acpi_tables — ACPI tables as bytes -> one struct of facts. Knows no CPU and no memory map: the
+ * tables are reached through a callback, so that hand-made and hostile ones are tested on the host.
  *
- *   RSDP -> XSDT (or RSDT) -> MADT, HPET, MCFG, FADT -> DSDT (\_S5 and virtio-mmio devices by their byte
- *   patterns, see acpi_aml.h; AML is not interpreted)
+ *   RSDP -> XSDT (or RSDT) -> MADT, HPET, MCFG, FADT -> DSDT (\_S5 and virtio-mmio devices by
+ *   their byte patterns, see acpi_aml.h; AML is not interpreted)
  *
- * Every table is checked (signature, length, checksum) before a field of it is used; one that fails is
- * counted, named in `broken`, and skipped: the others still count. Everything is bounded by the names below,
- * whatever the bytes say, and nothing outside the length that was mapped is read.
+ * Every table is checked (signature, length, checksum) before a field of it is used; one that fails
+ * is counted, named in `broken`, and skipped: the others still count. Everything is bounded by the
+ * names below, whatever the bytes say, and nothing outside the length that was mapped is read.
  *
  * Owner    caller's struct; nothing points into the tables afterwards
  * Context  any; the cost is that of `map`
@@ -36,7 +36,8 @@
 #define ACPI_TABLES_RSDP_BYTES 36 /* of revision 2; revision 0 has the first 20 */
 
 /* Makes `bytes` bytes of physical memory readable.
- *   returns  a pointer to the byte `pa`, good for the rest of the reading; NULL: cannot be reached */
+ *   returns  a pointer to the byte `pa`, good for the rest of the
+ *            reading; NULL: cannot be reached */
 typedef const void *(*acpi_tables_map_fn)(void *context, uint64_t pa, uint64_t bytes);
 
 /* A register as tables name it (Generic Address Structure, 5.2.3.2). */
@@ -50,7 +51,8 @@ struct acpi_tables_register {
 enum acpi_tables_fault {
         ACPI_TABLES_UNREACHABLE = 1, /* `map` refused its address */
         ACPI_TABLES_BAD_SIGNATURE,
-        ACPI_TABLES_BAD_LENGTH,   /* shorter than its fixed part, or beyond ACPI_TABLES_TABLE_BYTES_MAX */
+        /* Shorter than its fixed part, or beyond ACPI_TABLES_TABLE_BYTES_MAX. */
+        ACPI_TABLES_BAD_LENGTH,
         ACPI_TABLES_BAD_CHECKSUM,
         ACPI_TABLES_BAD_ENTRY,    /* an entry that does not fit; those before it were used */
 };
@@ -94,13 +96,15 @@ struct acpi_tables {
         uint32_t ignored_count; /* good entries that did not fit an array above, or made no sense */
         uint32_t broken_count;  /* tables with a fault, also those beyond the array */
         struct {
-                char signature[5]; /* what was expected or found; '?' for bytes that are not letters */
+                /* What was expected or found; '?' for bytes that are not letters. */
+                char signature[5];
                 uint8_t fault;     /* enum acpi_tables_fault */
                 uint64_t pa;
         } broken[ACPI_TABLES_BROKEN_MAX];
 };
 
-/* Whether `bytes` (ACPI_TABLES_RSDP_BYTES of them are there) is a root pointer: signature and checksums. */
+/* Whether `bytes` (ACPI_TABLES_RSDP_BYTES of them are there) is a root
+ * pointer: signature and checksums. */
 bool acpi_tables_is_rsdp(const uint8_t *bytes);
 
 /* Reads all tables.
@@ -108,8 +112,8 @@ bool acpi_tables_is_rsdp(const uint8_t *bytes);
  *   map      see above; called with `context`
  *   out      all of it is written, whatever is returned
  *   returns  ZX_OK: there is a good root table (tables under it may be broken: out->broken);
- *            ZX_ERR_IO_DATA_INTEGRITY: the root pointer or both root tables are broken; out holds zeros and
- *            the reasons */
+ *            ZX_ERR_IO_DATA_INTEGRITY: the root pointer or both root tables are broken;
+ *            out holds zeros and the reasons */
 zx_status_t MUST_CHECK acpi_tables_read(uint64_t rsdp_pa, acpi_tables_map_fn map, void *context,
                                         struct acpi_tables *out);
 

@@ -2,18 +2,20 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* boot_info — what every boot path hands over, and the state of the CPU when it does.
  *
- * Each path (arch/x86_64/boot_pvh.*, boot_efi.c) fills one struct boot_info and enters the kernel ELF at
- * its 64-bit entry point (e_entry, a virtual address) like this:
+ * Each path (arch/x86_64/boot_pvh.*, boot_efi.c) fills one struct boot_info and enters the kernel
+ * ELF at its 64-bit entry point (e_entry, a virtual address) like this:
  *
  *   CPU      long mode, interrupts off, direction flag clear, any stack (the kernel sets its own)
  *   RDI      physical address of the struct boot_info, below 4 GiB
- *   CR3      tables that map (a) the kernel image at its linked addresses, page by page from kernel_pa,
- *            writable and executable, and (b) physical 0 .. 1 GiB (or more) at the same virtual address
- *   memory   boot_info and the tables lie in the kernel image or in BOOT_REGION_LOADER regions; the kernel
- *            copies boot_info, builds tables of its own, and from then on LOADER regions are RAM
+ *   CR3      tables that map (a) the kernel image at its linked addresses, page by page
+ *            from kernel_pa, writable and executable, and (b) physical 0 .. 1 GiB (or
+ *            more) at the same virtual address
+ *   memory   boot_info and the tables lie in the kernel image or in BOOT_REGION_LOADER
+ *            regions; the kernel copies boot_info, builds tables of its own, and from
+ *            then on LOADER regions are RAM
  *
- * Regions may come unsorted, overlapping or empty; kernel/memory.c normalises them. Where regions of two
- * types overlap, the less usable type wins. */
+ * Regions may come unsorted, overlapping or empty; kernel/memory.c normalises them. Where regions
+ * of two types overlap, the less usable type wins. */
 #ifndef KERNEL_BOOT_INFO_H
 #define KERNEL_BOOT_INFO_H
 

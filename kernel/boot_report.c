@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* boot_report — see boot_report.h. Steps are kept as raw ticks, because most of them end before the clock's
- * frequency is known. */
+/* boot_report — see boot_report.h. Steps are kept as raw ticks, because most of them end before
+ * the clock's frequency is known. */
 #include "kernel/boot_report.h"
 
 #include <stdio.h>

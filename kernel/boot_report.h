@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* boot_report — how long each step of the boot took: one line, `boot: entry 0.0 ms, console 0.3 ms, ...`. */
+/* boot_report — how long each step of the boot took: one line, `boot:
+ * entry 0.0 ms, console 0.3 ms, ...`. */
 #ifndef KERNEL_BOOT_REPORT_H
 #define KERNEL_BOOT_REPORT_H
 

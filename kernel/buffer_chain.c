@@ -48,11 +48,11 @@ static inline struct buffer_chain_buffer *make_buffer(const struct pmm *pmm, str
         return buffer;
 }
 
-/* What lies in one buffer of a short message is copied in two pieces if it is more than so many
- * bytes. Payload starts 72 or 16 bytes into a page and so seldom lies like its source; for such bytes
- * one long copy of the usual C library costs a sixth more than two short ones, the second of which
- * begins at a cache line. What does not fit the processor's nearest cache is better copied at one
- * go. */
+/* What lies in one buffer of a short message is copied in two pieces if it is more than so
+ * many bytes. Payload starts 72 or 16 bytes into a page and so seldom lies like its source;
+ * for such bytes one long copy of the usual C library costs a sixth more than two short
+ * ones, the second of which begins at a cache line. What does not fit the processor's
+ * nearest cache is better copied at one go. */
 #define COPY_PIECE_BYTES 2048u
 #define COPY_IN_PIECES_BYTES_MAX (4 * BUFFER_CHAIN_BUFFER_BYTES)
 #define CACHE_LINE_BYTES 64u

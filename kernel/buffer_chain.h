@@ -162,7 +162,8 @@ struct buffer_chain_buffer *buffer_chain_next(const struct buffer_chain_buffer *
 void *buffer_chain_data(struct buffer_chain_buffer *buffer);
 size_t buffer_chain_size(const struct buffer_chain_buffer *buffer);
 
-/* ---- spans: the bytes of a chain where they lie, for descriptors and packets that name physical addresses ----
+/* ---- spans: the bytes of a chain where they lie, for descriptors and packets that name physical
+ * addresses ----
  *
  *   struct buffer_chain_spans spans;
  *   struct buffer_chain_span span;
@@ -170,9 +171,9 @@ size_t buffer_chain_size(const struct buffer_chain_buffer *buffer);
  *           while (buffer_chain_spans_next(&spans, &span))
  *                   add_descriptor(span.pa, span.bytes);
  *
- * Spans come in order, are not empty and add up to `bytes`; each lies in one page. A range of n bytes has at most
- * buffer_chain_spans_max(n) of them. The chain must not be freed while somebody uses a span, nor, for the
- * iterator, appended to. */
+ * Spans come in order, are not empty and add up to `bytes`; each lies in one page. A range of n
+ * bytes has at most buffer_chain_spans_max(n) of them. The chain must not be freed while somebody
+ * uses a span, nor, for the iterator, appended to. */
 struct buffer_chain_span {
         uint64_t pa;
         void *va; /* the same bytes */
@@ -184,14 +185,17 @@ struct buffer_chain_spans {
         size_t offset;          /* in that buffer's payload */
         size_t bytes_left;
 };
-/* returns  ZX_OK; ZX_ERR_OUT_OF_RANGE: offset + bytes > buffer_chain_length. bytes 0 within: no span */
+/* returns  ZX_OK; ZX_ERR_OUT_OF_RANGE:
+ *          offset + bytes > buffer_chain_length. bytes 0 within: no span */
 zx_status_t MUST_CHECK buffer_chain_spans_begin(struct buffer_chain_spans *spans,
                                                 const struct buffer_chain *chain, uint64_t offset,
                                                 size_t bytes);
 bool buffer_chain_spans_next(struct buffer_chain_spans *spans, struct buffer_chain_span *span);
 static inline uint64_t buffer_chain_spans_max(uint64_t bytes)
 {
-        return bytes == 0 ? 0 : 1 + (bytes - 1 + BUFFER_CHAIN_RAW_DATA_BYTES - 1) / BUFFER_CHAIN_RAW_DATA_BYTES;
+        return bytes == 0 ? 0
+                          : 1 + (bytes - 1 + BUFFER_CHAIN_RAW_DATA_BYTES - 1) /
+                                            BUFFER_CHAIN_RAW_DATA_BYTES;
 }
 
 /* [B1]..[B4]; walks the chain. */

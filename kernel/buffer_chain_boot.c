@@ -59,11 +59,11 @@ void buffer_chain_boot_print(void)
                  kernel_buffer_chain_cache.reserve_pages,
                  (unsigned long long)stock,
                  (unsigned long long)pmm_count_state(&kernel_pmm, VM_PAGE_IPC));
-        log_line("bufferchain: pages hit %llu, missed %llu, refilled %llu, returned %llu, freed %llu, "
-                 "drained %llu",
+        log_line("bufferchain: pages hit %llu, missed %llu, refilled %llu, returned %llu, "
+                 "freed %llu, drained %llu",
                  (unsigned long long)counters.hit, (unsigned long long)counters.missed,
                  (unsigned long long)counters.refilled, (unsigned long long)counters.returned,
                  (unsigned long long)counters.freed, (unsigned long long)counters.drained);
 }
-COMMAND(bufferchain_command, "bufferchain", "the page cache of message buffers: reserve, stock, counters",
-        buffer_chain_boot_print);
+COMMAND(bufferchain_command, "bufferchain",
+        "the page cache of message buffers: reserve, stock, counters", buffer_chain_boot_print);

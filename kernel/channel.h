@@ -59,8 +59,8 @@
 
 #define CHANNEL_PENDING_MAX 3500u
 #define CHANNEL_PENDING_WARNING 1750u
-/* Transaction ids of channel_call have this bit; 1 .. 0x7fffffff are the users'; 0 is none. Bit 0 is
- * the number of the end, so that no request of one end looks like an answer to the other. */
+/* Transaction ids of channel_call have this bit; 1 .. 0x7fffffff are the users'; 0 is none. Bit 0
+ * is the number of the end, so that no request of one end looks like an answer to the other. */
 #define CHANNEL_TXID_KERNEL_BIT 31
 /* The owner of a fresh end, of ends that only the kernel uses, and of one that is in a message: the
  * number that no program has. */

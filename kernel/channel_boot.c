@@ -31,8 +31,8 @@ static void print_one(void *context, const struct channel_info *info)
                 return;
         for (unsigned i = 0; i < 2; i++) {
                 const struct channel_end_info *end = &info->ends[i];
-                log_line("channel: %u.%u %s, messages %u, at most %u, callers %u", print->open - 1, i,
-                         end->closed ? "closed" : "open", end->pending, end->pending_most,
+                log_line("channel: %u.%u %s, messages %u, at most %u, callers %u", print->open - 1,
+                         i, end->closed ? "closed" : "open", end->pending, end->pending_most,
                          end->callers);
         }
 }

@@ -121,8 +121,8 @@ static bool set_flag(const struct cmdline_option *option, const struct word *wor
                         return true;
                 }
         }
-        log_line("cmdline: '%s=%.*s': expected true or false", option->name, (int)word->value_length,
-                 word->value);
+        log_line("cmdline: '%s=%.*s': expected true or false", option->name,
+                 (int)word->value_length, word->value);
         return false;
 }
 
@@ -188,15 +188,16 @@ static void cmdline_list(void)
                 case CMDLINE_KIND_UINT:
                         log_line("%s=N (%llu to %llu, now %llu): %s", option->name,
                                  (unsigned long long)option->min, (unsigned long long)option->max,
-                                 (unsigned long long)*(const uint64_t *)option->value, option->help);
+                                 (unsigned long long)*(const uint64_t *)option->value,
+                                 option->help);
                         break;
                 case CMDLINE_KIND_FLAG:
                         log_line("%s (now %s): %s", option->name,
                                  *(const bool *)option->value ? "true" : "false", option->help);
                         break;
                 case CMDLINE_KIND_STRING:
-                        log_line("%s=TEXT (now '%s'): %s", option->name, (const char *)option->value,
-                                 option->help);
+                        log_line("%s=TEXT (now '%s'): %s", option->name,
+                                 (const char *)option->value, option->help);
                         break;
                 case CMDLINE_KIND_EACH:
                         log_line("%s=...: %s", option->name, option->help);

@@ -2,9 +2,10 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* cmdline — the words of the command line: `name=value`, or a bare `name` for a flag.
  *
- * Every word that means something is declared with CMDLINE_* beside the code that uses it and gathered in a
- * linker table. A word that nobody declared is named on the console; a value that does not parse or is out
- * of range is an error that says what was expected, and the default stays. */
+ * Every word that means something is declared with CMDLINE_* beside the code that uses
+ * it and gathered in a linker table. A word that nobody declared is named on the
+ * console; a value that does not parse or is out of range is an error that says what was
+ * expected, and the default stays. */
 #ifndef KERNEL_CMDLINE_H
 #define KERNEL_CMDLINE_H
 
@@ -30,7 +31,8 @@ struct cmdline_option {
         const char *name;
         const char *help; /* one line, for `help` and README */
         enum cmdline_kind kind;
-        uint32_t string_bytes; /* size of the array behind `value` for strings, terminator included */
+        /* Size of the array behind `value` for strings, terminator included. */
+        uint32_t string_bytes;
         union {
                 void *value; /* uint64_t, bool or char array; holds the default until parsed */
                 cmdline_take_fn take;
@@ -63,7 +65,8 @@ struct cmdline_option {
                 .name = (name_), .help = (help_), .kind = CMDLINE_KIND_EACH,             \
                 .take = (take_)}
 
-/* A whole number as CMDLINE_UINT takes it, with nothing behind it; false when it is not one or does not fit. */
+/* A whole number as CMDLINE_UINT takes it, with nothing behind it; false when
+ * it is not one or does not fit. */
 bool cmdline_number(const char *text, size_t length, uint64_t *number);
 
 /* Parses `text` against the table and reports every word that is unknown or wrong through the log.

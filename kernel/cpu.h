@@ -30,8 +30,9 @@
  *   - the work queue's and the log's lock are also taken by interrupt handlers, hence with
  *     interrupts off (cpu_lock_irq_save); all others above never by interrupt handlers. NMI and
  *     panic take none.
- *   - drivers' locks: their headers (drivers/hyperv/vmbus.h, drivers/virtio/virtio_transport.h).
- *     Under one that interrupt handlers take, too, only the work queue's and the log's may be taken.
+ *   - drivers' locks: their headers (drivers/hyperv/vmbus.h,
+ *     drivers/virtio/virtio_transport.h). Under one that interrupt handlers take, too, only the
+ *     work queue's and the log's may be taken.
  *   - two locks of one kind: the one at the lower address first.
  *   - a CPU that waits for a spinlock answers TLB shoot-downs meanwhile, whatever its interrupt
  *     flag; one that waits for anything else with interrupts off does not, and may wait no longer

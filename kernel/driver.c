@@ -27,7 +27,8 @@ void driver_start_phase(enum driver_phase phase)
                         ASSERT(started_count < DRIVERS_MAX);
                         started[started_count++] = driver;
                 } else if (status != ZX_ERR_NOT_FOUND) {
-                        log_line("driver %s: did not start: %s", driver->name, zx_status_name(status));
+                        log_line("driver %s: did not start: %s", driver->name,
+                                 zx_status_name(status));
                 }
         }
 }

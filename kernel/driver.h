@@ -2,9 +2,10 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* driver — the table of drivers; kernel/main.c names none of them.
  *
- * A driver is one entry of a linker table. start() looks for its hardware and returns ZX_OK when it drives
- * it, ZX_ERR_NOT_FOUND when there is none (not an error), anything else when there was and it failed (that
- * is logged with the name). Phases run in order; within a phase the order is not defined. */
+ * A driver is one entry of a linker table. start() looks for its hardware and returns ZX_OK
+ * when it drives it, ZX_ERR_NOT_FOUND when there is none (not an error), anything else when
+ * there was and it failed (that is logged with the name). Phases run in order; within a
+ * phase the order is not defined. */
 #ifndef KERNEL_DRIVER_H
 #define KERNEL_DRIVER_H
 

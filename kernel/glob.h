@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* glob — matches names against patterns with '*' (any run of characters, also none) and '?' (exactly one). */
+/* glob — matches names against patterns with '*' (any run of characters, also
+ * none) and '?' (exactly one). */
 #ifndef KERNEL_GLOB_H
 #define KERNEL_GLOB_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* See irq_line.h. The list of users is changed with interrupts off, and walked by the handler on the
- * same CPU: neither sees the other half-way. */
+/* See irq_line.h. The list of users is changed with interrupts off, and walked by the handler on
+ * the same CPU: neither sees the other half-way. */
 #include "kernel/irq_line.h"
 
 #include "arch/arch.h"

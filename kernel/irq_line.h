@@ -3,8 +3,8 @@
 /* irq_line — interrupt lines of an I/O APIC, shared by the devices that are wired to them.
  *
  *   struct irq_line line = {.gsi = 24, .level = true};
- *   irq_line_connect(&user, &line);          // user.handler and .context are set; calls from here on
- *   irq_line_disconnect(&user);              // none after this
+ *   irq_line_connect(&user, &line);       // user.handler and .context are set; calls from here on
+ *   irq_line_disconnect(&user);           // none after this
  *
  * A handler looks at its device and says whether it was the one. A line that works by level is high
  * until every device that raises it has been told; one that works by edge is silent while another

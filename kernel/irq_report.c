@@ -18,7 +18,8 @@ static void irq_print(void)
                  summary.x2apic ? "x2APIC" : "local APIC", summary.apic_id, summary.ioapic_count,
                  summary.line_count, summary.ioapics_missing, summary.msi_free);
         log_line("irq: %llu handled, %llu spurious, %llu errors (0x%x)",
-                 (unsigned long long)arch_irq_count(), (unsigned long long)arch_irq_spurious_count(),
+                 (unsigned long long)arch_irq_count(),
+                 (unsigned long long)arch_irq_spurious_count(),
                  (unsigned long long)summary.error_count, summary.error_status);
         for (uint32_t from = 0; from < VECTOR_COUNT && arch_irq_next_vector(from, &vector);
              from = vector.vector + 1u) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* log — see log.h. One line buffer on the stack per call, so that an exception inside a log call can log. */
+/* log — see log.h. One line buffer on the stack per call, so that an
+ * exception inside a log call can log. */
 #include "kernel/log.h"
 
 #include <stdio.h>
@@ -45,8 +46,8 @@ void log_break_lock(void)
         spinlock_init(&lock, "log");
 }
 
-/* What comes from outside (a command line, a device's or firmware's name) must not end a line, or it could say
- * "ok 1" in the test's place. */
+/* What comes from outside (a command line, a device's or firmware's name) must not end a line, or
+ * it could say "ok 1" in the test's place. */
 static void clean_text(char *text, size_t bytes)
 {
         for (size_t i = 0; i < bytes; i++) {
@@ -57,7 +58,8 @@ static void clean_text(char *text, size_t bytes)
 }
 
 /* Formats `prefix`, the text and a newline into one write, so that a line is never torn. */
-static void PRINTF_LIKE(2, 0) log_prefixed(const char *prefix, const char *format, va_list arguments)
+static void PRINTF_LIKE(2, 0) log_prefixed(const char *prefix, const char *format,
+                                           va_list arguments)
 {
         char line[LOG_LINE_BYTES];
         size_t used = strlen(prefix);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* main — the boot order, on one screen. Names no driver and no test: they enter through linker tables. */
+/* main — the boot order, on one screen. Names no driver and no test: they
+ * enter through linker tables. */
 #include "arch/arch.h"
 #include "kernel/acpi.h"
 #include "kernel/aspace.h"
@@ -22,7 +23,8 @@
 #include "kernel/watchdog.h"
 
 static char commands[128];
-CMDLINE_STRING(commands, "cmd", "console words to run before the tests, separated by commas; cmd=help");
+CMDLINE_STRING(commands, "cmd",
+               "console words to run before the tests, separated by commas; cmd=help");
 
 static void greet(const struct boot_info *boot_info)
 {
@@ -31,7 +33,8 @@ static void greet(const struct boot_info *boot_info)
         log_line("Paravane %s, booted by %s, command line '%s'", PARAVANE_FLAVOUR,
                  boot_info->path == BOOT_PATH_UEFI ? "UEFI" : "PVH", boot_info->cmdline);
         if (boot_info->magic != BOOT_INFO_MAGIC || boot_info->version != BOOT_INFO_VERSION)
-                panic("the loader's boot_info has magic 0x%llx version %u, expected 0x%llx version %u",
+                panic("the loader's boot_info has magic 0x%llx version %u, "
+                      "expected 0x%llx version %u",
                       (unsigned long long)boot_info->magic, boot_info->version, BOOT_INFO_MAGIC,
                       BOOT_INFO_VERSION);
         if (boot_info->cmdline_truncated)

@@ -24,7 +24,8 @@
 #define BOOT_MAPPED_BYTES GIB
 /* Where a CPU can start in real mode. */
 #define REAL_MODE_END_PA MIB
-/* Carves: page 0, the image, the trampoline, and the early pages, which stay one range as long as they touch. */
+/* Carves: page 0, the image, the trampoline, and the early pages, which stay one
+ * range as long as they touch. */
 #define CARVES_MAX 8
 /* Where memory_map_physical puts its windows; arch/x86_64/address_space.h has the whole picture. */
 #define WINDOW_BASE 0xffffa00000000000ull
@@ -79,8 +80,8 @@ static size_t add_ram(size_t count, uint64_t pa, uint64_t end)
         return count + 1;
 }
 
-/* What the physical map covers: all RAM except the image, whose code and constants must not be writable
- * through a second address. */
+/* What the physical map covers: all RAM except the image, whose code and constants must not be
+ * writable through a second address. */
 static size_t gather_ram(void)
 {
         uint64_t image_end_pa = image_pa + image_bytes;
@@ -105,13 +106,15 @@ static void limit_ram(void)
                          (unsigned long long)limit_mib, (unsigned)(MEMORY_NEEDED_BYTES / MIB));
                 return;
         }
-        log_line("memory: limited to %llu MiB, %llu MiB are left alone", (unsigned long long)limit_mib,
+        log_line("memory: limited to %llu MiB, %llu MiB are left alone",
+                 (unsigned long long)limit_mib,
                  (unsigned long long)(memory_map_limit(&map, limit_mib * MIB) / MIB));
 }
 
 static void read_map(const struct boot_info *boot_info)
 {
-        zx_status_t status = memory_map_normalise(&map, boot_info->regions, boot_info->region_count);
+        zx_status_t status =
+                memory_map_normalise(&map, boot_info->regions, boot_info->region_count);
         uint64_t usable;
 
         if (status != ZX_OK)
@@ -119,7 +122,8 @@ static void read_map(const struct boot_info *boot_info)
         if (boot_info->regions_dropped != 0)
                 log_line("memory: %u regions did not fit in boot_info and are not used",
                          boot_info->regions_dropped);
-        usable = memory_map_bytes(&map, BOOT_REGION_RAM) + memory_map_bytes(&map, BOOT_REGION_LOADER);
+        usable = memory_map_bytes(&map, BOOT_REGION_RAM) +
+                 memory_map_bytes(&map, BOOT_REGION_LOADER);
         if (usable < MEMORY_NEEDED_BYTES - MIB) /* a firmware keeps some of what the machine has */
                 panic("not enough memory: %llu KiB of RAM, this kernel needs %u MiB",
                       (unsigned long long)(usable / KIB), (unsigned)(MEMORY_NEEDED_BYTES / MIB));
@@ -157,7 +161,8 @@ static void add_arena(const struct pmm_arena_config *config)
         zx_status_t status = pmm_add_arena_at(&kernel_pmm, config);
 
         if (status != ZX_OK)
-                panic("pmm: arena at 0x%llx: %s", (unsigned long long)config->pa, zx_status_name(status));
+                panic("pmm: arena at 0x%llx: %s", (unsigned long long)config->pa,
+                      zx_status_name(status));
         while (memory_map_next_taken(&map, config, &cursor, &taken)) {
                 if (taken.type == BOOT_REGION_LOADER)
                         continue; /* we run on our own tables and boot_info is copied: RAM now */
@@ -192,7 +197,8 @@ void memory_init(const struct boot_info *boot_info)
         memory_map_plan_arenas(&map, &plan);
         for (size_t i = 0; i < plan.arena_count; i++)
                 add_arena(&plan.arenas[i]);
-        log_line("memory: %llu MiB in %zu arenas, %llu MiB free, %llu pages of tables, image at 0x%llx",
+        log_line("memory: %llu MiB in %zu arenas, %llu MiB free, %llu pages of tables, "
+                 "image at 0x%llx",
                  (unsigned long long)(pmm_count_total_bytes(&kernel_pmm) / MIB), plan.arena_count,
                  (unsigned long long)(pmm_count_free_pages(&kernel_pmm) * PAGE_BYTES / MIB),
                  (unsigned long long)early_page_count, (unsigned long long)image_pa);
@@ -237,7 +243,8 @@ static uint64_t table_page(void *context)
 
 const struct arch_table_source memory_table_source = {.alloc_page = table_page};
 
-zx_status_t memory_map_physical(uint64_t pa, uint64_t bytes, enum memory_map_kind kind, void **va_out)
+zx_status_t memory_map_physical(uint64_t pa, uint64_t bytes, enum memory_map_kind kind,
+                                void **va_out)
 {
         uint64_t first = round_down(pa, PAGE_BYTES), last, va, mapped_bytes;
         zx_status_t status;
@@ -254,14 +261,14 @@ zx_status_t memory_map_physical(uint64_t pa, uint64_t bytes, enum memory_map_kin
         if (mapped_bytes > WINDOW_END - va)
                 status = ZX_ERR_NO_MEMORY;
         else
-                status = arch_map(va, first, mapped_bytes,
-                                  ARCH_MAP_GLOBAL | (kind == MEMORY_MAP_CODE ? ARCH_MAP_EXECUTE : 0) |
-                                          (kind == MEMORY_MAP_DEVICE
-                                                   ? ARCH_MAP_UNCACHED | ARCH_MAP_WRITE
-                                                   : 0),
-                                  &memory_table_source);
+                status = arch_map(
+                        va, first, mapped_bytes,
+                        ARCH_MAP_GLOBAL | (kind == MEMORY_MAP_CODE ? ARCH_MAP_EXECUTE : 0) |
+                        (kind == MEMORY_MAP_DEVICE ? ARCH_MAP_UNCACHED | ARCH_MAP_WRITE : 0),
+                        &memory_table_source);
         if (status == ZX_OK) {
-                window_next = va + mapped_bytes + PAGE_BYTES; /* a page that is not mapped between two */
+                /* A page that is not mapped between two. */
+                window_next = va + mapped_bytes + PAGE_BYTES;
                 *va_out = (void *)(va + (pa - first));
         }
         spinlock_give(&window_lock);
@@ -271,7 +278,8 @@ zx_status_t memory_map_physical(uint64_t pa, uint64_t bytes, enum memory_map_kin
 void memory_print_map(void)
 {
         for (size_t i = 0; i < map.count; i++)
-                log_line("memory: range 0x%llx..0x%llx type %u", (unsigned long long)map.ranges[i].pa,
+                log_line("memory: range 0x%llx..0x%llx type %u",
+                         (unsigned long long)map.ranges[i].pa,
                          (unsigned long long)(map.ranges[i].pa + map.ranges[i].bytes),
                          map.ranges[i].type);
         print_left_out();

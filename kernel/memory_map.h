@@ -82,8 +82,8 @@ zx_status_t MUST_CHECK memory_map_carve(struct memory_map *map, uint64_t pa, uin
 zx_status_t MUST_CHECK memory_map_take(struct memory_map *map, uint64_t page_count,
                                        uint64_t below_pa, uint64_t *pa_out);
 
-/* Leaves RAM out, the highest first, until RAM, LOADER and IN_USE are at most `bytes` together, or no
- * RAM is left. What is left out becomes a hole.
+/* Leaves RAM out, the highest first, until RAM, LOADER and IN_USE are at most `bytes` together, or
+ * no RAM is left. What is left out becomes a hole.
  *   bytes    grown outwards to whole pages
  *   returns  the bytes that were left out; 0: nothing changed */
 uint64_t memory_map_limit(struct memory_map *map, uint64_t bytes);
@@ -91,8 +91,9 @@ uint64_t memory_map_limit(struct memory_map *map, uint64_t bytes);
 /* The bytes of all ranges of one type. */
 uint64_t memory_map_bytes(const struct memory_map *map, uint32_t type);
 
-/* Whether a byte of [pa, pa + bytes) is RAM, LOADER or IN_USE, so that nobody's registers can be there. A
- * range that wraps is taken up to the end of the address space; one without bytes touches nothing. */
+/* Whether a byte of [pa, pa + bytes) is RAM, LOADER or IN_USE, so that nobody's registers
+ * can be there. A range that wraps is taken up to the end of the address space; one
+ * without bytes touches nothing. */
 bool memory_map_touches_ram(const struct memory_map *map, uint64_t pa, uint64_t bytes);
 
 #define MEMORY_LEFT_OUT_MAX 16
@@ -106,7 +107,8 @@ struct memory_plan {
         struct memory_range left_out[MEMORY_LEFT_OUT_MAX];
         size_t left_out_count; /* pieces in all, may be more than MEMORY_LEFT_OUT_MAX */
         uint64_t left_out_bytes;
-        uint64_t left_out_in_use_bytes; /* IN_USE and LOADER: never handed out, mapped all the same */
+        /* IN_USE and LOADER: never handed out, mapped all the same. */
+        uint64_t left_out_in_use_bytes;
         uint64_t hole_bytes;            /* inside arenas, no RAM: costs only page structures */
 };
 

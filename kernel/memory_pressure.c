@@ -19,7 +19,8 @@
 
 static uint64_t warning_mib;
 CMDLINE_UINT(warning_mib, "kernel.oom.warning-mb", 0, UINT64_MAX / MIB,
-             "less free memory than this is short: stocks of pages are given back; 0: a 32nd, at most 300");
+             "less free memory than this is short: stocks of pages are given back; "
+             "0: a 32nd, at most 300");
 
 static uint64_t low_pages, high_pages;
 static struct cpu_work drains[CPU_COUNT_MAX];

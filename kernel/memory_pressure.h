@@ -12,8 +12,8 @@
  * gives its stock back when it next waits for or serves others, all others at once. While memory is
  * low, a CPU that needs pages stocks up again.
  *
- * Options  kernel.oom.warning-mb: `low`, at most half of memory; by default a 32nd, at most 300 MiB.
- *          `high` is twice that, but at most `low` and a quarter of what is above it
+ * Options  kernel.oom.warning-mb: `low`, at most half of memory; by default a 32nd, at
+ *          most 300 MiB. `high` is twice that, but at most `low` and a quarter of what is above it
  * Non-goals  the levels critical and out-of-memory, debounce and hysteresis by time, reboot: nobody
  *          here could act on them. So kernel.oom.enable, .behavior, .outofmemory-mb, .critical-mb,
  *          .debounce-mb, .hysteresis-seconds and .imminent-oom-delta-mb are unknown words of the

@@ -44,7 +44,8 @@ struct page_cache_counters {
         uint64_t hit;      /* handed out from the stock */
         uint64_t missed;   /* handed out from the pmm */
         uint64_t refilled; /* from the pmm into the stock */
-        uint64_t returned; /* freed into the stock; not counted, but reckoned from the others [C2] */
+        /* Freed into the stock; not counted, but reckoned from the others [C2]. */
+        uint64_t returned;
         uint64_t freed;    /* freed to the pmm because the stock was full */
         uint64_t drained;  /* from the stock to the pmm by page_cache_drain */
 };

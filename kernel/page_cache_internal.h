@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* page_cache_internal — the stock of one CPU, inline: what page_cache.c and buffer_chain.c take from
- * it and put back for every message.
+/* page_cache_internal — the stock of one CPU, inline: what page_cache.c and buffer_chain.c take
+ * from it and put back for every message.
  *
  *   entry->pages.next -> page -> page -> ... -> entry->pages
  *
@@ -37,9 +37,9 @@ static ALWAYS_INLINE struct vm_page *page_cache_pop(struct page_cache_entry *ent
         return page;
 }
 
-/* Puts `count` pages of a stock, from `node` on, between `last`, the tail of `list`, and its head; they
- * are in state ALLOC now. Returns what stays in the stock; to take them out and to count them is the
- * caller's business. */
+/* Puts `count` pages of a stock, from `node` on, between `last`, the tail of `list`, and its
+ * head; they are in state ALLOC now. Returns what stays in the stock; to take them out and to
+ * count them is the caller's business. */
 static ALWAYS_INLINE struct list_node *page_cache_chain_up(struct list_node *node, uint64_t count,
                                                            struct list_node *last,
                                                            struct list_node *list)
@@ -72,8 +72,8 @@ static inline void page_cache_count_hits(struct page_cache_entry *entry, uint64_
         pmm_count_add(&entry->counters.hit, count);
 }
 
-/* Puts a page on top of a stock that is not full. It is on no list, and in state `state`: the caller
- * has just made sure of both. */
+/* Puts a page on top of a stock that is not full. It is on no list, and in state `state`: the
+ * caller has just made sure of both. */
 static ALWAYS_INLINE void page_cache_push(struct page_cache_entry *entry, struct vm_page *page,
                                           enum vm_page_state state)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* panic — the last words: cause, registers, backtrace with function names; then the machine is left.
+/* panic — the last words: cause, registers, backtrace with function
+ * names; then the machine is left.
  *
- * The lines that a machine reads: "# panic: CAUSE" first, "#   at 0xADDRESS function+0xOFFSET" for each
- * frame, and the verdict line "# verdict: PANIC ..." last. Exit code SELFTEST_EXIT_PANIC.
+ * The lines that a machine reads: "# panic: CAUSE" first, "#   at 0xADDRESS function+0xOFFSET" for
+ * each frame, and the verdict line "# verdict: PANIC ..." last. Exit code SELFTEST_EXIT_PANIC.
  * Context: any, NMI included. A panic inside a panic prints one line and leaves. */
 #ifndef KERNEL_PANIC_H
 #define KERNEL_PANIC_H

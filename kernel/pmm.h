@@ -13,8 +13,9 @@
  * the difference.
  *
  *   alloc takes from    the head of the zone's free list, then the lowest group not set up
- *   free puts back to   the head (the page that is in the CPU's cache goes out first); pmm_free_late,
- *                       and any free while the checker is on, to the tail (it goes out last)
+ *   free puts back to   the head (the page that is in the CPU's cache goes out
+ *                       first); pmm_free_late, and any free while the checker is on,
+ *                       to the tail (it goes out last)
  *   zones               high before low, so that low memory lasts; PMM_ALLOC_LO_MEM takes low only
  *
  * Owner       struct pmm is the caller's and must not move; page structures belong to the pmm, a
@@ -27,12 +28,14 @@
  *             [P2] state FREE <=> on a free list <=> free bit set, for every page that is set up
  *             [P3] free_in_zone adds up to the count of FREE; it includes pages not set up
  *             [P4] the pages of an arena's own structures are WIRED for ever
- *             [P5] a group in which 2^k free pages in a row start, k <= 6, that end in it or the next
+ *             [P5] a group in which 2^k free pages in a row start,
+ *             k <= 6, that end in it or the next
  *                  one has its bit in the run words of order k or above; the bit may also be there
  *                  without, until a search finds that out
  * Errors      double free, a foreign page, a wrong state: our bugs, ASSERT in every build
- * Non-goals   loaned pages (2.9); a thread that sleeps until a page comes (2.7: who gets SHOULD_WAIT comes
- *             again); requests that wait at random in debug builds: host-tests --refuse refuses each in turn
+ * Non-goals   loaned pages (2.9); a thread that sleeps until a page comes (2.7: who gets
+ *             SHOULD_WAIT comes again); requests that wait at random in debug builds: host-tests
+ *             --refuse refuses each in turn
  * Facts       spec/zircon-objects.md, 2 */
 #ifndef KERNEL_PMM_H
 #define KERNEL_PMM_H
@@ -179,9 +182,9 @@ struct pmm_checker {
         uint64_t failure_count;
 };
 
-/* What is told when free memory leaves a corridor (2.7). Called under the pmm's lock: it may ask for
- * the free count and arm the next signal, but call nothing else of the pmm; it wakes or tells
- * whoever shall. */
+/* What is told when free memory leaves a corridor (2.7). Called under the pmm's lock: it
+ * may ask for the free count and arm the next signal, but call nothing else of the pmm; it
+ * wakes or tells whoever shall. */
 typedef void (*pmm_signal_fn)(void *context);
 
 enum pmm_wait_state {
@@ -198,9 +201,9 @@ struct pmm_free_memory_signal {
         void *context;
 };
 
-/* The first allocation that failed (2.7). There it has a type, for a heap and a table of handles report
- * theirs too; here whatever runs out of memory (a slab, a VMO, a page table) has asked this pmm, so all are
- * of one type, and recorded where they fail. */
+/* The first allocation that failed (2.7). There it has a type, for a heap and a table of handles
+ * report theirs too; here whatever runs out of memory (a slab, a VMO, a page table) has asked this
+ * pmm, so all are of one type, and recorded where they fail. */
 struct pmm_failure {
         bool happened;
         uint64_t page_count;
@@ -314,10 +317,10 @@ void pmm_free_page(struct pmm *pmm, struct vm_page *page);
 /* Gives back every page on `list`, which becomes empty; the first of them is the next to be
  * allocated. */
 void pmm_free(struct pmm *pmm, struct list_node *list);
-/* The same with delayed reuse (2.4): behind all pages that are set up and free now, in the order of the
- * list; so none of them is the next to be allocated while its zone has another. While the free-page checker
- * is on, the two above reuse late as well (a list's pages in any order): the longer a page lies, the more
- * late writes are found in it. (There: under an address sanitizer.) */
+/* The same with delayed reuse (2.4): behind all pages that are set up and free now, in the order of
+ * the list; so none of them is the next to be allocated while its zone has another. While the
+ * free-page checker is on, the two above reuse late as well (a list's pages in any order): the
+ * longer a page lies, the more late writes are found in it. (There: under an address sanitizer.) */
 void pmm_free_late(struct pmm *pmm, struct list_node *list);
 
 /* ---- states ---- */
@@ -423,7 +426,8 @@ struct pmm_checker_config {
         pmm_checker_report_fn report;
         void *context;
 };
-/* Pages are filled with the pattern when they are freed, from now on and for ever, and go to the tail.
+/* Pages are filled with the pattern when they are freed, from now on and
+ * for ever, and go to the tail.
  *   returns  false: it was enabled already, nothing changed */
 bool pmm_checker_enable(struct pmm *pmm, const struct pmm_checker_config *config);
 /* Fills every free page (this writes fill_bytes in each, and sets up all page structures), then

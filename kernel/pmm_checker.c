@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* pmm_checker — fills free pages with a pattern and looks whether it is still there; and delayed reuse, by
- * which it has longer to look.
+/* pmm_checker — fills free pages with a pattern and looks whether it is still there; and delayed
+ * reuse, by which it has longer to look.
  *
  * Finds whoever writes to a page after it was freed. Facts: spec/zircon-objects.md, 2.4, 2.8. */
 #include "kernel/pmm.h"

@@ -36,7 +36,8 @@ struct choice {
 static int choose(const char *value, size_t length, const struct choice *choices, size_t count)
 {
         for (size_t i = 0; i < count; i++) {
-                if (strlen(choices[i].word) == length && memcmp(choices[i].word, value, length) == 0)
+                if (strlen(choices[i].word) == length &&
+                    memcmp(choices[i].word, value, length) == 0)
                         return choices[i].means;
         }
         return -1;
@@ -170,7 +171,8 @@ static void print_fragments(void)
                         used += snprintf(text + used, sizeof(text) - (size_t)used, " %u+:%llu",
                                          1u << order, (unsigned long long)fragments.runs[order]);
         log_line("pmm: %llu runs of free pages, the longest %llu, %u %% fragmented; by length:%s",
-                 (unsigned long long)fragments.run_count, (unsigned long long)fragments.longest_pages,
+                 (unsigned long long)fragments.run_count,
+                 (unsigned long long)fragments.longest_pages,
                  pmm_fragments_percent(&fragments), text);
 }
 
@@ -179,8 +181,9 @@ static void print_statistics(void)
         const struct pmm_statistics *statistics = &kernel_pmm.statistics;
         const struct pmm_failure *first = &kernel_pmm.first_failure;
 
-        log_line("pmm: %llu allocation failures, %llu delayed, longest contiguous search %llu groups "
-                 "of 64 pages, %llu KiB were free after the start",
+        log_line("pmm: %llu allocation failures, %llu delayed, "
+                 "longest contiguous search %llu groups of 64 pages, "
+                 "%llu KiB were free after the start",
                  (unsigned long long)statistics->allocation_failures,
                  (unsigned long long)statistics->delayed_allocations,
                  (unsigned long long)statistics->groups_examined_max,
@@ -206,5 +209,6 @@ void pmm_console_print(void)
         print_checker();
         memory_print_map();
 }
-COMMAND(pmm_command, "pmm", "arenas, pages by state, fragmentation, pressure, and the normalised memory map",
+COMMAND(pmm_command, "pmm",
+        "arenas, pages by state, fragmentation, pressure, and the normalised memory map",
         pmm_console_print);

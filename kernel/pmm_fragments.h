@@ -2,7 +2,8 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* pmm_fragments — how the free pages lie: in few long runs, or in many short ones.
  *
- * Context  as pmm.h; walks the whole bitmap under the pmm's lock, 64 pages a word: for the console */
+ * Context  as pmm.h; walks the whole bitmap under the pmm's lock, 64
+ *          pages a word: for the console */
 #ifndef KERNEL_PMM_FRAGMENTS_H
 #define KERNEL_PMM_FRAGMENTS_H
 
@@ -12,7 +13,8 @@
 #define PMM_FRAGMENTS_ORDER_COUNT 16
 
 struct pmm_fragments {
-        uint64_t runs[PMM_FRAGMENTS_ORDER_COUNT]; /* of free pages, as long as they go in one arena */
+        /* Of free pages, as long as they go in one arena. */
+        uint64_t runs[PMM_FRAGMENTS_ORDER_COUNT];
         uint64_t run_count;
         uint64_t free_pages;
         uint64_t longest_pages;

@@ -112,8 +112,8 @@ static inline uint64_t pmm_group_free_bits(const struct pmm_arena *arena, uint64
                ~pmm_group_bits(group, arena->own_first, arena->own_end);
 }
 
-/* Whether a page belongs to an arena, and its number there; a pointer into the array that is no page
- * structure is our bug. */
+/* Whether a page belongs to an arena, and its number there; a pointer into the array that is
+ * no page structure is our bug. */
 static inline bool pmm_arena_has_page(const struct pmm_arena *arena, const struct vm_page *page,
                                       uint64_t *number)
 {
@@ -304,8 +304,8 @@ static inline void pmm_signal_after_free(struct pmm *pmm)
 /* ---- pmm_checker.c ---- */
 
 void pmm_checker_fill(struct pmm *pmm, struct vm_page *page);
-/* Puts a page that is being freed at the tail of its free list, filled if the checker is on. Groups that are
- * not set up are behind that: one of them comes in front of a page that would be alone. */
+/* Puts a page that is being freed at the tail of its free list, filled if the checker is on. Groups
+ * that are not set up are behind that: one of them comes in front of a page that would be alone. */
 void pmm_add_tail(struct pmm *pmm, const struct pmm_arena *arena, struct vm_page *page);
 /* Reports a page that somebody wrote to while it was free. Only while armed. */
 bool pmm_checker_verify(struct pmm *pmm, const struct vm_page *page);

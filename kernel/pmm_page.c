@@ -154,8 +154,8 @@ struct freed {
 
 /* Everything up to pmm_free_locked is under the lock, but pmm_free_page.
  *
- * Makes a page FREE and the head (or, with free_late, the tail) of its free list, in all but its bit. It
- * must be on no list.
+ * Makes a page FREE and the head (or, with free_late, the tail) of its free list, in all but
+ * its bit. It must be on no list.
  *   last     where the page freed before this one lies: most pages that come together lie together
  *   returns  the arena, *number out */
 static ALWAYS_INLINE struct pmm_arena *give_back(struct pmm *pmm, struct vm_page *page,

@@ -3,9 +3,9 @@
 /* pmm_run — pages in a row: a given range, or any run of a length and alignment.
  *
  * Runs are searched in the free bitmap, 64 pages a word, and only from groups whose run words say
- * that one may start there. What starts in a group and has 64 pages or more goes on in the next: the
- * words tell 2^k pages in a row that lie in the two, up to 64. A search for n pages asks for k =
- * floor(log2(n)), 6 at most; so for powers of two up to 64 it looks at nothing in vain.
+ * that one may start there. What starts in a group and has 64 pages or more goes on in the next:
+ * the words tell 2^k pages in a row that lie in the two, up to 64. A search for n pages asks for
+ * k = floor(log2(n)), 6 at most; so for powers of two up to 64 it looks at nothing in vain.
  *
  * A free sets a group's bit, and that of the group before when the run reaches over the edge. An
  * allocation leaves the bits as they are; the search that comes by corrects them. So a search pays

@@ -37,7 +37,8 @@ struct test {
 };
 
 static char filter[128];
-CMDLINE_STRING(filter, "test", "which self-tests run: a pattern such as pmm.* over suite.name; or list, none");
+CMDLINE_STRING(filter, "test",
+               "which self-tests run: a pattern such as pmm.* over suite.name; or list, none");
 
 /* The selected tests: suites in table order, the tests of a suite by line. */
 static const struct test_case *selected[SELFTESTS_MAX];
@@ -87,8 +88,8 @@ bool test_has_failed(const struct test *t)
 void *world_pages(struct test *t, size_t page_count, uint64_t *pa_out)
 {
         uint64_t pa;
-        zx_status_t status = pmm_alloc_contiguous(&kernel_pmm, page_count, PMM_ALLOC_ANY, PAGE_BYTES_LOG2,
-                                                  &pa, &t->pages);
+        zx_status_t status = pmm_alloc_contiguous(&kernel_pmm, page_count, PMM_ALLOC_ANY,
+                                                  PAGE_BYTES_LOG2, &pa, &t->pages);
         void *va;
 
         if (status != ZX_OK)
@@ -129,7 +130,8 @@ static bool is_selected(const struct test_case *test)
         return filter[0] == '\0' || glob_matches(filter, name);
 }
 
-/* Whether `later` runs after `earlier`: the table's order of suites is kept, lines order a suite. */
+/* Whether `later` runs after `earlier`: the table's order of suites
+ * is kept, lines order a suite. */
 static size_t insertion_index(const struct test_case *test)
 {
         size_t at = selected_count;
@@ -154,7 +156,8 @@ static void select_tests(void)
                         continue;
                 ASSERT(selected_count < SELFTESTS_MAX);
                 at = insertion_index(test);
-                memmove(&selected[at + 1], &selected[at], (selected_count - at) * sizeof(selected[0]));
+                memmove(&selected[at + 1], &selected[at],
+                        (selected_count - at) * sizeof(selected[0]));
                 selected[at] = test;
                 selected_count++;
         }

@@ -10,8 +10,8 @@
  *                   tests already
  *                   the other letters, at least one, bit 7 set on the last
  *
- * Names that follow each other begin alike, so this takes two thirds of a plain table. It is read from
- * the start on each look-up: panics are rare. */
+ * Names that follow each other begin alike, so this takes two thirds of a plain table. It is read
+ * from the start on each look-up: panics are rare. */
 #include "kernel/symbols.h"
 
 #include <stdio.h>

@@ -3,8 +3,8 @@
 /* symbols — the name of the function that an address lies in.
  *
  * The table is made from the linked image by kernel/gen_symbols.sh and linked in behind everything
- * else that is read-only, so that adding it moves no function. Context: any, NMI included, on one CPU
- * at a time; never allocates. */
+ * else that is read-only, so that adding it moves no function. Context: any, NMI included, on one
+ * CPU at a time; never allocates. */
 #ifndef KERNEL_SYMBOLS_H
 #define KERNEL_SYMBOLS_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* See time.h. One hardware timer a CPU serves two: whoever waits there, and, on the boot CPU, the tick. There is
- * one thread of execution a CPU, so one waiter at a time; a wait inside an interrupt handler is not allowed
- * anyway.
+/* See time.h. One hardware timer a CPU serves two: whoever waits there, and, on the boot CPU, the
+ * tick. There is one thread of execution a CPU, so one waiter at a time; a wait inside an interrupt
+ * handler is not allowed anyway.
  * Relies on arch_clock_*, arch_timer_*. */
 #include "kernel/time.h"
 
@@ -15,8 +15,8 @@
 #include "kernel/command.h"
 #include "kernel/log.h"
 
-/* How long a halt may last: a wake-up that came between the caller's check and the halt is lost for that long
- * at most. */
+/* How long a halt may last: a wake-up that came between the caller's check and the halt
+ * is lost for that long at most. */
 #define HALT_NS_MAX NS_PER_MS
 #define HZ_PER_KHZ 1000u
 #define KHZ_PER_MHZ 1000u
@@ -153,7 +153,8 @@ static void clock_print(void)
                         log_line("clock: %s says %llu Hz", arch_clock_source_name(i),
                                  (unsigned long long)hz);
                 else
-                        log_line("clock: %s: %s", arch_clock_source_name(i), zx_status_name(status));
+                        log_line("clock: %s: %s", arch_clock_source_name(i),
+                                 zx_status_name(status));
         }
         log_line("clock: %llu ns since the start", (unsigned long long)time_ns());
 }

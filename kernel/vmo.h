@@ -167,7 +167,8 @@ zx_status_t MUST_CHECK vmo_set_content_size(struct vmo *vmo, uint64_t content_by
 /* How mappings made from now on see the memory.
  *   returns  ZX_OK; ZX_ERR_INVALID_ARGS: bits outside VMO_CACHE_POLICY_MASK;
  *            ZX_ERR_BAD_STATE: mapped, or pinned, or it has pages and is not CACHED now
- *            From CACHED, pages that are there are cleaned out of the caches, by pool->clean_cache */
+ *            From CACHED, pages that are there are cleaned out of the caches, by
+ *            pool->clean_cache */
 zx_status_t MUST_CHECK vmo_set_cache_policy(struct vmo *vmo, uint32_t policy);
 
 /* ---- bytes ---- */
@@ -182,9 +183,9 @@ zx_status_t MUST_CHECK vmo_read(struct vmo *vmo, void *destination, uint64_t off
 zx_status_t MUST_CHECK vmo_write(struct vmo *vmo, const void *source, uint64_t offset,
                                  size_t bytes);
 
-/* The same where the other side of the copy can fail (kernel/vmo_user.h): called for one page at most, in
- * order, with no lock held. A status other than ZX_OK ends the copy and is returned; what was
- * copied stays. */
+/* The same where the other side of the copy can fail (kernel/vmo_user.h): called for one page
+ * at most, in order, with no lock held. A status other than ZX_OK ends the copy and is
+ * returned; what was copied stays. */
 struct vmo_sink {
         zx_status_t (*write)(struct vmo_sink *sink, const void *bytes, size_t byte_count);
 };
@@ -245,10 +246,10 @@ zx_status_t MUST_CHECK vmo_op_range(struct vmo *vmo, uint32_t op, uint64_t offse
 
 /* ---- pins and physical memory ---- */
 
-/* Makes the pages of a range and keeps them in place until vmo_unpin of the same range. Pins count,
- * up to VM_PAGE_PIN_COUNT_MAX for a page. All or nothing. Whoever pins holds a reference. What is
- * physical cannot go away: there a pin only looks at the range, nothing counts it, and every page is as
- * good as pinned.
+/* Makes the pages of a range and keeps them in place until vmo_unpin of the same range. Pins
+ * count, up to VM_PAGE_PIN_COUNT_MAX for a page. All or nothing. Whoever pins holds a reference.
+ * What is physical cannot go away: there a pin only looks at the range, nothing counts it, and
+ * every page is as good as pinned.
  *   returns  ZX_OK; ZX_ERR_INVALID_ARGS: misaligned, or bytes 0; ZX_ERR_OUT_OF_RANGE;
  *            ZX_ERR_UNAVAILABLE: a page has VM_PAGE_PIN_COUNT_MAX pins; ZX_ERR_NO_MEMORY */
 zx_status_t MUST_CHECK vmo_pin(struct vmo *vmo, uint64_t offset, uint64_t bytes);

@@ -70,8 +70,8 @@ zx_status_t MUST_CHECK vmo_buffer_write(struct vmo_buffer *buffer, const void *s
  * only if no byte is written before it is read (as one part on one part).
  *   copied_out  out: how many
  *   returns     ZX_OK; ZX_ERR_INTERNAL: `to` holds fewer bytes than `from`; the store's status of
- *               the first part that is bad, all of `from` first, then what vmo_buffer_write looks at
- *               in `to`; no byte was written then, pages as there */
+ *               the first part that is bad, all of `from` first, then what vmo_buffer_write looks
+ *               at in `to`; no byte was written then, pages as there */
 zx_status_t MUST_CHECK vmo_buffer_copy_from(struct vmo_buffer *to, const struct vmo_buffer *from,
                                             uint64_t *copied_out);
 

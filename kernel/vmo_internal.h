@@ -39,8 +39,8 @@ zx_status_t MUST_CHECK vmo_lock_committed(struct vmo *vmo, uint64_t offset, uint
  * held. */
 void vmo_drop_pages(struct vmo *vmo, uint64_t first, uint64_t end, struct list_node *dead);
 
-/* Whether a page of [first, end) has `least` pins or more, 1 .. VM_PAGE_PIN_COUNT_MAX. Lock held; not
- * for physical VMOs. */
+/* Whether a page of [first, end) has `least` pins or more, 1 .. VM_PAGE_PIN_COUNT_MAX. Lock
+ * held; not for physical VMOs. */
 bool vmo_any_has_pins(const struct vmo *vmo, uint64_t first, uint64_t end, uint32_t least);
 
 /* Drops what is in the caches of these bytes of a page, if the policy or the caller needs that. */

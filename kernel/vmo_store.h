@@ -56,8 +56,8 @@ struct vmo_store_slot {
 struct vmo_store_counters {
         uint64_t reads;  /* calls that succeeded, Copy once in each */
         uint64_t writes;
-        /* Calls about bytes (read, write, copy, check_read, prepare_write, pinned_spans) that named an
-         * id or a range that is none: once for each call; a Copy in the destination's store. */
+        /* Calls about bytes (read, write, copy, check_read, prepare_write, pinned_spans) that named
+         * an id or a range that is none: once for each call; a Copy in the destination's store. */
         uint64_t refused;
 };
 

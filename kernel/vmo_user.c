@@ -32,8 +32,8 @@ static zx_status_t from_user(struct vmo_source *base, void *destination, size_t 
         return status;
 }
 
-/* What both directions look at first, and nothing is made for it: the VMO's range, then the whole range of
- * user memory. */
+/* What both directions look at first, and nothing is made for it: the VMO's range, then
+ * the whole range of user memory. */
 static zx_status_t check(struct vmo *vmo, uint64_t user_va, uint64_t offset, size_t bytes)
 {
         zx_status_t status = vmo_check_read(vmo, offset, bytes);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* See watchdog.h. The tick may be an NMI: what it shares with tasks is read and written in an order that
- * holds between any two instructions of one CPU. */
+/* See watchdog.h. The tick may be an NMI: what it shares with tasks is read and written in an order
+ * that holds between any two instructions of one CPU. */
 #include "kernel/watchdog.h"
 
 #include <stdatomic.h>
@@ -22,7 +22,8 @@ CMDLINE_FLAG(wanted, "watchdog", "end a test that hangs; off: let it hang, for a
 static enum watchdog_kind kind;
 static _Atomic uint64_t tick_count;
 
-/* deadline_ns is written last when armed and first when disarmed: whoever sees a deadline sees its name. */
+/* deadline_ns is written last when armed and first when disarmed: whoever
+ * sees a deadline sees its name. */
 static const char *armed_name;
 static uint32_t armed_limit_ms;
 static _Atomic uint64_t deadline_ns = TIME_INFINITE;
@@ -40,7 +41,8 @@ static bool tick_is_fatal(void)
 static void nmi_tick(const struct arch_trap_frame *frame)
 {
         if (tick_is_fatal())
-                panic_at(frame, "watchdog: %s did not end within %u ms", armed_name, armed_limit_ms);
+                panic_at(frame, "watchdog: %s did not end within %u ms", armed_name,
+                         armed_limit_ms);
 }
 
 static void timer_tick(void)
@@ -64,7 +66,8 @@ void watchdog_init(void)
         if (time_set_tick(timer_tick, TICK_NS) == ZX_OK)
                 kind = WATCHDOG_TIMER;
         log_line("watchdog: no NMI tick on this machine, %s",
-                 kind == WATCHDOG_TIMER ? "loops with interrupts off are not caught" : "hangs are not caught");
+                 kind == WATCHDOG_TIMER ? "loops with interrupts off are not caught"
+                                        : "hangs are not caught");
 }
 
 void watchdog_arm(const char *name, uint32_t limit_ms)

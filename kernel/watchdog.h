@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* watchdog — ends what does not end: a named stretch of work with a limit; when the limit passes, the kernel
- * panics at the interrupted instruction, so that the backtrace shows the loop.
+/* watchdog — ends what does not end: a named stretch of work with a limit; when the limit passes,
+ * the kernel panics at the interrupted instruction, so that the backtrace shows the loop.
  *
  *   watchdog_arm("pmm.stress", 10000);  work();  watchdog_disarm();
  *
- * One stretch at a time. Its tick (18 a second, so the limit is overrun by 55 ms at most) is an NMI where the
- * machine has the means, and then loops with interrupts off are caught too; elsewhere it is the timer
- * interrupt, and they are not. watchdog_kind() says which.
+ * One stretch at a time. Its tick (18 a second, so the limit is overrun by 55 ms at most) is an NMI
+ * where the machine has the means, and then loops with interrupts off are caught too; elsewhere it
+ * is the timer interrupt, and they are not. watchdog_kind() says which.
  * Context: boot CPU; arm and disarm from tasks. */
 #ifndef KERNEL_WATCHDOG_H
 #define KERNEL_WATCHDOG_H

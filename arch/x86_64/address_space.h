@@ -4,17 +4,19 @@
  *
  *   0xffffffff_ffffffff
  *        ...             not mapped
- *   0xffffffff_80200000  the linked image (linker.ld draws its inside); .text read/execute, .rodata read,
- *                        the rest read/write, a hole under each stack
+ *   0xffffffff_80200000  the linked image (linker.ld draws its inside); .text read/execute, .rodata
+ *                        read, the rest read/write, a hole under each stack
  *        ...             not mapped
- *   0xffffb000_00000000  stacks of the CPUs but the first, STACK_COUNT each, a hole under each stack
+ *   0xffffb000_00000000  stacks of the CPUs but the first, STACK_COUNT
+ *                        each, a hole under each stack
  *   0xffffa000_00000000  windows onto registers and firmware tables, handed out upwards by
  *                        kernel/memory.c (memory_map_physical)
  *        ...             not mapped
  *   0xffff8000_00000000  the physical map: all RAM but the image, read/write, never executable
  *        ...             not canonical
  *   0x00007fff_ffffffff
- *        ...             the user half: kernel/aspace.h; nothing below 16 MiB, so a null pointer faults
+ *        ...             the user half: kernel/aspace.h; nothing
+ *                        below 16 MiB, so a null pointer faults
  *   0x00000000_00000000
  *
  * Nothing is writable and executable. */
@@ -36,14 +38,15 @@
 /* Stack number CPU set * STACK_COUNT + one of these. */
 enum stack_index { STACK_BOOT = 0, STACK_DOUBLE_FAULT = 1, STACK_NMI = 2, STACK_MACHINE_CHECK = 3 };
 
-extern const char image_start[], image_end[], text_start[], text_end[], rodata_start[], rodata_end[];
+extern const char image_start[], image_end[], text_start[], text_end[],
+        rodata_start[], rodata_end[];
 extern char data_start[], data_end[], stacks_start[], stacks_end[];
 
 /* Stacks that are mapped: their numbers are below it. smp.c. */
 extern unsigned stack_mapped_count;
 
-/* Lowest address of stack `index` and one past its highest; below the lowest is its guard page. Set 0 lies in
- * the image, the others in the region above, where the place of set 0 is left out. */
+/* Lowest address of stack `index` and one past its highest; below the lowest is its guard page.
+ * Set 0 lies in the image, the others in the region above, where the place of set 0 is left out. */
 static inline uint64_t stack_bottom(unsigned index)
 {
         uint64_t base = index < STACK_COUNT ? (uint64_t)stacks_start : CPU_STACKS_BASE;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* apic — arch_irq_*: vectors, MSI messages, lines, and what to do with interrupts that nobody asked for.
- * Facts: Intel SDM 3, 10.11 (message format), 10.8.5 (end of interrupt), 10.9 (spurious); 8259A datasheet;
- * ACPI 6.5, 5.2.12.5 (overrides). */
+/* apic — arch_irq_*: vectors, MSI messages, lines, and what to do with
+ * interrupts that nobody asked for.
+ * Facts: Intel SDM 3, 10.11 (message format), 10.8.5 (end of interrupt), 10.9 (spurious); 8259A
+ * datasheet; ACPI 6.5, 5.2.12.5 (overrides). */
 #include "arch/apic.h"
 
 #include <stdbool.h>
@@ -40,7 +41,8 @@
 
 struct slot {
         arch_irq_handler handler; /* NULL: free; atomic: interrupts of other CPUs look at it */
-        uint32_t running;         /* CPUs that are in the handler, or about to look for it; atomic */
+        /* CPUs that are in the handler, or about to look for it; atomic. */
+        uint32_t running;
         void *context;
         const char *name;
         uint64_t count;
@@ -61,8 +63,9 @@ static void dispatch(struct arch_trap_frame *frame, void *context)
         struct slot *slot = &slots[vector];
 
         (void)context;
-        /* Either this CPU sees that the handler is gone, or vacate() sees that it is running here: the store in
-         * front of each load is ordered before it (sequential consistency on both sides). */
+        /* Either this CPU sees that the handler is gone, or vacate() sees that it is
+         * running here: the store in front of each load is ordered before it
+         * (sequential consistency on both sides). */
         __atomic_fetch_add(&slot->running, 1, __ATOMIC_SEQ_CST);
         arch_irq_handler handler = __atomic_load_n(&slot->handler, __ATOMIC_SEQ_CST);
         if (handler != NULL) {
@@ -75,8 +78,9 @@ static void dispatch(struct arch_trap_frame *frame, void *context)
                 return;
         }
         __atomic_fetch_sub(&slot->running, 1, __ATOMIC_RELEASE);
-        /* Either truly spurious (the APIC's own, or an 8259's: not in service, must not be ended), or a message
-         * with a vector that is nobody's, which would block all vectors below it if it were never ended. */
+        /* Either truly spurious (the APIC's own, or an 8259's: not in service, must not be
+         * ended), or a message with a vector that is nobody's, which would block all vectors
+         * below it if it were never ended. */
         __atomic_fetch_add(&spurious_count, 1, __ATOMIC_RELAXED);
         if (lapic_in_service(vector))
                 lapic_end_of_interrupt();
@@ -100,7 +104,8 @@ static void occupy(uint8_t vector, const char *name, arch_irq_handler handler, v
         slot->name = name;
         slot->count = 0;
         slot->gsi = APIC_NO_GSI;
-        __atomic_store_n(&slot->handler, handler, __ATOMIC_RELEASE); /* with the context before it */
+        /* With the context before it. */
+        __atomic_store_n(&slot->handler, handler, __ATOMIC_RELEASE);
         arch_interrupts_restore(enabled);
 }
 
@@ -120,8 +125,8 @@ void apic_claim_vector(uint8_t vector, const char *name, arch_irq_handler handle
 
 /* ---- set-up ---- */
 
-/* Moves the 8259s' vectors away from the CPU's exceptions, for the spurious interrupts that they raise even
- * when masked, and masks them. On a machine without them the ports swallow this. */
+/* Moves the 8259s' vectors away from the CPU's exceptions, for the spurious interrupts that they
+ * raise even when masked, and masks them. On a machine without them the ports swallow this. */
 static void disable_pics(void)
 {
         outb(PIC_MASTER_COMMAND, PIC_ICW1_INIT_WITH_ICW4);
@@ -147,7 +152,8 @@ static void take_overrides(const struct arch_irq_config *config)
                 ASSERT(config->overrides[i].isa_irq < ISA_IRQ_COUNT);
                 isa_lines[config->overrides[i].isa_irq] = (struct apic_isa_line){
                         .gsi = config->overrides[i].gsi,
-                        .level = (flags >> MPS_TRIGGER_SHIFT & MPS_TRIGGER_MASK) == MPS_TRIGGER_LEVEL,
+                        .level = (flags >> MPS_TRIGGER_SHIFT & MPS_TRIGGER_MASK) ==
+                                 MPS_TRIGGER_LEVEL,
                         .active_low = (flags & MPS_POLARITY_MASK) == MPS_POLARITY_LOW,
                 };
         }

@@ -23,7 +23,8 @@
 
 #define APIC_NO_GSI UINT32_MAX
 
-/* Gives a fixed vector (0xf0..0xff) to `handler`. The end of interrupt is written when it returns. */
+/* Gives a fixed vector (0xf0..0xff) to `handler`. The end of
+ * interrupt is written when it returns. */
 void apic_claim_vector(uint8_t vector, const char *name, arch_irq_handler handler, void *context);
 
 /* Enables the local APIC of the CPU that calls, in the boot CPU's mode and with its vectors. After

@@ -30,7 +30,8 @@ static bool in_stack(uint64_t address, uint64_t bytes, unsigned *index)
 {
         unsigned stack = stack_at(address);
 
-        if (stack == STACK_NONE || address < stack_bottom(stack) || address > stack_top(stack) - bytes)
+        if (stack == STACK_NONE || address < stack_bottom(stack) ||
+            address > stack_top(stack) - bytes)
                 return false;
         *index = stack;
         return is_aligned(address, sizeof(uint64_t));

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The UEFI loader: BOOTX64.EFI, a firmware application that carries the kernel and hands the machine to it.
+/* The UEFI loader: BOOTX64.EFI, a firmware application that carries the kernel
+ * and hands the machine to it.
  *
- *   check the kernel -> place it -> page tables, boot_info -> command line -> leave the firmware -> jump
+ *   check the kernel -> place it -> page tables, boot_info -> command
+ *   line -> leave the firmware -> jump
  *
- * Everything that can fail is done while the firmware still stands: each failure is told in words, what was
- * taken is given back, and the firmware goes on with its next boot option.
- * Facts: UEFI 2.10, 2.3.4 (state at entry: long mode, memory mapped at its own address) and 4.6 (the
- * configuration table); kernel/boot_info.h (what the kernel wants). */
+ * Everything that can fail is done while the firmware still stands: each failure is told in words,
+ * what was taken is given back, and the firmware goes on with its next boot option.
+ * Facts: UEFI 2.10, 2.3.4 (state at entry: long mode, memory mapped at its own address) and 4.6
+ * (the configuration table); kernel/boot_info.h (what the kernel wants). */
 #include "arch/boot_efi.h"
 
 #include "arch/boot_efi_elf.h"
@@ -64,7 +66,8 @@ static bool cpu_has_huge_pages(void)
                0;
 }
 
-/* Allocates and fills what the kernel is handed, except for what comes later: command line and regions. */
+/* Allocates and fills what the kernel is handed, except for what comes
+ * later: command line and regions. */
 static EFI_STATUS make_handover(const struct efi_firmware *firmware, const struct efi_elf *elf,
                                 uint64_t kernel_pa, struct handover *handover)
 {
@@ -111,11 +114,12 @@ static EFI_STATUS check_machine(struct efi_firmware *firmware)
                 firmware->image_handle, &LoadedImageProtocol, (void **)&firmware->loaded);
         if (EFI_ERROR(status))
                 return efi_report(firmware, "loaded image protocol", NULL, status);
-        /* Four-level tables cannot be loaded into CR3 of a CPU that walks five, and leaving that mode takes
-         * a detour without paging. Some releases of OVMF enter it where the CPU can; later ones do so
-         * only for guests that need it (edk2, pull request 5829). */
+        /* Four-level tables cannot be loaded into CR3 of a CPU that walks five, and leaving that
+         * mode takes a detour without paging. Some releases of OVMF enter it where the CPU can;
+         * later ones do so only for guests that need it (edk2, pull request 5829). */
         if ((cpu_read_cr4() & BIT_MASK(CPU_CR4_LA57_BIT)) != 0)
-                return efi_report(firmware, "page tables", "the firmware uses five levels: turn the CPU's la57 off",
+                return efi_report(firmware, "page tables",
+                                  "the firmware uses five levels: turn the CPU's la57 off",
                                   EFI_UNSUPPORTED);
         return EFI_SUCCESS;
 }
@@ -157,7 +161,8 @@ EFI_STATUS efi_main(EFI_HANDLE image_handle, EFI_SYSTEM_TABLE *system_table)
                 goto undo_kernel;
 
         struct boot_info *boot_info = handover.boot_info;
-        struct efi_text cmdline = {.chars = boot_info->cmdline, .bytes = sizeof(boot_info->cmdline)};
+        struct efi_text cmdline = {.chars = boot_info->cmdline,
+                                   .bytes = sizeof(boot_info->cmdline)};
         boot_info->tsc_entry = tsc_entry;
         status = efi_cmdline_read(&firmware, &cmdline);
         if (EFI_ERROR(status))
@@ -170,7 +175,8 @@ EFI_STATUS efi_main(EFI_HANDLE image_handle, EFI_SYSTEM_TABLE *system_table)
                 goto undo_handover;
         }
         efi_map_to_regions(&map, boot_info);
-        efi_jump(handover.tables.root_pa, handover.stack_top_pa, (uintptr_t)boot_info, elf.entry_va);
+        efi_jump(handover.tables.root_pa, handover.stack_top_pa, (uintptr_t)boot_info,
+                 elf.entry_va);
 
 undo_handover:
         efi_memory_free(&firmware, handover.pa, handover.bytes);

@@ -10,7 +10,8 @@
  *   boot_efi_jump.S     the switch to other tables; the kernel itself, as data
  *   boot_efi_elf, _map, _tables, _text: know nothing of firmware, and are tested on the host
  *
- * This is a program of its own: no file of it is linked into the kernel, and none of the kernel's into it.
+ * This is a program of its own: no file of it is linked into the kernel, and none of the kernel's
+ * into it.
  * Context     boot CPU, called by firmware at TPL_APPLICATION; interrupts belong to the firmware
  * Facts       UEFI 2.10; gnu-efi 3.0 (start code, declarations, GUIDs, names of statuses) */
 #ifndef ARCH_BOOT_EFI_H
@@ -38,8 +39,8 @@ struct efi_firmware {
 
 /* ---- failures: boot_efi_report.c ---- */
 
-/* Says "# efi: <what>: <detail>: <status in words>" on the firmware's console and on the first serial port;
- * `detail` may be NULL. Returns the status, for the caller to return. */
+/* Says "# efi: <what>: <detail>: <status in words>" on the firmware's console and on the first
+ * serial port; `detail` may be NULL. Returns the status, for the caller to return. */
 EFI_STATUS efi_report(const struct efi_firmware *firmware, const char *what, const char *detail,
                       EFI_STATUS status);
 /* The same without the console, for when boot services are gone; resets the machine. */
@@ -55,17 +56,18 @@ EFI_STATUS MUST_CHECK efi_memory_allocate(const struct efi_firmware *firmware, s
                                           EFI_PHYSICAL_ADDRESS *pa);
 void efi_memory_free(const struct efi_firmware *firmware, EFI_PHYSICAL_ADDRESS pa, size_t bytes);
 
-/* Takes the final memory map and leaves boot services. On success nothing of the firmware's may be called
- * any more and *map describes memory; its descriptors lie in LoaderData.
- *   returns   an error only while boot services still stand and nothing has changed; a firmware that
- *             refuses to be left ends in efi_report_and_reset */
+/* Takes the final memory map and leaves boot services. On success nothing of the firmware's may be
+ * called any more and *map describes memory; its descriptors lie in LoaderData.
+ *   returns   an error only while boot services still stand and nothing has changed; a firmware
+ *             that refuses to be left ends in efi_report_and_reset */
 EFI_STATUS MUST_CHECK efi_memory_leave_firmware(const struct efi_firmware *firmware,
                                                 struct efi_map *map);
 
 /* ---- command line: boot_efi_cmdline.c, boot_efi_fw_cfg.c ---- */
 
-/* Reads the command line from the first of these that has one: the load options, paravane.cmd beside the
- * loader or in \EFI\BOOT, fw_cfg's opt/paravane/cmdline. None: *text is empty, and that is no error.
+/* Reads the command line from the first of these that has one: the load options,
+ * paravane.cmd beside the loader or in \EFI\BOOT, fw_cfg's opt/paravane/cmdline. None: *text
+ * is empty, and that is no error.
  *   returns   an error (already reported) for a file or item that is there but is no text, or that
  *             cannot be read. Load options that are no text are what some boot managers keep for
  *             themselves, and count as not there. */

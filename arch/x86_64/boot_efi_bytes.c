@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* memcpy and memset for the loader. gnu-efi has both, byte by byte, and that is most of the loader's time
- * when it places a kernel of some hundred KiB under emulation; the string instructions are quick on every
- * CPU and every emulator. A loop in C will not do: the compiler would make a call of memcpy of it. */
+/* memcpy and memset for the loader. gnu-efi has both, byte by byte, and that is most of the
+ * loader's time when it places a kernel of some hundred KiB under emulation; the string
+ * instructions are quick on every CPU and every emulator. A loop in C will not do: the compiler
+ * would make a call of memcpy of it. */
 #include "base/bytes.h"
 
 #define WORD_BYTES sizeof(uint64_t)

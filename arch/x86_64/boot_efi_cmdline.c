@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The command line of a kernel that UEFI starts: load options, else a file beside the loader, else fw_cfg.
+/* The command line of a kernel that UEFI starts: load options, else a file
+ * beside the loader, else fw_cfg.
  *
- * Facts: UEFI 2.10, 9.1 (loaded image), 13.4 and 13.5 (file system), 10.3.5.4 (file path node). OVMF puts
- * what QEMU's -append says into the load options when it starts a loader given by -kernel. */
+ * Facts: UEFI 2.10, 9.1 (loaded image), 13.4 and 13.5 (file system), 10.3.5.4 (file
+ * path node). OVMF puts what QEMU's -append says into the load options when it
+ * starts a loader given by -kernel. */
 #include "arch/boot_efi.h"
 
 #include "base/bytes.h"

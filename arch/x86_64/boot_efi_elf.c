@@ -2,8 +2,9 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* Checks a kernel ELF and lays it out in memory; see boot_efi_elf.h.
  *
- * The file comes with the loader, so it is not hostile, but it may have been damaged, or be the wrong
- * file: everything is checked in efi_elf_check, and efi_elf_load then has nothing left to decide. */
+ * The file comes with the loader, so it is not hostile, but it may have been
+ * damaged, or be the wrong file: everything is checked in efi_elf_check, and
+ * efi_elf_load then has nothing left to decide. */
 #include "arch/boot_efi_elf.h"
 
 #include <stdbool.h>
@@ -104,13 +105,15 @@ static enum efi_elf_result check_header(const struct elf_header *header, size_t 
         return EFI_ELF_OK;
 }
 
-static enum efi_elf_result check_segment(const struct elf_program_header *program, size_t file_bytes)
+static enum efi_elf_result check_segment(const struct elf_program_header *program,
+                                         size_t file_bytes)
 {
         if (program->offset > file_bytes || program->file_bytes > file_bytes - program->offset)
                 return EFI_ELF_SEGMENT_OUTSIDE;
         if (program->file_bytes > program->memory_bytes)
                 return EFI_ELF_SEGMENT_SIZES;
-        /* The last page of the address space stays free, so that rounding up to pages cannot wrap. */
+        /* The last page of the address space stays free, so that
+         * rounding up to pages cannot wrap. */
         if (program->va < EFI_ELF_VA_MIN || program->va > UINT64_MAX - PAGE_BYTES ||
             program->memory_bytes > UINT64_MAX - PAGE_BYTES - program->va)
                 return EFI_ELF_SEGMENT_ADDRESS;
@@ -123,8 +126,8 @@ static bool ranges_overlap(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_
         return a < b + b_bytes && b < a + a_bytes;
 }
 
-/* Turns addresses into offsets once the first page of the image is known, and checks what concerns the
- * segments together. Until here image_offset holds the address. */
+/* Turns addresses into offsets once the first page of the image is known, and checks what concerns
+ * the segments together. Until here image_offset holds the address. */
 static enum efi_elf_result settle_segments(struct efi_elf *elf)
 {
         if (elf->segment_count == 0)

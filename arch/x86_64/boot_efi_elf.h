@@ -9,9 +9,10 @@
  *
  * Owner       the caller owns file and image; nothing is allocated or kept
  * Context     any; pure
- * Invariants  [E1] after efi_elf_check() said EFI_ELF_OK every byte that efi_elf_load() reads lies in the
- *                  file and every byte that it writes lies in the image
- * Facts       System V ABI, "ELF-64 Object File Format" 1.5: figures 2, 4 and 6. p_paddr is not used. */
+ * Invariants  [E1] after efi_elf_check() said EFI_ELF_OK every byte that efi_elf_load() reads lies
+ *                  in the file and every byte that it writes lies in the image
+ * Facts       System V ABI, "ELF-64 Object File Format" 1.5:
+ *             figures 2, 4 and 6. p_paddr is not used. */
 #ifndef ARCH_BOOT_EFI_ELF_H
 #define ARCH_BOOT_EFI_ELF_H
 
@@ -31,7 +32,8 @@ enum efi_elf_result {
         EFI_ELF_TOO_SHORT,        /* not even a header */
         EFI_ELF_NOT_ELF,          /* wrong magic */
         EFI_ELF_WRONG_KIND,       /* not a 64-bit little-endian x86-64 executable of version 1 */
-        EFI_ELF_BAD_HEADERS,      /* program headers of the wrong size or number, or outside the file */
+        /* Program headers of the wrong size or number, or outside the file. */
+        EFI_ELF_BAD_HEADERS,
         EFI_ELF_SEGMENT_OUTSIDE,  /* a segment's bytes are not all in the file */
         EFI_ELF_SEGMENT_SIZES,    /* more bytes in the file than in memory */
         EFI_ELF_SEGMENT_ADDRESS,  /* a segment is not in the top 2 GiB, or wraps */

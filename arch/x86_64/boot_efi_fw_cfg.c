@@ -3,8 +3,8 @@
 /* One named item of QEMU's firmware configuration device, through its ports.
  *
  * To give it one:  -fw_cfg name=opt/paravane/cmdline,string='test=pmm.* log=debug'
- * Facts: spec of the device in QEMU's documentation, "fw_cfg": selector 0 is the signature, 0x19 the
- * directory; numbers in it are big-endian; strings carry no terminator. */
+ * Facts: spec of the device in QEMU's documentation, "fw_cfg": selector 0 is the signature, 0x19
+ * the directory; numbers in it are big-endian; strings carry no terminator. */
 #include "arch/boot_efi.h"
 
 #include "arch/io.h"
@@ -17,7 +17,8 @@
 #define FW_CFG_NAME_BYTES 56
 /* More items than any QEMU has (its own limit is the selector's 14 bits; a common count is 20). */
 #define FW_CFG_ITEMS_MAX 1024
-/* What is read of an item: more than a command line can hold, so that too long is told from just fits. */
+/* What is read of an item: more than a command line can hold, so that too
+ * long is told from just fits. */
 #define FW_CFG_ITEM_BYTES_MAX (2 * BOOT_CMDLINE_BYTES)
 
 struct item {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* boot_efi_jump — from the firmware's page tables to ours and into the kernel; and the kernel's ELF itself.
+/* boot_efi_jump — from the firmware's page tables to ours and into the kernel;
+ * and the kernel's ELF itself.
  *
- * Facts: kernel/boot_info.h (the state in which the kernel is entered); Intel SDM volume 3, 4.10.4.1. */
+ * Facts: kernel/boot_info.h (the state in which the kernel is entered);
+ * Intel SDM volume 3, 4.10.4.1. */
 #include "arch/cpu.h"
 
 /* void efi_jump(root_pa: rdi, stack_top_pa: rsi, boot_info_pa: rdx, entry_va: rcx) */

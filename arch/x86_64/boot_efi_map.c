@@ -47,8 +47,8 @@ static enum boot_region_type region_type(const struct efi_map_descriptor *descri
         }
 }
 
-/* Firmware lists its map in order, so a look at the last region finds nearly all neighbours; those that
- * it misses cost a region each and nothing else. */
+/* Firmware lists its map in order, so a look at the last region finds nearly all neighbours; those
+ * that it misses cost a region each and nothing else. */
 static void add_region(struct boot_info *boot_info, const struct boot_region *region)
 {
         if (boot_info->region_count > 0) {

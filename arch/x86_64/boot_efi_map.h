@@ -10,8 +10,8 @@
  *   others   runtime, devices, persistent,     RESERVED
  *            not yet accepted, unknown
  *
- * Boot services memory holds the firmware's page tables, GDT and stack: whoever uses this map runs on
- * tables and a stack of its own before anything is written there.
+ * Boot services memory holds the firmware's page tables, GDT and stack: whoever uses this map runs
+ * on tables and a stack of its own before anything is written there.
  *
  * Owner       the caller gives map and boot_info
  * Context     any; pure; after ExitBootServices
@@ -41,9 +41,9 @@ struct efi_map {
         size_t descriptor_bytes; /* the stride that the firmware told */
 };
 
-/* Sets boot_info's regions, region_count and regions_dropped. Neighbours of one type become one region;
- * an empty descriptor is left out; one that wraps, or finds no room, is counted as dropped. A stride below
- * the structure's size makes one dropped region and nothing else. */
+/* Sets boot_info's regions, region_count and regions_dropped. Neighbours of one type become one
+ * region; an empty descriptor is left out; one that wraps, or finds no room, is counted as dropped.
+ * A stride below the structure's size makes one dropped region and nothing else. */
 void efi_map_to_regions(const struct efi_map *map, struct boot_info *boot_info);
 
 #endif

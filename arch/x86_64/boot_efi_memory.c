@@ -9,13 +9,14 @@
 #include "base/bytes.h"
 
 #define ALLOCATION_PA_LAST (4 * GIB - 1)
-/* Room in the map's buffer beyond what the firmware asks for: the buffer itself may split a free range into
- * three, and events between two calls may do the same. */
+/* Room in the map's buffer beyond what the firmware asks for: the buffer itself may split a free
+ * range into three, and events between two calls may do the same. */
 #define MAP_SLACK_DESCRIPTORS 16
 #define LEAVE_ATTEMPTS_MAX 8
 
-/* No alignment beyond a page: the kernel maps itself in 4 KiB pages, and a search for a 2 MiB boundary ends in
- * giving memory back, for which OVMF takes 7 ms under emulation (it clears what it gets). */
+/* No alignment beyond a page: the kernel maps itself in 4 KiB pages, and a search for
+ * a 2 MiB boundary ends in giving memory back, for which OVMF takes 7 ms under
+ * emulation (it clears what it gets). */
 EFI_STATUS efi_memory_allocate(const struct efi_firmware *firmware, size_t bytes,
                                EFI_PHYSICAL_ADDRESS *pa)
 {

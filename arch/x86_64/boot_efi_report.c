@@ -2,8 +2,9 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* The loader's failures in words, on the firmware's console and on the first serial port.
  *
- * The serial port is written to directly as well, because the firmware's console may be a screen only, and
- * whoever runs this in a script reads the serial port. Facts: 16550 data sheet, line status register. */
+ * The serial port is written to directly as well, because the firmware's console may be a
+ * screen only, and whoever runs this in a script reads the serial port. Facts: 16550 data
+ * sheet, line status register. */
 #include "arch/boot_efi.h"
 
 #include "arch/io.h"

@@ -37,7 +37,8 @@ struct efi_mapping {
         uint64_t va;
         uint64_t pa;
         uint64_t bytes;
-        unsigned level; /* 1: 4 KiB, 2: 2 MiB, 3: 1 GiB pages; all three above are multiples of that */
+        /* 1: 4 KiB, 2: 2 MiB, 3: 1 GiB pages; all three above are multiples of that. */
+        unsigned level;
 };
 
 static bool map_one(struct efi_tables *tables, const struct efi_mapping *mapping, uint64_t offset)

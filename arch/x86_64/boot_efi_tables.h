@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* boot_efi_tables — the page tables on which the kernel is entered, made of pages that the caller gives.
+/* boot_efi_tables — the page tables on which the kernel is entered, made of
+ * pages that the caller gives.
  *
  *   virtual                          physical
  *   0 .. 4 GiB                       the same, in 2 MiB or 1 GiB pages
@@ -24,9 +25,10 @@
 
 #define EFI_TABLES_IDENTITY_BYTES (4 * GIB)
 /* What efi_tables_build never exceeds for an image of that size:
- *   fixed   the root; 1 + 2 + 1 tables of the second level for identity, jump code and image; 4 + 2 + 2
- *           of the third
- *   else    one of the fourth for each 2 MiB of the image, and one more as it need not be aligned */
+ *   fixed   the root; 1 + 2 + 1 tables of the second level for identity, jump code and
+ *           image; 4 + 2 + 2 of the third
+ *   else    one of the fourth for each 2 MiB of the image, and one
+ *           more as it need not be aligned */
 #define EFI_TABLES_FIXED_PAGES 13
 #define EFI_TABLES_PAGES(image_bytes) \
         (EFI_TABLES_FIXED_PAGES + div_round_up((image_bytes), 2 * MIB) + 1)
@@ -45,7 +47,8 @@ struct efi_tables {
 };
 
 /* Builds the tables.
- *   returns  false when page_count is less than what they take; EFI_TABLES_PAGES(image_bytes) is enough */
+ *   returns  false when page_count is less than what they take;
+ *            EFI_TABLES_PAGES(image_bytes) is enough */
 bool MUST_CHECK efi_tables_build(struct efi_tables *tables);
 
 #endif

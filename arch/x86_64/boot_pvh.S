@@ -2,10 +2,10 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* boot_pvh — from a PVH loader (32-bit protected mode, paging off, EBX = start_info) to 64-bit C.
  *
- * The Xen PVH note names pvh_start. On entry there is no stack, no descriptor table to rely on, and flat
- * segments that must not be reloaded before our own GDT is in place. Everything here runs at physical
- * addresses: PA(symbol) is where the loader put it. Facts: Xen's x86/HVM direct boot ABI;
- * spec/virtio.md, 14.2. */
+ * The Xen PVH note names pvh_start. On entry there is no stack, no descriptor table to rely on,
+ * and flat segments that must not be reloaded before our own GDT is in place. Everything here
+ * runs at physical addresses: PA(symbol) is where the loader put it. Facts: Xen's x86/HVM direct
+ * boot ABI; spec/virtio.md, 14.2. */
 #define PA(symbol) (symbol - 0xffffffff80000000)
 
 #define CR0_PG_WP 0x80010000
@@ -18,8 +18,9 @@
 #define DATA_SELECTOR 0x10
 #define SERIAL_PORT 0x3f8
 
-        /* Namesz 4, descsz 4, type 18 (XEN_ELFNOTE_PHYS32_ENTRY). The alignment of this section becomes
-         * that of the PT_NOTE segment, from which QEMU computes where the descriptor is: it must be 4. */
+        /* Namesz 4, descsz 4, type 18 (XEN_ELFNOTE_PHYS32_ENTRY). The alignment of this
+         * section becomes that of the PT_NOTE segment, from which QEMU computes where the
+         * descriptor is: it must be 4. */
         .section .note.Xen, "a", @note
         .balign 4
         .long 4, 4, 18
@@ -109,7 +110,8 @@ pvh_high:
 
         .section .rodata
 no_long_mode_text:
-        .asciz "# panic: this CPU has no 64-bit mode\n# verdict: PANIC this CPU has no 64-bit mode\n"
+        .ascii "# panic: this CPU has no 64-bit mode\n"
+        .asciz "# verdict: PANIC this CPU has no 64-bit mode\n"
         .balign 8
 boot_gdt:
         .quad 0

@@ -2,9 +2,9 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* boot_pvh — a PVH loader's start_info into boot_info.
  *
- * start_info, its memory map and the command line lie in low memory that is ours to reuse later, so all
- * that is needed is copied here, before anything else runs. They must lie below 1 GiB, which is what the
- * boot tables map. Facts: Xen's hvm_start_info.h; spec/virtio.md, 14.2. */
+ * start_info, its memory map and the command line lie in low memory that is ours to reuse later, so
+ * all that is needed is copied here, before anything else runs. They must lie below 1 GiB, which is
+ * what the boot tables map. Facts: Xen's hvm_start_info.h; spec/virtio.md, 14.2. */
 #include "arch/boot.h"
 
 #include "arch/address_space.h"

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* clock — the time stamp counter as a monotonic clock. What it relies on to know the frequency is in
- * clock_source.c; the one-shot timer is in timer.c.
+/* clock — the time stamp counter as a monotonic clock. What it relies on to know the frequency is
+ * in clock_source.c; the one-shot timer is in timer.c.
  *
- * Ticks become nanoseconds by one multiplication: ns = ticks * multiplier >> 32, with a product of 128 bits,
- * so nothing overflows before the clock has run for centuries. The multiplier is rounded down, which is
- * less than one part in 2^27 at every frequency that passes for sane: a millisecond in a day and a half.
+ * Ticks become nanoseconds by one multiplication: ns = ticks * multiplier >> 32, with a product
+ * of 128 bits, so nothing overflows before the clock has run for centuries. The multiplier is
+ * rounded down, which is less than one part in 2^27 at every frequency that passes for sane: a
+ * millisecond in a day and a half.
  * Facts: Intel SDM 3, 17.17. Context: any. */
 #include "arch/arch.h"
 #include "arch/clock_source.h"
@@ -20,8 +21,8 @@ static uint64_t origin;
 static uint64_t ticks_per_second; /* 0: not calibrated, 1 GHz assumed */
 static uint64_t multiplier = BIT_MASK(FRACTION_BITS);
 
-/* LFENCE: not before the loads in front of it have their values, so that a time stamp taken after reading a
- * register or a flag is later than the reading. */
+/* LFENCE: not before the loads in front of it have their values, so that a time stamp taken after
+ * reading a register or a flag is later than the reading. */
 uint64_t arch_ticks(void)
 {
         uint32_t low, high;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* See clock_source.h. The sources come in two kinds: those that state a frequency (CPUID leaves, MSRs), and
- * counters of known speed (HPET, PM timer, PIT), against which the time stamp counter is measured.
- * Facts: Intel SDM 2, CPUID leaves 15H and 16H; Intel SDM 3, 19.7.3; VMware's and KVM's leaf 0x40000010;
- * spec/vmbus.md, g.1 and g.2; KVM's msr.rst and cpuid.rst; IA-PC HPET 1.0a, 2.3; ACPI 6.5, 4.8.3.3; 8254
- * datasheet. */
+/* See clock_source.h. The sources come in two kinds: those that state a frequency (CPUID
+ * leaves, MSRs), and counters of known speed (HPET, PM timer, PIT), against which the
+ * time stamp counter is measured.
+ * Facts: Intel SDM 2, CPUID leaves 15H and 16H; Intel SDM 3, 19.7.3; VMware's and KVM's
+ * leaf 0x40000010; spec/vmbus.md, g.1 and g.2; KVM's msr.rst and cpuid.rst; IA-PC HPET 1.0a, 2.3;
+ * ACPI 6.5, 4.8.3.3; 8254 datasheet. */
 #include "arch/clock_source.h"
 
 #include <stddef.h>
@@ -41,8 +42,8 @@ uint64_t clock_scale(uint64_t a, uint64_t b, uint64_t c)
 #define SAMPLE_TRIES 4
 #define STILL_READS_MAX 2000u /* so many reads without a change: the counter stands still */
 
-/* One reading of both counters, the closest of a few: the time stamp counter before and after a read that
- * was not interrupted are near each other, and their middle belongs to it. */
+/* One reading of both counters, the closest of a few: the time stamp counter before and after a
+ * read that was not interrupted are near each other, and their middle belongs to it. */
 struct sample {
         uint64_t ticks;
         uint64_t count;
@@ -181,7 +182,8 @@ static zx_status_t measure_pit(uint64_t *hz)
         pit_program(PIT_CHANNEL_SPEAKER, PIT_MODE_ONE_SHOT, PIT_COUNT_MAX);
         zx_status_t status = measure_against(&counter, hz);
         outb(PIT_GATE_PORT, old);
-        return status == ZX_ERR_IO ? ZX_ERR_NOT_FOUND : status; /* nothing counts: nothing is there */
+        /* Nothing counts: nothing is there. */
+        return status == ZX_ERR_IO ? ZX_ERR_NOT_FOUND : status;
 }
 
 /* ---- stated frequencies ---- */
@@ -248,8 +250,8 @@ static zx_status_t read_hyperv(uint64_t *hz)
 
 /* ---- pvclock ---- */
 
-/* KVM's leaves start at the first base that shows its signature: behind another hypervisor's, if it plays
- * that one as well. */
+/* KVM's leaves start at the first base that shows its signature: behind another hypervisor's,
+ * if it plays that one as well. */
 #define KVM_BASES_MAX 4u
 #define KVM_BASE_STEP 0x100u
 #define KVM_SIGNATURE_EBX 0x4b4d564bu /* "KVMKVMKVM" */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* clock_source — ways to learn how fast a counter runs: what CPUID or the hypervisor says, and measuring
- * against a counter whose speed is known.
+/* clock_source — ways to learn how fast a counter runs: what CPUID or the hypervisor says, and
+ * measuring against a counter whose speed is known.
  *
  * For files of arch/ only. Context: boot CPU, interrupts off while something is measured. */
 #ifndef ARCH_CLOCK_SOURCE_H
@@ -31,8 +31,8 @@ struct clock_interval {
         uint64_t ticks;
         uint64_t counted;
 };
-/* Watches both until `counter` has moved by `counted_min` (or more) or the time stamp counter by `ticks_max`,
- * whichever comes first.
+/* Watches both until `counter` has moved by `counted_min` (or more) or the time stamp counter by
+ * `ticks_max`, whichever comes first.
  *   returns  ZX_OK with what passed; ZX_ERR_IO: the counter stands still */
 zx_status_t MUST_CHECK clock_compare(const struct clock_counter *counter, uint64_t counted_min,
                                      uint64_t ticks_max, struct clock_interval *interval);
@@ -40,7 +40,8 @@ zx_status_t MUST_CHECK clock_compare(const struct clock_counter *counter, uint64
 /* a * b / c, rounded down; the product may need 128 bits, the result must fit 64. c is not 0. */
 uint64_t clock_scale(uint64_t a, uint64_t b, uint64_t c);
 
-/* Nanoseconds that pvclock's multiplier and shift make of a tick, turned into ticks a second; 0: absurd.
+/* Nanoseconds that pvclock's multiplier and shift make of a tick, turned
+ * into ticks a second; 0: absurd.
  * Facts: Linux Documentation/virt/kvm/x86/msr.rst, MSR_KVM_SYSTEM_TIME_NEW. */
 uint64_t clock_pvclock_hz(uint32_t multiplier, int8_t shift);
 

@@ -10,8 +10,8 @@
  *
  * The descriptor tables are writable: the CPU sets the busy bit of the TSS in them.
  * Facts: Intel SDM 3, 2.5, 3.4.5, 7.7 (64-bit TSS), 13.1 (CR0.EM and CR4.OSFXSR); volume 2, CPUID;
- * spec/virtio.md, 14.2 and 14.5 for the states on entry. Context: arch_cpu_init on the boot CPU, once;
- * cpu_init_this on each CPU, once. */
+ * spec/virtio.md, 14.2 and 14.5 for the states on entry. Context: arch_cpu_init on the boot CPU,
+ * once; cpu_init_this on each CPU, once. */
 #include "arch/cpu.h"
 
 #include "arch/address_space.h"
@@ -159,7 +159,8 @@ static void set_up_task_state(struct arch_cpu *cpu)
         task_state->ist[CPU_IST_DOUBLE_FAULT - 1] = stack_top(stacks + STACK_DOUBLE_FAULT);
         task_state->ist[CPU_IST_NMI - 1] = stack_top(stacks + STACK_NMI);
         task_state->ist[CPU_IST_MACHINE_CHECK - 1] = stack_top(stacks + STACK_MACHINE_CHECK);
-        task_state->io_map_offset = sizeof(*task_state); /* beyond the limit: no port for user mode */
+        /* Beyond the limit: no port for user mode. */
+        task_state->io_map_offset = sizeof(*task_state);
 
         cpu->descriptors[slot] = limit | (base & 0xffffff) << 16 | DESCRIPTOR_TSS_TYPE |
                                  (base >> 24 & 0xff) << 56;

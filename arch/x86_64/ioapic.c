@@ -58,7 +58,8 @@ zx_status_t ioapic_add(volatile void *registers, uint32_t gsi_base)
         if (version < VERSION_MIN || version > VERSION_MAX || ioapic.line_count > LINES_MAX)
                 return ZX_ERR_NOT_FOUND;
         for (uint32_t line = 0; line < ioapic.line_count; line++)
-                ioapic_write(&ioapic, INDEX_ENTRIES + 2 * line, (uint32_t)BIT_MASK(ENTRY_MASKED_BIT));
+                ioapic_write(&ioapic, INDEX_ENTRIES + 2 * line,
+                             (uint32_t)BIT_MASK(ENTRY_MASKED_BIT));
         ioapics[count++] = ioapic;
         return ZX_OK;
 }
@@ -101,8 +102,8 @@ zx_status_t ioapic_route(uint32_t gsi, const struct ioapic_route *route)
                 low |= (uint32_t)BIT_MASK(ENTRY_LEVEL_BIT);
         if (route->active_low)
                 low |= (uint32_t)BIT_MASK(ENTRY_ACTIVE_LOW_BIT);
-        /* Masked while the two halves do not belong together; as an edge, which forgets an interrupt that an
-         * earlier user of the line has not ended. */
+        /* Masked while the two halves do not belong together; as an edge, which forgets an
+         * interrupt that an earlier user of the line has not ended. */
         ioapic_write(ioapic, index, (uint32_t)BIT_MASK(ENTRY_MASKED_BIT));
         ioapic_write(ioapic, index + 1, (uint32_t)route->apic_id << ENTRY_DESTINATION_SHIFT);
         ioapic_write(ioapic, index, low);
@@ -114,8 +115,8 @@ void ioapic_mask(uint32_t gsi)
         uint32_t index;
         const struct ioapic *ioapic = find_entry(gsi, &index);
 
-        /* The rest stays: a level that falls while the entry is one of an edge is not noticed by QEMU's I/O
-         * APIC, and an entry of a level would interrupt without end from then on. */
+        /* The rest stays: a level that falls while the entry is one of an edge is not noticed by
+         * QEMU's I/O APIC, and an entry of a level would interrupt without end from then on. */
         if (ioapic != NULL) {
                 uint32_t low = ioapic_read(ioapic, index);
                 mmio_write32(ioapic->registers + REGISTER_WINDOW,

@@ -2,8 +2,8 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* ioapic — the I/O APICs: from a global system interrupt (GSI) to a redirection entry.
  *
- * For files of arch/ only. Facts: Intel 82093AA datasheet, 3.1 and 3.2. Context: boot CPU; callers hold
- * interrupts off, because an entry is reached through an index register. */
+ * For files of arch/ only. Facts: Intel 82093AA datasheet, 3.1 and 3.2. Context: boot CPU; callers
+ * hold interrupts off, because an entry is reached through an index register. */
 #ifndef ARCH_IOAPIC_H
 #define ARCH_IOAPIC_H
 
@@ -23,7 +23,8 @@ struct ioapic_route {
 };
 
 /* Takes the I/O APIC with these registers in, every line masked.
- *   returns ZX_OK; ZX_ERR_NOT_FOUND: nothing answers there; ZX_ERR_NO_RESOURCES: IOAPIC_COUNT_MAX are in */
+ *   returns ZX_OK; ZX_ERR_NOT_FOUND: nothing answers there;
+ *   ZX_ERR_NO_RESOURCES: IOAPIC_COUNT_MAX are in */
 zx_status_t MUST_CHECK ioapic_add(volatile void *registers, uint32_t gsi_base);
 uint32_t ioapic_count(void);
 uint32_t ioapic_line_count(void);

@@ -62,8 +62,8 @@ void lapic_write(uint32_t offset, uint32_t value)
                 mmio_write32(lapic.registers + offset, value);
 }
 
-/* The only legal ways between the modes: off -> xAPIC -> x2APIC, one bit a step (10.12.5). Firmware may have
- * gone them already; nobody goes back. */
+/* The only legal ways between the modes: off -> xAPIC -> x2APIC, one bit a step (10.12.5). Firmware
+ * may have gone them already; nobody goes back. */
 static void enable(bool x2apic)
 {
         uint64_t base = cpu_read_msr(CPU_MSR_APIC_BASE);
@@ -95,7 +95,8 @@ void lapic_init_this(uint8_t spurious_vector, uint8_t error_vector, bool takes_n
 
         ASSERT((spurious_vector & 0xf) == 0xf); /* some CPUs have the low bits hard-wired, 10.9 */
         enable(lapic.x2apic);
-        /* Software-enabled first: while it is not, every LVT entry is stuck at masked (10.4.7.2). */
+        /* Software-enabled first: while it is not, every LVT entry
+         * is stuck at masked (10.4.7.2). */
         lapic_write(LAPIC_TASK_PRIORITY, 0);
         lapic_write(LAPIC_SPURIOUS, (uint32_t)BIT_MASK(SPURIOUS_ENABLE_BIT) | spurious_vector);
         uint32_t lvt_max = (lapic_read(LAPIC_VERSION) >> VERSION_LVT_MAX_SHIFT) & 0xff;
@@ -164,7 +165,8 @@ void lapic_send_self(uint8_t vector)
 
 void lapic_send(uint32_t apic_id, uint32_t command)
 {
-        /* A write to an MSR does not wait for the stores before it, which the receiver is to see (10.12.3). */
+        /* A write to an MSR does not wait for the stores before it, which the
+         * receiver is to see (10.12.3). */
         __asm__ volatile("mfence" : : : "memory");
         if (lapic.x2apic) {
                 cpu_write_msr(CPU_MSR_X2APIC_FIRST + LAPIC_COMMAND_LOW / 16,

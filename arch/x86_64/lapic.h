@@ -13,7 +13,8 @@
 #include "base/compiler.h"
 #include "base/status.h"
 
-/* Offsets of the memory-mapped registers; in x2APIC mode the MSR is CPU_MSR_X2APIC_FIRST + offset / 16. */
+/* Offsets of the memory-mapped registers; in x2APIC mode the MSR is
+ * CPU_MSR_X2APIC_FIRST + offset / 16. */
 #define LAPIC_ID 0x020
 #define LAPIC_VERSION 0x030
 #define LAPIC_TASK_PRIORITY 0x080
@@ -35,10 +36,12 @@
 #define LAPIC_SELF 0x3f0 /* x2APIC only */
 
 #define LAPIC_LVT_MASKED_BIT 16
-#define LAPIC_TIMER_DEADLINE_BIT 18 /* mode: wait for a time stamp; both mode bits clear: one-shot */
+/* Mode: wait for a time stamp; both mode bits clear: one-shot. */
+#define LAPIC_TIMER_DEADLINE_BIT 18
 #define LAPIC_TIMER_DIVIDE_BY_1 0x0b
 
-/* Switches it on, x2APIC when the CPU has that, with every local source masked but NMI (LINT1) and errors.
+/* Switches it on, x2APIC when the CPU has that, with every local source
+ * masked but NMI (LINT1) and errors.
  *   registers         mapped uncached, NULL allowed when the CPU has x2APIC
  *   spurious_vector   low four bits set
  *   returns ZX_OK; ZX_ERR_NOT_SUPPORTED: no local APIC, or no way to reach it; nothing changed */

@@ -2,12 +2,13 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* paging — the kernel's own 4-level page tables: build, switch, map, unmap, clear, protect, query.
  *
- * Leaf entries are as large as alignment allows: 1 GiB (when the CPU has them), 2 MiB, 4 KiB. Accessed and
- * dirty are set from the start, so that the CPU never has to write a table. Writable and executable together
- * is refused by assertion. Facts: Intel SDM volume 3A, 4.5; AMD APM volume 2, 5.3.
+ * Leaf entries are as large as alignment allows: 1 GiB (when the CPU has them), 2 MiB, 4
+ * KiB. Accessed and dirty are set from the start, so that the CPU never has to write a
+ * table. Writable and executable together is refused by assertion. Facts: Intel SDM
+ * volume 3A, 4.5; AMD APM volume 2, 5.3.
  *
- * Context: any CPU, one at a time for one part of the address space: the caller holds a lock if needed. Two parts
- * have no table in common but the root, of which nothing is counted. */
+ * Context: any CPU, one at a time for one part of the address space: the caller holds a lock if
+ * needed. Two parts have no table in common but the root, of which nothing is counted. */
 #include "arch/address_space.h"
 #include "arch/arch.h"
 #include "arch/cpu.h"
@@ -26,8 +27,9 @@
 #define PTE_GLOBAL BIT_MASK(8)
 #define PTE_NO_EXECUTE BIT_MASK(63)
 #define PTE_ADDRESS_MASK 0x000ffffffffff000ull
-/* In an entry that points at a table, bits 62:52 mean nothing to a CPU (SDM 3A, tables 4-15 to 4-19; AVL in the
- * APM): how many entries of that table are present is kept there, so that nobody has to look at all 512. */
+/* In an entry that points at a table, bits 62:52 mean nothing to a CPU (SDM 3A, tables 4-15
+ * to 4-19; AVL in the APM): how many entries of that table are present is kept there, so that
+ * nobody has to look at all 512. */
 #define PTE_COUNT_SHIFT 52
 #define PTE_COUNT_BITS 10
 
@@ -37,7 +39,8 @@
 #define ENTRIES_PER_TABLE 512
 
 static uint64_t root_pa;
-/* Tables are reached at table_base + pa: 0 on the boot path's identity map, then the physical map. */
+/* Tables are reached at table_base + pa: 0 on the boot path's
+ * identity map, then the physical map. */
 static uint64_t table_base;
 
 static uint64_t *table_at(uint64_t pa)
@@ -69,7 +72,8 @@ static uint64_t leaf_bits(uint32_t flags, unsigned level)
 {
         uint64_t bits = PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY;
 
-        ASSERT((flags & (ARCH_MAP_WRITE | ARCH_MAP_EXECUTE)) != (ARCH_MAP_WRITE | ARCH_MAP_EXECUTE));
+        ASSERT((flags & (ARCH_MAP_WRITE | ARCH_MAP_EXECUTE)) !=
+               (ARCH_MAP_WRITE | ARCH_MAP_EXECUTE));
         if (flags & ARCH_MAP_WRITE)
                 bits |= PTE_WRITE;
         if (flags & ARCH_MAP_USER)
@@ -85,8 +89,8 @@ static uint64_t leaf_bits(uint32_t flags, unsigned level)
         return bits;
 }
 
-/* An entry that points at a table. Permissions are the leaf's business; the way there allows everything but
- * user access to the kernel half. */
+/* An entry that points at a table. Permissions are the leaf's business; the way there allows
+ * everything but user access to the kernel half. */
 static uint64_t table_entry(uint64_t table_pa, uint64_t va)
 {
         return table_pa | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | (va >> 63 ? 0 : PTE_USER);
@@ -96,12 +100,14 @@ static uint64_t table_entry(uint64_t table_pa, uint64_t va)
 static unsigned leaf_level(uint64_t va, uint64_t pa, uint64_t bytes)
 {
         unsigned level = cpu_features()->gbpages ? 2 : 1;
-        while (level > 0 && (bytes < level_bytes(level) || !is_aligned(va | pa, level_bytes(level))))
+        while (level > 0 &&
+               (bytes < level_bytes(level) || !is_aligned(va | pa, level_bytes(level))))
                 level--;
         return level;
 }
 
-/* The way down to an address: entry[n] is the one in its table of level n, for n from `level` to the root's. */
+/* The way down to an address: entry[n] is the one in its table of level n, for
+ * n from `level` to the root's. */
 struct way {
         uint64_t *entry[LEVEL_COUNT];
         unsigned level; /* where the way ends: at a leaf, or at nothing */
@@ -142,8 +148,8 @@ static void way_set(const struct way *way, uint64_t value)
                 *way->entry[way->level + 1] += change << PTE_COUNT_SHIFT;
 }
 
-/* Finds the place for a leaf at va of `level` at most, building the tables above it. Where an earlier mapping,
- * undone since, has left a table, the leaf becomes one of that table. */
+/* Finds the place for a leaf at va of `level` at most, building the tables above it. Where an
+ * earlier mapping, undone since, has left a table, the leaf becomes one of that table. */
 static zx_status_t way_build(uint64_t va, unsigned level, const struct arch_table_source *source,
                              struct way *way)
 {
@@ -191,7 +197,8 @@ zx_status_t arch_unmap(uint64_t va, uint64_t bytes)
                         ASSERT(is_aligned(va + done, step));
                         ASSERT(step <= bytes - done);
                         way_set(&way, 0);
-                        arch_tlb_add(&batch, va + done, PAGE_BYTES); /* one address drops a large leaf, too */
+                        /* One address drops a large leaf, too. */
+                        arch_tlb_add(&batch, va + done, PAGE_BYTES);
                 }
                 done += step;
         }
@@ -209,7 +216,8 @@ zx_status_t arch_map(uint64_t va, uint64_t pa, uint64_t bytes, uint32_t flags,
                 return ZX_ERR_INVALID_ARGS;
         while (done < bytes && status == ZX_OK) {
                 struct way way;
-                status = way_build(va + done, leaf_level(va + done, pa + done, bytes - done), source, &way);
+                status = way_build(va + done, leaf_level(va + done, pa + done, bytes - done),
+                                   source, &way);
                 if (status == ZX_OK) {
                         way_set(&way, (pa + done) | leaf_bits(flags, way.level));
                         done += level_bytes(way.level);
@@ -265,14 +273,15 @@ static zx_status_t split_ends(uint64_t va, uint64_t bytes, const struct arch_tab
         return split_at(va, source) && split_at(va + bytes, source) ? ZX_OK : ZX_ERR_NO_MEMORY;
 }
 
-/* Tables that nothing points at any more, but of which a CPU may still know: chained through their first
- * entries, which look like holes, until all CPUs have forgotten them. */
+/* Tables that nothing points at any more, but of which a CPU may still know: chained through their
+ * first entries, which look like holes, until all CPUs have forgotten them. */
 struct dead_tables {
         uint64_t first_pa; /* 0: none */
 };
 
 /* Unlinks the tables on the way that are empty, from below; the way ends above them then. */
-static void prune(struct way *way, uint64_t va, struct dead_tables *dead, struct arch_tlb_batch *batch)
+static void prune(struct way *way, uint64_t va, struct dead_tables *dead,
+                  struct arch_tlb_batch *batch)
 {
         while (way->level + 1 < LEVEL_COUNT && present_count(*way->entry[way->level + 1]) == 0) {
                 uint64_t pa = *way->entry[++way->level] & PTE_ADDRESS_MASK;
@@ -294,7 +303,8 @@ static void bury(struct dead_tables *dead, const struct arch_table_source *sourc
         }
 }
 
-/* Of a range at va: how far the entry at the way's end reaches, when the way was found at va + done. */
+/* Of a range at va: how far the entry at the way's end reaches, when
+ * the way was found at va + done. */
 static uint64_t way_end(const struct way *way, uint64_t va, uint64_t done)
 {
         return done + level_bytes(way->level) - ((va + done) & (level_bytes(way->level) - 1));
@@ -385,8 +395,8 @@ size_t arch_image_parts(const struct arch_image_part **parts)
         return ARRAY_COUNT(list);
 }
 
-zx_status_t arch_paging_build(const struct arch_ram_range *ram, size_t ram_count, uint64_t kernel_pa,
-                              const struct arch_table_source *source)
+zx_status_t arch_paging_build(const struct arch_ram_range *ram, size_t ram_count,
+                              uint64_t kernel_pa, const struct arch_table_source *source)
 {
         const struct arch_image_part *parts;
         size_t part_count = arch_image_parts(&parts);
@@ -432,7 +442,8 @@ void arch_clean_cache(const void *va, size_t bytes)
         uint64_t end = (uint64_t)va + bytes;
 
         __asm__ volatile("mfence" : : : "memory");
-        for (uint64_t at = round_down((uint64_t)va, CACHE_LINE_BYTES); at < end; at += CACHE_LINE_BYTES)
+        for (uint64_t at = round_down((uint64_t)va, CACHE_LINE_BYTES); at < end;
+             at += CACHE_LINE_BYTES)
                 __asm__ volatile("clflush (%0)" : : "r"(at) : "memory");
         __asm__ volatile("mfence" : : : "memory");
 }

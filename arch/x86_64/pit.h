@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* pit — the 8254 interval timer: channel 0 is the watchdog's, channel 2 (the speaker's) the calibration's.
+/* pit — the 8254 interval timer: channel 0 is the watchdog's, channel 2 (the
+ * speaker's) the calibration's.
  *
- * For files of arch/ only. Facts: Intel 8254 datasheet. Context: boot CPU; a channel has one user. */
+ * For files of arch/ only. Facts: Intel 8254 datasheet. Context: boot
+ * CPU; a channel has one user. */
 #ifndef ARCH_PIT_H
 #define ARCH_PIT_H
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* timer — the one-shot timer of each CPU: the local APIC's, waiting for a time stamp where the CPU can do
- * that, else counting down at a rate that was measured against the time stamp counter.
+/* timer — the one-shot timer of each CPU: the local APIC's, waiting for a time stamp where the CPU
+ * can do that, else counting down at a rate that was measured against the time stamp counter.
  *
- * The hardware is set for CHUNK_NS at most and set again when that has passed, so a deadline may lie as far
- * away as it likes; an interrupt that comes early for whatever reason is answered by setting the rest.
+ * The hardware is set for CHUNK_NS at most and set again when that has passed, so a deadline
+ * may lie as far away as it likes; an interrupt that comes early for whatever reason is
+ * answered by setting the rest.
  * Facts: Intel SDM 3, 10.5.4 (timer), 10.5.4.1 (deadline mode). Context: interrupts and tasks;
  * arch_timer_init on the boot CPU, timer_init_this on every other. */
 #include "arch/apic.h"
@@ -32,7 +33,8 @@ static struct {
         bool by_time_stamp;
 } timer;
 
-/* Sets the hardware for the deadline, or for the first part of the way to it. Interrupts are off. */
+/* Sets the hardware for the deadline, or for the first part of the
+ * way to it. Interrupts are off. */
 static void set_hardware(uint64_t now_ns)
 {
         uint64_t deadline_ns = smp_this()->timer_deadline_ns;
@@ -132,7 +134,8 @@ void timer_init_this(void)
         else
                 lapic_write(LAPIC_TIMER_DIVIDE, LAPIC_TIMER_DIVIDE_BY_1);
         lapic_write(LAPIC_LVT_TIMER, entry);
-        /* The entry is a store to memory, the deadline a write to an MSR, which does not wait for it. */
+        /* The entry is a store to memory, the deadline a write to an
+         * MSR, which does not wait for it. */
         __asm__ volatile("mfence" : : : "memory");
         stop_hardware();
 }
@@ -152,7 +155,8 @@ void arch_timer_arm(uint64_t deadline_ns)
 
 uint64_t arch_timer_count(void)
 {
-        return __atomic_load_n(&smp_this()->timer_count, __ATOMIC_RELAXED); /* an interrupt changes it */
+        /* An interrupt changes it. */
+        return __atomic_load_n(&smp_this()->timer_count, __ATOMIC_RELAXED);
 }
 
 const char *arch_timer_describe(uint64_t *hz)

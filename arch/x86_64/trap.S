@@ -11,8 +11,8 @@
         .section .text.trap, "ax"
         .code64
 
-/* One entry per vector, eight bytes: names the vector, as a byte with a sign, and goes on to where the
- * frame is made the same with and without an error code. */
+/* One entry per vector, eight bytes: names the vector, as a byte with a sign, and goes on to where
+ * the frame is made the same with and without an error code. */
         .balign TRAP_ENTRY_BYTES
         .global trap_entry
         .type trap_entry, @function

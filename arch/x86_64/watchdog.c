@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* watchdog — a tick that no `cli` keeps out: the PIT's channel 0 counts, its line of the I/O APIC delivers
- * the edges as NMI. Whether that works is tried, not believed: a machine may have no PIT, another wiring, or
- * an I/O APIC that does not know NMI. Only a tick that arrived counts.
- * Facts: Intel 8254 and 82093AA datasheets. Relies on arch_irq_init and arch_clock_init; uses the one-shot
- * timer, if there is one, while it waits for the first tick. */
+/* watchdog — a tick that no `cli` keeps out: the PIT's channel 0 counts, its line of the I/O APIC
+ * delivers the edges as NMI. Whether that works is tried, not believed: a machine may have no PIT,
+ * another wiring, or an I/O APIC that does not know NMI. Only a tick that arrived counts.
+ * Facts: Intel 8254 and 82093AA datasheets. Relies on arch_irq_init and arch_clock_init; uses the
+ * one-shot timer, if there is one, while it waits for the first tick. */
 #include <stddef.h>
 
 #include "arch/apic.h"
@@ -24,9 +24,10 @@
 static arch_nmi_handler tick_handler;
 static uint32_t trial_ticks;
 
-/* Each tick starts the channel anew: KVM's PIT, by its usual policy for lost ticks, sends the next only when the
- * last was acknowledged, and nobody acknowledges an NMI; a new count makes it forget the last one. While ticks
- * come in, nobody else programs the channel, so no three writes get mixed up. */
+/* Each tick starts the channel anew: KVM's PIT, by its usual policy for lost ticks, sends
+ * the next only when the last was acknowledged, and nobody acknowledges an NMI; a new count
+ * makes it forget the last one. While ticks come in, nobody else programs the channel, so
+ * no three writes get mixed up. */
 static void count_trial(struct arch_trap_frame *frame, void *context)
 {
         (void)frame;
@@ -52,9 +53,9 @@ static bool pit_counts(void)
         return false;
 }
 
-/* Halts, rather than spins, until something happens: a tick, or the timer at the deadline. On a busy host the
- * thread that emulates the PIT gets its turn that way. A tick between the caller's look and the halt is not the
- * last: the next follows at once. */
+/* Halts, rather than spins, until something happens: a tick, or the timer at the deadline. On a
+ * busy host the thread that emulates the PIT gets its turn that way. A tick between the caller's
+ * look and the halt is not the last: the next follows at once. */
 static void wait_for_event(uint64_t deadline_ns)
 {
         uint64_t timer_hz;
@@ -87,8 +88,9 @@ static bool a_tick_comes(void)
         return __atomic_load_n(&trial_ticks, __ATOMIC_RELAXED) != 0;
 }
 
-/* Where the firmware does not move the timer's line, it should be line 0; but QEMU's microvm has it at the usual
- * place and says nothing. Line 0 has only the 8259s then, which are silent, so both may be open. */
+/* Where the firmware does not move the timer's line, it should be line 0; but QEMU's microvm
+ * has it at the usual place and says nothing. Line 0 has only the 8259s then, which are
+ * silent, so both may be open. */
 zx_status_t arch_watchdog_start(arch_nmi_handler handler)
 {
         uint32_t gsi = apic_isa_line(TIMER_ISA_IRQ).gsi;

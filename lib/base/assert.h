@@ -2,8 +2,8 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* assert — for our own bugs only; never for a value that a peer can write.
  *
- * ASSERT is in every build. DEBUG_ASSERT is in builds with PARAVANE_DEBUG=1 (debug flavour, host tests,
- * fuzzers) and may be slow; elsewhere its expression is compiled but not evaluated.
+ * ASSERT is in every build. DEBUG_ASSERT is in builds with PARAVANE_DEBUG=1 (debug flavour, host
+ * tests, fuzzers) and may be slow; elsewhere its expression is compiled but not evaluated.
  * One condition each, no side effects. */
 #ifndef BASE_ASSERT_H
 #define BASE_ASSERT_H
@@ -14,8 +14,8 @@
 #define PARAVANE_DEBUG 0
 #endif
 
-/* Supplied by the world a part is built into: the kernel panics with a backtrace, host programs print
- * and abort. Called on the failing thread, in any context. */
+/* Supplied by the world a part is built into: the kernel panics with a backtrace, host programs
+ * print and abort. Called on the failing thread, in any context. */
 NORETURN void assert_failed(const char *file, unsigned line, const char *expression);
 
 #define ASSERT(condition)                                               \

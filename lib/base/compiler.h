@@ -25,8 +25,9 @@
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
-/* In the body of an `if` that does little: keeps the compiler from making it a computation without a
- * branch. A CPU foresees a branch that mostly goes one way; what is computed must be waited for. */
+/* In the body of an `if` that does little: keeps the compiler from making it a
+ * computation without a branch. A CPU foresees a branch that mostly goes one way; what is
+ * computed must be waited for. */
 #define KEEP_BRANCH(variable) __asm__ volatile("" : "+r"(variable))
 /* Keeps the compiler from computing a variable's value anew wherever it is used. */
 #define KEEP_VALUE(variable) __asm__("" : "+r"(variable))
@@ -43,8 +44,8 @@
 #define CONCAT(a, b) CONCAT_(a, b)
 
 /* One entry of a linker table: linker.ld (in the image) and the host's linker (which makes
- * __start_<table> and __stop_<table> by itself) both gather the entries of one table in a row.
- * The variable must be `static const` of the table's element type, whose size is a multiple of 8. */
+ * __start_<table> and __stop_<table> by itself) both gather the entries of one table in a row. The
+ * variable must be `static const` of the table's element type, whose size is a multiple of 8. */
 #define LINKER_TABLE_ENTRY(table) USED SECTION(#table) ALIGNED(8)
 
 #endif

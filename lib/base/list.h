@@ -103,7 +103,8 @@ static inline struct list_node *list_remove_tail(struct list_node *list)
         return node;
 }
 
-/* Moves all of `from` in front of `list` (head) or behind it (tail), in order; `from` becomes empty. */
+/* Moves all of `from` in front of `list` (head) or behind it (tail), in
+ * order; `from` becomes empty. */
 static inline void list_splice_head(struct list_node *list, struct list_node *from)
 {
         if (list_is_empty(from))
@@ -135,7 +136,8 @@ static inline size_t list_count(const struct list_node *list)
         return count;
 }
 
-/* Visits every node in order; the body must not remove the node (take the next one first if it does). */
+/* Visits every node in order; the body must not remove the node (take
+ * the next one first if it does). */
 #define LIST_FOR_EACH(node, list) \
         for (struct list_node *node = (list)->next; node != (list); node = node->next)
 
