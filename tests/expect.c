@@ -52,8 +52,9 @@ bool expect_bytes_eq_(struct test *t, const char *file, unsigned line, const cha
 
         for (size_t i = 0; i < bytes->count; i++) {
                 if (left[i] != right[i]) {
-                        test_fail(t, file, line, "expected %s, byte %zu of %zu is 0x%02x and 0x%02x",
-                                  text, i, bytes->count, left[i], right[i]);
+                        test_fail(t, file, line,
+                                  "expected %s, byte %zu of %zu is 0x%02x and 0x%02x", text, i,
+                                  bytes->count, left[i], right[i]);
                         return false;
                 }
         }

@@ -2,19 +2,20 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* expect — one vocabulary for tests, two back ends.
  *
- * A test file includes this and the part under test, and nothing of the world it runs in. The same file
- * is linked into the kernel (kernel/selftest.c: KTAP on the serial port) and into host programs
- * (tests/host: cmocka, under sanitizers).
+ * A test file includes this and the part under test, and nothing of the world it runs in. The same
+ * file is linked into the kernel (kernel/selftest.c: KTAP on the serial port) and into host
+ * programs (tests/host: cmocka, under sanitizers).
  *
  *   TEST(pmm, free_page_goes_to_the_head)
  *   {
  *           struct vm_page *page;
- *           REQUIRE_OK(pmm_alloc_page(&pmm, PMM_ALLOC_ANY, &page));     // a failure leaves the test
- *           EXPECT_EQ(page->pa % PAGE_BYTES, 0);                        // a failure is noted, goes on
+ *           REQUIRE_OK(pmm_alloc_page(&pmm, PMM_ALLOC_ANY, &page));  // a failure leaves the test
+ *           EXPECT_EQ(page->pa % PAGE_BYTES, 0);                     // a failure is noted, goes on
  *   }
  *
- * Inside a test the name `t` is the running test; hand it to helpers that report or that need pages.
- * EXPECT_* evaluate to bool (true: held). REQUIRE_* return from the function (which must be void). */
+ * Inside a test the name `t` is the running test; hand it to helpers that report or
+ * that need pages. EXPECT_* evaluate to bool (true: held). REQUIRE_* return from the
+ * function (which must be void). */
 #ifndef TESTS_EXPECT_H
 #define TESTS_EXPECT_H
 
@@ -84,8 +85,8 @@ static inline uint32_t world_random_below(struct test *t, uint32_t bound)
 
 /* ---- the vocabulary ---- */
 
-/* What a failed expectation calls: out of line and with everything in registers, because there are more
- * than a thousand of them in the image. They note the failure and return false. */
+/* What a failed expectation calls: out of line and with everything in registers, because there are
+ * more than a thousand of them in the image. They note the failure and return false. */
 bool expect_failed_(struct test *t, const char *file, unsigned line, const char *text);
 bool expect_relation_failed_(struct test *t, const char *file, unsigned line, const char *text,
                              long long left, long long right);

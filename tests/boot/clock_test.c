@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of arch_clock_*, arch_timer_* and kernel/time.c on the live machine. A busy host may stop this CPU at any
- * point for any time, so "too late" is never a failure unless it is absurd; "too early" always is. */
+/* Tests of arch_clock_*, arch_timer_* and kernel/time.c on the live machine. A busy host may
+ * stop this CPU at any point for any time, so "too late" is never a failure unless it is
+ * absurd; "too early" always is. */
 #include "tests/expect.h"
 
 #include "arch/arch.h"
@@ -114,7 +115,8 @@ TEST(clock, wait_returns_at_once_when_it_is_too_late)
         EXPECT_EQ(arch_timer_count(), before);
 }
 
-/* Nothing else raises an interrupt: the wait ends by itself, in the millisecond that its contract names. */
+/* Nothing else raises an interrupt: the wait ends by itself, in the
+ * millisecond that its contract names. */
 TEST(clock, wait_for_nothing_ends)
 {
         uint64_t before_ns = time_ns();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of kernel/cmdline.c, kernel/glob.c and what they say on the console. The words that these tests parse
- * are declared here, so they are in the table of every image that has tests. */
+/* Tests of kernel/cmdline.c, kernel/glob.c and what they say on the console. The words that these
+ * tests parse are declared here, so they are in the table of every image that has tests. */
 #include "tests/expect.h"
 
 #include <string.h>
@@ -84,10 +84,14 @@ TEST(cmdline, wrong_numbers_keep_the_value)
         expect_parse(t, "selftest.number", 1, "# cmdline: 'selftest.number': " NUMBER_EXPECTED);
         expect_parse(t, "selftest.number=", 1, "# cmdline: 'selftest.number=': " NUMBER_EXPECTED);
         expect_parse(t, "selftest.number=4", 1, "# cmdline: 'selftest.number=4': " NUMBER_EXPECTED);
-        expect_parse(t, "selftest.number=4G", 1, "# cmdline: 'selftest.number=4G': " NUMBER_EXPECTED);
-        expect_parse(t, "selftest.number=12x", 1, "# cmdline: 'selftest.number=12x': " NUMBER_EXPECTED);
-        expect_parse(t, "selftest.number=-6", 1, "# cmdline: 'selftest.number=-6': " NUMBER_EXPECTED);
-        expect_parse(t, "selftest.number=0x", 1, "# cmdline: 'selftest.number=0x': " NUMBER_EXPECTED);
+        expect_parse(t, "selftest.number=4G", 1,
+                     "# cmdline: 'selftest.number=4G': " NUMBER_EXPECTED);
+        expect_parse(t, "selftest.number=12x", 1,
+                     "# cmdline: 'selftest.number=12x': " NUMBER_EXPECTED);
+        expect_parse(t, "selftest.number=-6", 1,
+                     "# cmdline: 'selftest.number=-6': " NUMBER_EXPECTED);
+        expect_parse(t, "selftest.number=0x", 1,
+                     "# cmdline: 'selftest.number=0x': " NUMBER_EXPECTED);
         /* 2^64 + 6 and 2^34 G would be in range if they were cut to 64 bits. */
         expect_parse(t, "selftest.number=18446744073709551622", 1,
                      "# cmdline: 'selftest.number=18446744073709551622': " NUMBER_EXPECTED);
@@ -117,7 +121,8 @@ TEST(cmdline, strings)
         expect_parse(t, "selftest.text=1234567", 0, "");
         EXPECT_STR_EQ(text, "1234567");
         expect_parse(t, "selftest.text=12345678", 1,
-                     "# cmdline: 'selftest.text': expected selftest.text=TEXT of at most 7 characters\n");
+                     "# cmdline: 'selftest.text': expected selftest.text=TEXT "
+                     "of at most 7 characters\n");
         EXPECT_STR_EQ(text, "1234567");
         expect_parse(t, "selftest.text=", 0, "");
         EXPECT_STR_EQ(text, "");
@@ -127,9 +132,10 @@ TEST(cmdline, unknown_words_are_named)
 {
         expect_parse(t, "", 0, "");
         expect_parse(t, " \n ", 0, "");
-        expect_parse(t, "selftest.fla selftest.flags=1", 2,
-                     "# cmdline: unknown word 'selftest.fla'; cmd=cmdline lists the known ones\n"
-                     "# cmdline: unknown word 'selftest.flags'; cmd=cmdline lists the known ones\n");
+        expect_parse(
+                t, "selftest.fla selftest.flags=1", 2,
+                "# cmdline: unknown word 'selftest.fla'; cmd=cmdline lists the known ones\n"
+                "# cmdline: unknown word 'selftest.flags'; cmd=cmdline lists the known ones\n");
 }
 
 TEST(cmdline, glob)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of arch_irq_* on the live machine. Interrupts are raised as a device's message would be, by this CPU
- * to itself. */
+/* Tests of arch_irq_* on the live machine. Interrupts are raised as a device's message
+ * would be, by this CPU to itself. */
 #include "tests/expect.h"
 
 #include "arch/arch.h"
@@ -123,7 +123,8 @@ TEST(irq, vectors_run_out_and_come_back)
         EXPECT_EQ(free_vectors(), count);
 }
 
-/* A device that writes another vector than it was given: counted, ended, and nothing below is blocked. */
+/* A device that writes another vector than it was given: counted, ended,
+ * and nothing below is blocked. */
 TEST(irq, stray_messages_block_nothing)
 {
         struct arch_msi_message mine, stray;
@@ -151,8 +152,8 @@ TEST(irq, stray_messages_block_nothing)
 TEST(irq, line_that_no_controller_has)
 {
         uint32_t before = free_vectors();
-        EXPECT_STATUS(ZX_ERR_NOT_FOUND, arch_irq_connect_gsi(NO_SUCH_GSI, true, true, "test", count_irq,
-                                                             &raised));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND,
+                      arch_irq_connect_gsi(NO_SUCH_GSI, true, true, "test", count_irq, &raised));
         EXPECT_EQ(free_vectors(), before);
 }
 
@@ -181,7 +182,8 @@ TEST(irq, line_of_a_device)
         if (lines == 0)
                 SKIP("the HPET reaches no line above ISA's");
         uint32_t gsi = 31 - (uint32_t)__builtin_clz(lines);
-        uint32_t counts = NS_PER_MS * FEMTOSECONDS_PER_NS / shared_load_u32(hpet + HPET_COUNTER_PERIOD);
+        uint32_t counts =
+                NS_PER_MS * FEMTOSECONDS_PER_NS / shared_load_u32(hpet + HPET_COUNTER_PERIOD);
 
         uint32_t configuration = shared_load_u32(hpet + HPET_CONFIGURATION);
         shared_store_u32(hpet + HPET_CONFIGURATION, configuration | HPET_ENABLE);

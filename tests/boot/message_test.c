@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of BufferChains on the kernel's own page cache: kernel/buffer_chain_boot.c, and that the command line's
- * kernel.bufferchain.reserve-pages is what the cache does. (The chain itself: buffer_chain_test.c.) */
+/* Tests of BufferChains on the kernel's own page cache: kernel/buffer_chain_boot.c, and that
+ * the command line's kernel.bufferchain.reserve-pages is what the cache does. (The chain
+ * itself: buffer_chain_test.c.) */
 #include "tests/expect.h"
 
 #include "base/bytes.h"
@@ -45,7 +46,8 @@ TEST(message, stock_is_the_reserve_of_the_command_line)
 
         if (pmm_count_free_pages(&kernel_pmm) < 2 * many_pages)
                 SKIP("the machine has too little memory for three times the reserve");
-        REQUIRE_OK(buffer_chain_alloc(cache, (many_pages - 1) * BUFFER_CHAIN_RAW_DATA_BYTES, &chain));
+        REQUIRE_OK(
+                buffer_chain_alloc(cache, (many_pages - 1) * BUFFER_CHAIN_RAW_DATA_BYTES, &chain));
         buffer_chain_free(chain);
         EXPECT_EQ(page_cache_available(cache, 0), cache->reserve_pages);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The first network card of this machine, whatever it is, in conversation with whoever is at its other
- * end: an address by DHCP, ARP, ICMP echoes, a burst. */
+/* The first network card of this machine, whatever it is, in conversation with whoever is at its
+ * other end: an address by DHCP, ARP, ICMP echoes, a burst. */
 #include "tests/boot/net_client.h"
 
 #include "kernel/cmdline.h"

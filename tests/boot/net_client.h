@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* net_client — the client that network tests are: a card's frames in, a card's frames out, and the few
- * questions that every network here answers. By default that is QEMU's user network, or what vmbus-host
- * plays, both as 10.0.2.2. Nothing here is simulated. */
+/* net_client — the client that network tests are: a card's frames in, a card's frames out, and the
+ * few questions that every network here answers. By default that is QEMU's user network, or what
+ * vmbus-host plays, both as 10.0.2.2. Nothing here is simulated. */
 #ifndef TESTS_BOOT_NET_CLIENT_H
 #define TESTS_BOOT_NET_CLIENT_H
 
@@ -60,8 +60,8 @@ static inline void on_receive(void *context, uint32_t queue, const struct netdev
         }
 }
 
-static inline void on_transmit_done(void *context, uint32_t queue, const uint32_t *ids, uint32_t count,
-                             zx_status_t status)
+static inline void on_transmit_done(void *context, uint32_t queue, const uint32_t *ids,
+                                    uint32_t count, zx_status_t status)
 {
         (void)context;
         (void)queue;
@@ -70,7 +70,8 @@ static inline void on_transmit_done(void *context, uint32_t queue, const uint32_
         *(status == ZX_OK ? &net.sent : &net.taken_back) += count;
 }
 
-/* Attaches to the first card that `wanted` takes (NULL: any). Returns NULL, or why the test cannot run. */
+/* Attaches to the first card that `wanted` takes (NULL: any). Returns
+ * NULL, or why the test cannot run. */
 static inline const char *net_open_card(struct test *t, bool (*wanted)(const struct netdev *netdev),
                                         void (*receive)(const struct net_frame *frame))
 {

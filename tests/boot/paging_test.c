@@ -107,7 +107,8 @@ TEST(paging, large_pages_where_alignment_allows)
         EXPECT_OK(arch_unmap(va, 4 * MIB));
 }
 
-/* Tables stay when their last page goes; a large page at their address must do without being large. */
+/* Tables stay when their last page goes; a large page at their address
+ * must do without being large. */
 TEST(paging, tables_left_behind_are_in_nobodys_way)
 {
         uint64_t va = SCRATCH_VA + 2 * GIB, found_pa;
@@ -131,7 +132,8 @@ TEST(paging, tables_left_behind_are_in_nobodys_way)
 
 TEST(paging, nothing_stays_after_a_failure)
 {
-        uint64_t va = SCRATCH_VA + (1ull << 39); /* a fresh root slot: three tables for the first page */
+        /* A fresh root slot: three tables for the first page. */
+        uint64_t va = SCRATCH_VA + (1ull << 39);
         struct few_pages few;
         struct arch_table_source source = {.alloc_page = few_pages_alloc, .context = &few};
 
@@ -149,7 +151,8 @@ TEST(paging, nothing_stays_after_a_failure)
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, arch_query(va, NULL, NULL, NULL));
         /* The second page is in the way. */
         REQUIRE_OK(arch_map(va + PAGE_BYTES, 0, PAGE_BYTES, 0, &memory_table_source));
-        EXPECT_STATUS(ZX_ERR_ALREADY_EXISTS, arch_map(va, 0, 2 * PAGE_BYTES, 0, &memory_table_source));
+        EXPECT_STATUS(ZX_ERR_ALREADY_EXISTS,
+                      arch_map(va, 0, 2 * PAGE_BYTES, 0, &memory_table_source));
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, arch_query(va, NULL, NULL, NULL));
         EXPECT_OK(arch_unmap(va + PAGE_BYTES, PAGE_BYTES));
 }
@@ -177,8 +180,8 @@ TEST(paging, no_second_way_to_the_image)
 
         arch_image_parts(&parts);
         EXPECT_STATUS(ZX_ERR_NOT_FOUND,
-                      arch_query((uint64_t)memory_pa_to_va(memory_va_to_pa((void *)parts[0].va)), NULL,
-                                 NULL, NULL));
+                      arch_query((uint64_t)memory_pa_to_va(memory_va_to_pa((void *)parts[0].va)),
+                                 NULL, NULL, NULL));
 }
 
 TEST(paging, physical_map_is_data)
@@ -215,10 +218,12 @@ TEST(paging, windows)
                       memory_map_physical(UINT64_MAX, 2, MEMORY_MAP_TABLE, &window));
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS,
                       memory_map_physical(1ull << 60, 1, MEMORY_MAP_TABLE, &window));
-        EXPECT_STATUS(ZX_ERR_NO_MEMORY, memory_map_physical(0, 1ull << 45, MEMORY_MAP_TABLE, &window));
+        EXPECT_STATUS(ZX_ERR_NO_MEMORY,
+                      memory_map_physical(0, 1ull << 45, MEMORY_MAP_TABLE, &window));
 }
 
-/* Tables and BARs are written by others: registers that they place into RAM would let us write there. */
+/* Tables and BARs are written by others: registers that they place into
+ * RAM would let us write there. */
 TEST(paging, no_registers_in_ram)
 {
         const struct arch_image_part *parts;
@@ -233,12 +238,13 @@ TEST(paging, no_registers_in_ram)
         EXPECT_STATUS(ZX_ERR_ACCESS_DENIED,
                       memory_map_physical(pa + PAGE_BYTES - 4, 8, MEMORY_MAP_DEVICE, &window));
         EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, /* the kernel's own code */
-                      memory_map_physical(memory_va_to_pa((void *)parts[0].va), 32, MEMORY_MAP_DEVICE,
-                                          &window));
+                      memory_map_physical(memory_va_to_pa((void *)parts[0].va), 32,
+                                          MEMORY_MAP_DEVICE, &window));
         EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, /* a page of the arena's structures, or its last page */
                       memory_map_physical(arena.base_pa + arena.bytes - 1, 1, MEMORY_MAP_DEVICE,
                                           &window));
-        EXPECT_STATUS(ZX_ERR_ACCESS_DENIED, /* all of it */
-                      memory_map_physical(0, arena.base_pa + arena.bytes, MEMORY_MAP_DEVICE, &window));
+        EXPECT_STATUS(
+                ZX_ERR_ACCESS_DENIED, /* all of it */
+                memory_map_physical(0, arena.base_pa + arena.bytes, MEMORY_MAP_DEVICE, &window));
         EXPECT_PTR_EQ(window, NULL);
 }

@@ -61,7 +61,8 @@ TEST(symbols, table_is_ascending)
 {
         uint64_t start_before = 0;
 
-        for (uint64_t address = (uint64_t)text_start; address < (uint64_t)text_end; address += 601) {
+        for (uint64_t address = (uint64_t)text_start; address < (uint64_t)text_end;
+             address += 601) {
                 const char *name;
                 uint64_t offset;
                 REQUIRE_TRUE(symbols_lookup(address, &name, &offset));

@@ -405,8 +405,8 @@ TEST(trap, user_pages_are_out_of_reach)
         REQUIRE_OK(arch_map(USER_VA, pa, PAGE_BYTES, ARCH_MAP_USER | ARCH_MAP_EXECUTE,
                             &memory_table_source));
         if (ebx >> EBX_SMAP_BIT & 1)
-                expect_fault(do_read, USER_VA, ARCH_TRAP_PAGE_FAULT, ARCH_PAGE_FAULT_PRESENT, USER_VA,
-                             "(SMAP: a user page)");
+                expect_fault(do_read, USER_VA, ARCH_TRAP_PAGE_FAULT, ARCH_PAGE_FAULT_PRESENT,
+                             USER_VA, "(SMAP: a user page)");
         else
                 EXPECT_FALSE(arch_trap_probe(do_read, &operand, NULL));
         if (ebx >> EBX_SMEP_BIT & 1)

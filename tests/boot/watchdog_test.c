@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of kernel/watchdog.c that end well; that it bites is proved by crash.hang and crash.hang_cli. The runner's
- * own watch over these tests ends with the first watchdog_arm. */
+/* Tests of kernel/watchdog.c that end well; that it bites is proved by crash.hang and
+ * crash.hang_cli. The runner's own watch over these tests ends with the first watchdog_arm. */
 #include "tests/expect.h"
 
 #include "arch/arch.h"

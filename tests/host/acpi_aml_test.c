@@ -95,7 +95,8 @@ TEST(acpi_aml, more_devices_than_there_is_room)
                 EXPECT_EQ(found[i].gsi, i);
 }
 
-/* Cut anywhere it is no device, and nothing behind the cut is read: the copy ends where it is cut. */
+/* Cut anywhere it is no device, and nothing behind the cut is read:
+ * the copy ends where it is cut. */
 TEST(acpi_aml, cut_off_at_every_byte)
 {
         uint64_t dev;

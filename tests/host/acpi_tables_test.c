@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of kernel/acpi_tables.c on hand-made tables. The image below is a small machine's firmware; each test
- * changes what it is about. Every mapping is a copy that ends where a page ends, so that on the host a read
- * behind it meets a guard page. */
+/* Tests of kernel/acpi_tables.c on hand-made tables. The image below is a small machine's firmware;
+ * each test changes what it is about. Every mapping is a copy that ends where a page ends, so that
+ * on the host a read behind it meets a guard page. */
 #include "tests/expect.h"
 
 #include "base/bytes.h"
@@ -67,7 +67,8 @@ static void seal_table(struct firmware *firmware, uint32_t at)
         seal_bytes(firmware, at, get(firmware, at + 4), at + 9);
 }
 
-static void begin_table(struct firmware *firmware, uint32_t at, const char *signature, uint32_t bytes)
+static void begin_table(struct firmware *firmware, uint32_t at, const char *signature,
+                        uint32_t bytes)
 {
         memset(firmware->bytes + at, 0, bytes);
         memcpy(firmware->bytes + at, signature, 4);
@@ -108,8 +109,9 @@ static void add_entry(struct firmware *firmware, const uint8_t *entry, uint32_t 
         put(firmware, MADT_AT + 4, length + bytes, 4);
         seal_table(firmware, MADT_AT);
 }
-#define ADD_ENTRY(firmware, ...)                                                       \
-        add_entry((firmware), (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+#define ADD_ENTRY(firmware, ...)                                                                   \
+        add_entry((firmware), (const uint8_t[]){__VA_ARGS__},                                      \
+                  sizeof((const uint8_t[]){__VA_ARGS__}))
 
 static void make_madt(struct firmware *firmware)
 {
@@ -126,7 +128,8 @@ static void make_madt(struct firmware *firmware)
 
 static void make_dsdt(struct firmware *firmware, const uint8_t *aml, uint32_t bytes)
 {
-        begin_table(firmware, DSDT_AT, "DSDT", HPET_AT - DSDT_AT); /* nothing of an older one stays */
+        /* Nothing of an older one stays. */
+        begin_table(firmware, DSDT_AT, "DSDT", HPET_AT - DSDT_AT);
         begin_table(firmware, DSDT_AT, "DSDT", 36 + bytes);
         memcpy(firmware->bytes + DSDT_AT + 36, aml, bytes);
         seal_table(firmware, DSDT_AT);
@@ -361,7 +364,8 @@ TEST(acpi_tables, more_than_the_arrays_hold)
         EXPECT_EQ(tables.ignored_count, 3u + 2u + 1u + 1u);
 }
 
-/* A root that names the same broken table again and again, more often than there is room to say so. */
+/* A root that names the same broken table again and again, more often
+ * than there is room to say so. */
 TEST(acpi_tables, root_longer_than_the_limit)
 {
         struct firmware *firmware = make_firmware(t);
@@ -437,30 +441,37 @@ TEST(acpi_tables, sleep_package_forms)
                 {{8, '_', 'S', '5', '_', 0x12, 6, 4, 0x0a, 5, 0x0a, 6}, 12, true, 5, 6},
                 {{8, '\\', '_', 'S', '5', '_', 0x12, 4, 2, 0, 1}, 11, true, 0, 1},
                 /* length in two bytes; a word and a dword */
-                {{8, '_', 'S', '5', '_', 0x12, 0x4b, 0, 2, 0x0b, 7, 0, 0x0c, 3, 0, 0, 0}, 17, true, 7, 3},
+                {{8, '_', 'S', '5', '_', 0x12, 0x4b, 0, 2, 0x0b, 7, 0, 0x0c, 3, 0, 0, 0},
+                 17, true, 7, 3},
                 {{8, '_', 'S', '5', '_', 0x12, 4, 1, 0x0a, 5}, 10, true, 5, 0}, /* one element */
                 {{8, '_', 'S', '5', '_', 0x12, 2, 0}, 8, false, 0, 0},        /* none */
-                {{8, '_', 'S', '5', '_', 0x12, 5, 2, 0x0a, 8, 0}, 11, false, 0, 0}, /* eight: 3 bits */
+                /* Eight: 3 bits. */
+                {{8, '_', 'S', '5', '_', 0x12, 5, 2, 0x0a, 8, 0}, 11, false, 0, 0},
                 {{8, '_', 'S', '5', '_', 0x12, 3, 2, 0, 1}, 10, false, 0, 0}, /* ends before b */
-                {{8, '_', 'S', '5', '_', 0x12, 40, 2, 0, 1}, 10, false, 0, 0}, /* beyond the table */
-                {{8, '_', 'S', '5', '_', 0x12, 5, 2, 0, 0x0b, 1}, 11, false, 0, 0}, /* word cut off */
+                /* Beyond the table. */
+                {{8, '_', 'S', '5', '_', 0x12, 40, 2, 0, 1}, 10, false, 0, 0},
+                /* Word cut off. */
+                {{8, '_', 'S', '5', '_', 0x12, 5, 2, 0, 0x0b, 1}, 11, false, 0, 0},
                 {{8, '_', 'S', '5', '_', 0x12, 0xc4, 0}, 8, false, 0, 0}, /* length cut off */
-                {{8, '_', 'S', '5', '_', 0x12, 0x41, 0}, 8, false, 0, 0}, /* shorter than its head */
+                /* Shorter than its head. */
+                {{8, '_', 'S', '5', '_', 0x12, 0x41, 0}, 8, false, 0, 0},
                 {{8, '_', 'S', '5', '_', 0x12}, 6, false, 0, 0},
                 {{8, '_', 'S', '5', '_'}, 5, false, 0, 0},
-                {{'x', '_', 'S', '5', '_', 0x12, 4, 2, 0, 1}, 10, false, 0, 0}, /* not a definition */
+                /* Not a definition. */
+                {{'x', '_', 'S', '5', '_', 0x12, 4, 2, 0, 1}, 10, false, 0, 0},
                 {{8, '_', 'S', '5', '_', 0x11, 4, 2, 0, 1}, 10, false, 0, 0},   /* not a package */
                 {{8, '_', 'S', '5', '_', 0x12, 4, 2, 'A', 1}, 10, false, 0, 0}, /* a name */
                 /* a string that looks like it, then the real one */
-                {{'"', '_', 'S', '5', '_', 0, 8, '_', 'S', '5', '_', 0x12, 4, 2, 1, 1}, 16, true, 1, 1},
+                {{'"', '_', 'S', '5', '_', 0, 8, '_', 'S', '5', '_', 0x12, 4, 2, 1, 1},
+                 16, true, 1, 1},
         };
         for (uint32_t i = 0; i < ARRAY_COUNT(cases); i++) {
                 struct firmware *firmware = make_firmware(t);
                 firmware->guard = GUARD_DSDT;
                 make_dsdt(firmware, cases[i].aml, cases[i].bytes);
                 REQUIRE_OK(read_tables(firmware));
-                if (!EXPECT_EQ(tables.has_s5, cases[i].found) || !EXPECT_EQ(tables.s5_a, cases[i].a) ||
-                    !EXPECT_EQ(tables.s5_b, cases[i].b))
+                if (!EXPECT_EQ(tables.has_s5, cases[i].found) ||
+                    !EXPECT_EQ(tables.s5_a, cases[i].a) || !EXPECT_EQ(tables.s5_b, cases[i].b))
                         test_log(t, "in case %u", i);
         }
 }
@@ -499,7 +510,8 @@ TEST(acpi_tables, mcfg_entries_that_make_no_sense)
 
 TEST(acpi_tables, random_corruption_stays_inside)
 {
-        static const uint32_t all[] = {RSDT_AT, XSDT_AT, MADT_AT, FADT_AT, DSDT_AT, HPET_AT, MCFG_AT};
+        static const uint32_t all[] = {RSDT_AT, XSDT_AT, MADT_AT, FADT_AT,
+                                       DSDT_AT, HPET_AT, MCFG_AT};
         for (uint32_t round = 0; round < CORRUPTIONS; round++) {
                 struct firmware *firmware = make_firmware(t);
                 firmware->guard = GUARD_NONE;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of arch/x86_64/boot_efi_memory.c on firmware that is made up here: how the loader leaves it. The map
- * changes behind the loader's back, as it does when an event of the firmware's allocates, so that its key is
- * stale. Facts: UEFI 2.10, 7.2.3 and 7.4.6. */
+/* Tests of arch/x86_64/boot_efi_memory.c on firmware that is made up here: how the loader leaves
+ * it. The map changes behind the loader's back, as it does when an event of the firmware's
+ * allocates, so that its key is stale. Facts: UEFI 2.10, 7.2.3 and 7.4.6. */
 #include "tests/expect.h"
 
 #include "arch/boot_efi.h"
@@ -17,7 +17,8 @@
 static struct {
         uint32_t descriptor_count; /* in the map as it is now */
         UINTN key;
-        uint32_t stale_times;      /* how often the map still changes right before the loader leaves */
+        /* How often the map still changes right before the loader leaves. */
+        uint32_t stale_times;
         uint32_t grows_by;         /* descriptors, at each such change */
         EFI_STATUS allocate_status;
         uint32_t exits, maps;
@@ -88,7 +89,8 @@ static EFI_STATUS EFIAPI exit_boot_services(EFI_HANDLE image, UINTN key)
 }
 
 /* What boot_efi_report.c does on real firmware; it never comes back. */
-NORETURN void efi_report_and_reset(const struct efi_firmware *from, const char *what, EFI_STATUS status)
+NORETURN void efi_report_and_reset(const struct efi_firmware *from, const char *what,
+                                   EFI_STATUS status)
 {
         (void)from;
         (void)what;

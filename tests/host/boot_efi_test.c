@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of the UEFI loader's parts that know nothing of firmware: boot_efi_elf, _text, _map, _tables. */
+/* Tests of the UEFI loader's parts that know nothing of firmware:
+ * boot_efi_elf, _text, _map, _tables. */
 #include "tests/expect.h"
 
 #include "arch/boot_efi_elf.h"
@@ -36,8 +37,8 @@ static void put_program(uint8_t *file, size_t index, uint32_t flags, const uint6
         put(file, at + 40, fields[3], 8);      /* bytes in memory */
 }
 
-/* A kernel of two segments: 16 bytes of code at the start of page 0, 8 bytes of data and a bss that reaches
- * into page 3, placed at byte 0x10 of page 2. */
+/* A kernel of two segments: 16 bytes of code at the start of page 0, 8 bytes of data and a bss that
+ * reaches into page 3, placed at byte 0x10 of page 2. */
 static void make_elf(uint8_t *file)
 {
         static const uint8_t ident[7] = {0x7f, 'E', 'L', 'F', 2, 1, 1};
@@ -238,7 +239,7 @@ TEST(boot_efi_text, the_shells_program_name_goes)
         static const struct {
                 const char *before, *after;
         } rows[] = {
-                {"BOOTX64.EFI a b", "a b"}, {"fs0:\\x.efi", ""},  {"test=x.efi2 b", "test=x.efi2 b"},
+                {"BOOTX64.EFI a b", "a b"}, {"fs0:\\x.efi", ""}, {"test=x.efi2 b", "test=x.efi2 b"},
                 {"a b.efi", "a b.efi"},     {"efi a", "efi a"},  {"", ""},
                 {".eFi  a", "a"},
         };
@@ -332,7 +333,8 @@ TEST(boot_efi_map, neighbours_of_one_type_become_one)
                 {{.type = 3, .pa = 0x3000, .page_count = 1, .attributes = WRITE_BACK}, 1},
                 {{.type = 2, .pa = 0x4000, .page_count = 1, .attributes = WRITE_BACK}, 1},
                 {{.type = 7, .pa = 0x5000, .page_count = 1, .attributes = WRITE_BACK}, 1},
-                {{.type = 7, .pa = 0x7000, .page_count = 1, .attributes = WRITE_BACK}, 1}, /* a gap */
+                /* A gap. */
+                {{.type = 7, .pa = 0x7000, .page_count = 1, .attributes = WRITE_BACK}, 1},
         };
         convert(map, ARRAY_COUNT(map), &info);
         REQUIRE_EQ(info.region_count, 4);
@@ -348,7 +350,8 @@ TEST(boot_efi_map, what_wraps_or_finds_no_room_is_counted)
 {
         static struct boot_info info;
         const struct wide_descriptor wrapping[] = {
-                {{.type = 7, .pa = UINT64_MAX - 0xfff, .page_count = 1, .attributes = WRITE_BACK}, 0},
+                {{.type = 7, .pa = UINT64_MAX - 0xfff, .page_count = 1,
+                  .attributes = WRITE_BACK}, 0},
                 {{.type = 7, .pa = 0x1000, .page_count = UINT64_MAX / 4096 + 1,
                   .attributes = WRITE_BACK}, 0},
                 {{.type = 7, .pa = 0x1000, .page_count = 1, .attributes = WRITE_BACK}, 0},
@@ -462,7 +465,8 @@ TEST(boot_efi_tables, jump_code_above_4_gib_is_mapped_too)
         }
 }
 
-/* The most that the tables can take is what EFI_TABLES_PAGES promises; one page less is an error. */
+/* The most that the tables can take is what EFI_TABLES_PAGES
+ * promises; one page less is an error. */
 TEST(boot_efi_tables, the_promised_page_count_is_enough_and_one_less_is_told)
 {
         struct efi_tables tables = some_tables(t);

@@ -419,7 +419,8 @@ TEST(buffer_chain, free_returns_to_the_stock_and_the_rest_to_the_pmm)
         expect_no_leak(t);
 }
 
-/* Chains of one to four full buffers meet a stock with room for none of them up to room for more. */
+/* Chains of one to four full buffers meet a stock with room for none
+ * of them up to room for more. */
 TEST(buffer_chain, free_meets_every_room_in_the_stock)
 {
         enum { STOCK = 6, PAGES_MAX = 4 };

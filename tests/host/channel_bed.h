@@ -137,7 +137,8 @@ static inline zx_status_t read_any(struct channel_end *end, struct message_packe
 }
 
 /* The oldest message at `end` is `text`; frees it. */
-static inline void expect_text(struct test *t, struct channel_end *end, const char *text, size_t bytes)
+static inline void expect_text(struct test *t, struct channel_end *end, const char *text,
+                               size_t bytes)
 {
         struct message_packet *packet = NULL;
         char copy[16];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of kernel/channel: calls, with a scripted other side that acts while the caller waits. Threads:
- * channel_threads_hosted_test.c. */
+/* Tests of kernel/channel: calls, with a scripted other side that acts while the caller waits.
+ * Threads: channel_threads_hosted_test.c. */
 #include "tests/host/channel_bed.h"
 
 #define KERNEL_TXID 0x80000000u

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of kernel/channel: every method, status and order of checks of its header but for calls, which
- * are in channel_call_test.c. Threads: channel_threads_hosted_test.c. */
+/* Tests of kernel/channel: every method, status and order of checks of its header but for calls,
+ * which are in channel_call_test.c. Threads: channel_threads_hosted_test.c. */
 #include "tests/host/channel_bed.h"
 
 /* ---- write and read ---- */

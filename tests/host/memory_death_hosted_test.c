@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The bugs of others that the memory parts must end: double frees, foreign pages, wrong states, broken
- * canaries. Each is made in a child process, which must die in an assertion that names the rule.
+/* The bugs of others that the memory parts must end: double frees, foreign pages, wrong
+ * states, broken canaries. Each is made in a child process, which must die in an
+ * assertion that names the rule.
  *
  * Every expected text is one of an ASSERT, which is in release builds too. */
 #include "tests/host/death.h"
@@ -120,7 +121,8 @@ DEATH(canary_on_free, "CANARY", {
         chain->tail->canary = 0;
         buffer_chain_free(chain);
 });
-DEATH(skip_after_append, "write_offset == 0", (void)!buffer_chain_append_kernel(chain, "x", 1, NULL);
+DEATH(skip_after_append, "write_offset == 0",
+      (void)!buffer_chain_append_kernel(chain, "x", 1, NULL);
       buffer_chain_skip(chain, 1););
 DEATH(skip_twice, "write_offset == 0", buffer_chain_skip(chain, 1); buffer_chain_skip(chain, 1););
 DEATH(skip_past_the_first_buffer, "CONTIG",

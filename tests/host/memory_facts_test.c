@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The numbers of spec/zircon-objects.md, 1 to 6 and 10, that other people's programs and dumps rely on,
- * written down once more: a change in a header is seen here. */
+/* The numbers of spec/zircon-objects.md, 1 to 6 and 10, that other people's programs and dumps rely
+ * on, written down once more: a change in a header is seen here. */
 #include "tests/expect.h"
 
 #include "base/bytes.h"

@@ -21,8 +21,8 @@ struct expected {
         uint32_t type;
 };
 
-static void expect_ranges(struct test *t, const struct memory_map *map, const struct expected *expected,
-                          size_t count)
+static void expect_ranges(struct test *t, const struct memory_map *map,
+                          const struct expected *expected, size_t count)
 {
         EXPECT_TRUE(memory_map_valid(map));
         REQUIRE_EQ(map->count, count);
@@ -66,18 +66,21 @@ TEST(memory_map, nothing_gives_an_empty_map)
 TEST(memory_map, unsorted_regions_are_sorted_and_joined)
 {
         struct memory_map map = empty_map();
-        NORMALISE(&map, {0x9000, 0x1000, RAM, 0}, {0x1000, 0x1000, RAM, 0}, {0x3000, 0x1000, RESERVED, 0},
-                  {0x2000, 0x1000, RAM, 0});
-        EXPECT_RANGES(&map, {0x1000, 0x3000, RAM}, {0x3000, 0x4000, RESERVED}, {0x9000, 0xa000, RAM});
+        NORMALISE(&map, {0x9000, 0x1000, RAM, 0}, {0x1000, 0x1000, RAM, 0},
+                  {0x3000, 0x1000, RESERVED, 0}, {0x2000, 0x1000, RAM, 0});
+        EXPECT_RANGES(&map, {0x1000, 0x3000, RAM}, {0x3000, 0x4000, RESERVED},
+                      {0x9000, 0xa000, RAM});
 }
 
 TEST(memory_map, less_usable_type_wins_whatever_the_order)
 {
         struct memory_map map = empty_map();
-        NORMALISE(&map, {0x2000, 0x2000, RESERVED, 0}, {0, 0x8000, RAM, 0}, {0x3000, 0x2000, NVS, 0});
+        NORMALISE(&map, {0x2000, 0x2000, RESERVED, 0}, {0, 0x8000, RAM, 0},
+                  {0x3000, 0x2000, NVS, 0});
         EXPECT_RANGES(&map, {0, 0x2000, RAM}, {0x2000, 0x4000, RESERVED}, {0x4000, 0x5000, NVS},
                       {0x5000, 0x8000, RAM});
-        NORMALISE(&map, {0, 0x8000, RAM, 0}, {0x3000, 0x2000, NVS, 0}, {0x2000, 0x2000, RESERVED, 0});
+        NORMALISE(&map, {0, 0x8000, RAM, 0}, {0x3000, 0x2000, NVS, 0},
+                  {0x2000, 0x2000, RESERVED, 0});
         EXPECT_RANGES(&map, {0, 0x2000, RAM}, {0x2000, 0x4000, RESERVED}, {0x4000, 0x5000, NVS},
                       {0x5000, 0x8000, RAM});
 }
@@ -85,16 +88,18 @@ TEST(memory_map, less_usable_type_wins_whatever_the_order)
 TEST(memory_map, one_region_over_many_fills_the_holes)
 {
         struct memory_map map = empty_map();
-        NORMALISE(&map, {0x1000, 0x1000, RAM, 0}, {0x3000, 0x1000, RESERVED, 0}, {0x5000, 0x1000, RAM, 0},
-                  {0, 0x8000, NVS, 0});
+        NORMALISE(&map, {0x1000, 0x1000, RAM, 0}, {0x3000, 0x1000, RESERVED, 0},
+                  {0x5000, 0x1000, RAM, 0}, {0, 0x8000, NVS, 0});
         EXPECT_RANGES(&map, {0, 0x3000, NVS}, {0x3000, 0x4000, RESERVED}, {0x4000, 0x8000, NVS});
 }
 
 TEST(memory_map, ram_shrinks_and_the_rest_grows_to_pages)
 {
         struct memory_map map = empty_map();
-        NORMALISE(&map, {0, 0x9fc00, RAM, 0}, {0x9fc00, 0x400, RESERVED, 0}, {0x100800, 0x2000, RAM, 0});
-        EXPECT_RANGES(&map, {0, 0x9f000, RAM}, {0x9f000, 0xa0000, RESERVED}, {0x101000, 0x102000, RAM});
+        NORMALISE(&map, {0, 0x9fc00, RAM, 0}, {0x9fc00, 0x400, RESERVED, 0},
+                  {0x100800, 0x2000, RAM, 0});
+        EXPECT_RANGES(&map, {0, 0x9f000, RAM}, {0x9f000, 0xa0000, RESERVED},
+                      {0x101000, 0x102000, RAM});
 }
 
 TEST(memory_map, ram_less_than_a_page_vanishes)
@@ -131,7 +136,8 @@ TEST(memory_map, wrapping_ram_is_not_believed)
 TEST(memory_map, last_page_of_the_address_space_is_left_out)
 {
         struct memory_map map = empty_map();
-        NORMALISE(&map, {0xffffffffffffe000, 0x1fff, UINT32_MAX, 0}, {0xfffffffffffff800, 0x7ff, RAM, 0});
+        NORMALISE(&map, {0xffffffffffffe000, 0x1fff, UINT32_MAX, 0},
+                  {0xfffffffffffff800, 0x7ff, RAM, 0});
         EXPECT_RANGES(&map, {0xffffffffffffe000, 0xfffffffffffff000, RESERVED});
         EXPECT_EQ(map.unknown_count, 1);
         EXPECT_EQ(map.wrapping_count, 0);
@@ -194,22 +200,25 @@ TEST(memory_map, random_regions_agree_with_the_model)
                 __builtin_memset(model, 0, sizeof(model));
                 for (size_t i = 0; i < REGIONS; i++) {
                         uint32_t first = world_random_below(t, MODEL_PAGES * QUARTERS);
-                        uint32_t count = world_random_below(t, MODEL_PAGES * QUARTERS - first + 1) / 2;
+                        uint32_t count =
+                                world_random_below(t, MODEL_PAGES * QUARTERS - first + 1) / 2;
                         uint32_t type = 1 + world_random_below(t, BOOT_REGION_UNUSABLE);
                         if (i < REGIONS / 2)
                                 type = 1 + world_random_below(t, 2);
-                        regions[i] = (struct boot_region){first * QUARTER_BYTES, count * QUARTER_BYTES,
-                                                          type, 0};
+                        regions[i] = (struct boot_region){first * QUARTER_BYTES,
+                                                          count * QUARTER_BYTES, type, 0};
                         for (uint32_t q = first; q < first + count; q++) {
                                 uint8_t *cell = &model[q / QUARTERS][q % QUARTERS];
                                 *cell = *cell > type ? *cell : (uint8_t)type;
                         }
                 }
-                struct memory_map map = {.ranges = ranges, .capacity = MEMORY_MAP_CAPACITY(REGIONS, 0)};
+                struct memory_map map = {.ranges = ranges,
+                                         .capacity = MEMORY_MAP_CAPACITY(REGIONS, 0)};
                 REQUIRE_OK(memory_map_normalise(&map, regions, REGIONS));
                 EXPECT_TRUE(memory_map_valid(&map));
                 for (uint64_t page = 0; page < MODEL_PAGES; page++)
-                        EXPECT_EQ(map_page_type(&map, page * PAGE_BYTES), model_page_type(model[page]));
+                        EXPECT_EQ(map_page_type(&map, page * PAGE_BYTES),
+                                  model_page_type(model[page]));
         }
 }
 
@@ -233,8 +242,8 @@ TEST(memory_map, carve_cuts_out_whole_pages)
 TEST(memory_map, carve_takes_loader_and_leaves_reserved)
 {
         struct memory_map map = empty_map();
-        NORMALISE(&map, {0, 0x2000, RAM, 0}, {0x2000, 0x2000, LOADER, 0}, {0x4000, 0x1000, RESERVED, 0},
-                  {0x6000, 0x2000, RAM, 0});
+        NORMALISE(&map, {0, 0x2000, RAM, 0}, {0x2000, 0x2000, LOADER, 0},
+                  {0x4000, 0x1000, RESERVED, 0}, {0x6000, 0x2000, RAM, 0});
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, memory_map_carve(&map, 0x1000, 0x6000));
         EXPECT_RANGES(&map, {0, 0x1000, RAM}, {0x1000, 0x4000, IN_USE}, {0x4000, 0x5000, RESERVED},
                       {0x6000, 0x7000, IN_USE}, {0x7000, 0x8000, RAM});
@@ -259,7 +268,8 @@ TEST(memory_map, take_gives_the_highest_pages_below_the_limit)
 {
         struct memory_map map = empty_map();
         uint64_t pa = 0;
-        NORMALISE(&map, {0x1000, 0x7000, RAM, 0}, {0x10000, 0x4000, RAM, 0}, {0x14000, 0x8000, LOADER, 0});
+        NORMALISE(&map, {0x1000, 0x7000, RAM, 0}, {0x10000, 0x4000, RAM, 0},
+                  {0x14000, 0x8000, LOADER, 0});
         EXPECT_OK(memory_map_take(&map, 2, UINT64_MAX, &pa));
         EXPECT_EQ(pa, 0x12000);
         EXPECT_OK(memory_map_take(&map, 3, UINT64_MAX, &pa)); /* does not fit above any more */
@@ -277,7 +287,8 @@ TEST(memory_map, what_touches_ram)
 {
         struct memory_map map = empty_map();
         NORMALISE(&map, {0x1000, 0x2000, RAM, 0}, {0x3000, 0x1000, LOADER, 0},
-                  {0x4000, 0x1000, NVS, 0}, {0x8000, 0x1000, RESERVED, 0}, {0xa000, 0x2000, RAM, 0});
+                  {0x4000, 0x1000, NVS, 0}, {0x8000, 0x1000, RESERVED, 0},
+                  {0xa000, 0x2000, RAM, 0});
         REQUIRE_OK(memory_map_carve(&map, 0xb000, 0x1000));
 
         EXPECT_FALSE(memory_map_touches_ram(&map, 0, 0x1000));
@@ -326,7 +337,8 @@ TEST(memory_map, structures_go_where_ram_is_free)
         memory_map_plan_arenas(&map, &plan);
         REQUIRE_EQ(plan.arena_count, 1);
         EXPECT_EQ(plan.arenas[0].bytes, 63 * MIB);
-        EXPECT_EQ(plan.arenas[0].structures_pa + pmm_structure_bytes(63 * MIB / PAGE_BYTES), 59 * MIB);
+        EXPECT_EQ(plan.arenas[0].structures_pa + pmm_structure_bytes(63 * MIB / PAGE_BYTES),
+                  59 * MIB);
 }
 
 TEST(memory_map, an_arena_ends_at_4_gib)
@@ -393,7 +405,8 @@ TEST(memory_map, the_smallest_of_too_many_far_runs_are_left_out)
 TEST(memory_map, a_run_without_room_for_its_structures_is_reported)
 {
         struct memory_map map = empty_map();
-        NORMALISE(&map, {0, PAGE_BYTES, RAM, 0}, {16 * MIB, MIB, RAM, 0}, {32 * MIB, MIB, LOADER, 0});
+        NORMALISE(&map, {0, PAGE_BYTES, RAM, 0}, {16 * MIB, MIB, RAM, 0},
+                  {32 * MIB, MIB, LOADER, 0});
         EXPECT_OK(memory_map_carve(&map, 16 * MIB, MIB));
         memory_map_plan_arenas(&map, &plan);
         EXPECT_EQ(plan.arena_count, 0);
@@ -406,7 +419,8 @@ TEST(memory_map, next_taken_names_every_piece_that_is_not_ram)
 {
         struct memory_map map = empty_map();
         const struct pmm_arena_config arena = {.pa = 0x2000, .bytes = 0xe000};
-        static const struct expected expected[] = {{0x2000, 0x3000, IN_USE}, {0x4000, 0x5000, LOADER},
+        static const struct expected expected[] = {{0x2000, 0x3000, IN_USE},
+                                                   {0x4000, 0x5000, LOADER},
                                                    {0x5000, 0x6000, MEMORY_RANGE_HOLE},
                                                    {0x8000, 0x9000, RESERVED},
                                                    {0xf000, 0x10000, MEMORY_RANGE_HOLE}};
@@ -425,8 +439,8 @@ TEST(memory_map, next_taken_names_every_piece_that_is_not_ram)
         EXPECT_FALSE(memory_map_next_taken(&map, &arena, &cursor, &taken));
 }
 
-/* The whole way: a map with everything in it, its arenas in a pmm, what is taken wired, and in the end
- * exactly the plain RAM is free. */
+/* The whole way: a map with everything in it, its arenas in a pmm, what is taken wired, and in the
+ * end exactly the plain RAM is free. */
 TEST(memory_map, a_pmm_takes_the_plan)
 {
         enum { PAGES = 200 };
@@ -451,7 +465,8 @@ TEST(memory_map, a_pmm_takes_the_plan)
                 while (memory_map_next_taken(&map, &plan.arenas[i], &cursor, &taken))
                         REQUIRE_OK(pmm_wire_range(&pmm, taken.pa, taken.bytes / PAGE_BYTES));
         }
-        EXPECT_EQ(pmm_count_free_pages(&pmm) * PAGE_BYTES, memory_map_bytes(&map, RAM) - structures);
+        EXPECT_EQ(pmm_count_free_pages(&pmm) * PAGE_BYTES,
+                  memory_map_bytes(&map, RAM) - structures);
         pmm_free_wired_range(&pmm, 60 * PAGE_BYTES, 10);
         EXPECT_EQ(pmm_count_free_pages(&pmm) * PAGE_BYTES,
                   memory_map_bytes(&map, RAM) + memory_map_bytes(&map, LOADER) - structures);

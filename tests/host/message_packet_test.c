@@ -279,7 +279,8 @@ TEST(message_packet, iovecs_are_gathered_in_order)
         REQUIRE_OK(message_packet_create_iovecs(&cache, &source.base, 0, 0, &packet));
         EXPECT_EQ(source.calls, 0);
         expect_packet(t, packet, 0, 0);
-        for (uint32_t count = STEP; count <= STEP + 1; count++) { /* as many handles as there may be */
+        /* As many handles as there may be. */
+        for (uint32_t count = STEP; count <= STEP + 1; count++) {
                 REQUIRE_OK((cut(t, count, 300), create_from(&source, count, HANDLES_MAX, &packet)));
                 EXPECT_EQ(message_packet_handle_count(packet), HANDLES_MAX);
                 expect_packet(t, packet, 0, 300);

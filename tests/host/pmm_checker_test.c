@@ -159,7 +159,8 @@ TEST(pmm_checker, an_arena_that_comes_later)
         REQUIRE_OK(pmm_add_arena(&pmm, "one", MIB, BED_PAGES * PAGE_BYTES));
         EXPECT_TRUE(enable(PAGE_BYTES));
         pmm_checker_arm(&pmm);
-        REQUIRE_OK(pmm_add_arena(&pmm, "two", MIB + BED_PAGES * PAGE_BYTES, BED_PAGES * PAGE_BYTES));
+        REQUIRE_OK(
+                pmm_add_arena(&pmm, "two", MIB + BED_PAGES * PAGE_BYTES, BED_PAGES * PAGE_BYTES));
         EXPECT_EQ(pmm_checker_check_all(&pmm), 0);
         struct vm_page *later = pmm_page_from_pa(&pmm, MIB + BED_PAGES * PAGE_BYTES);
         EXPECT_EQ(pattern_bytes(later), PAGE_BYTES);

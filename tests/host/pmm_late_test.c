@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of delayed reuse, pmm_free_late and any free while the checker is on: spec/zircon-objects.md, 2.4. */
+/* Tests of delayed reuse, pmm_free_late and any free while the checker is on:
+ * spec/zircon-objects.md, 2.4. */
 #include "tests/expect.h"
 
 #include "base/bytes.h"

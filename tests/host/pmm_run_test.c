@@ -29,7 +29,8 @@ static void make_neighbours(struct test *t, uint64_t pa, uint64_t page_count)
         make_bed(t, pa, 2 * page_count);
         REQUIRE_OK(pmm_init(&pmm, pmm.physmap_base));
         REQUIRE_OK(pmm_add_arena(&pmm, "one", pa, page_count * PAGE_BYTES));
-        REQUIRE_OK(pmm_add_arena(&pmm, "two", pa + page_count * PAGE_BYTES, page_count * PAGE_BYTES));
+        REQUIRE_OK(
+                pmm_add_arena(&pmm, "two", pa + page_count * PAGE_BYTES, page_count * PAGE_BYTES));
 }
 
 /* Whether `list` holds `count` ALLOC pages in a row from `pa` on. */
@@ -53,7 +54,8 @@ TEST(pmm_run, range_is_taken_in_ascending_order)
 {
         make_bed(t, BED_PA, BED_PAGES);
         EXPECT_OK(pmm_alloc_range(&pmm, BED_PA, 0, &list));
-        EXPECT_OK(pmm_alloc_range(&pmm, BED_PA + 60 * PAGE_BYTES + 5, 10, &list)); /* over a group's edge */
+        /* Over a group's edge. */
+        EXPECT_OK(pmm_alloc_range(&pmm, BED_PA + 60 * PAGE_BYTES + 5, 10, &list));
         expect_run(t, BED_PA + 60 * PAGE_BYTES, 10);
         EXPECT_EQ(pmm_count_free_pages(&pmm), BED_FREE - 10);
         pmm_free(&pmm, &list);
@@ -69,9 +71,11 @@ TEST(pmm_run, range_with_a_page_that_is_not_free_changes_nothing)
         REQUIRE_OK(pmm_alloc_page(&pmm, PMM_ALLOC_ANY, &page)); /* the first one */
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, pmm_alloc_range(&pmm, BED_PA, 5, &list));
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, pmm_alloc_range(&pmm, BED_PA + 190 * PAGE_BYTES, 8, &list));
-        EXPECT_STATUS(ZX_ERR_NOT_FOUND, pmm_alloc_range(&pmm, BED_PA + 190 * PAGE_BYTES, 11, &list));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND,
+                      pmm_alloc_range(&pmm, BED_PA + 190 * PAGE_BYTES, 11, &list));
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, pmm_alloc_range(&pmm, BED_PA - PAGE_BYTES, 2, &list));
-        EXPECT_STATUS(ZX_ERR_NOT_FOUND, pmm_alloc_range(&pmm, BED_PA + PAGE_BYTES, SIZE_MAX, &list));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND,
+                      pmm_alloc_range(&pmm, BED_PA + PAGE_BYTES, SIZE_MAX, &list));
         EXPECT_TRUE(list_is_empty(&list));
         EXPECT_EQ(pmm_count_free_pages(&pmm), BED_FREE - 1);
         EXPECT_TRUE(pmm_check_all(&pmm));
@@ -136,10 +140,12 @@ TEST(pmm_run, contiguous_wraps_once)
         make_bed(t, BED_PA, BED_PAGES);
         REQUIRE_OK(pmm_alloc_contiguous(&pmm, 150, PMM_ALLOC_ANY, 0, &pa, &list));
         pmm_free(&pmm, &list);
-        EXPECT_OK(pmm_alloc_contiguous(&pmm, 60, PMM_ALLOC_ANY, 0, &pa, &list)); /* 47 are left behind */
+        /* 47 are left behind. */
+        EXPECT_OK(pmm_alloc_contiguous(&pmm, 60, PMM_ALLOC_ANY, 0, &pa, &list));
         EXPECT_EQ(pa, BED_PA);
         pmm_free(&pmm, &list);
-        /* The hint is 60 now; a run that starts below it and ends above it is found after the wrap. */
+        /* The hint is 60 now; a run that starts below it and ends
+         * above it is found after the wrap. */
         EXPECT_OK(pmm_alloc_contiguous(&pmm, BED_FREE - 1, PMM_ALLOC_ANY, 0, &pa, &list));
         EXPECT_EQ(pa, BED_PA);
         EXPECT_TRUE(pmm_check_all(&pmm));
@@ -151,7 +157,8 @@ TEST(pmm_run, contiguous_aligns_the_physical_address)
         make_bed(t, BED_PA + 3 * PAGE_BYTES, BED_PAGES);
         EXPECT_OK(pmm_alloc_contiguous(&pmm, 2, PMM_ALLOC_ANY, 16, &pa, &list));
         EXPECT_EQ(pa, BED_PA + 16 * PAGE_BYTES);
-        EXPECT_OK(pmm_alloc_contiguous(&pmm, 1, PMM_ALLOC_ANY, 17, &pa, &list)); /* one page, aligned */
+        /* One page, aligned. */
+        EXPECT_OK(pmm_alloc_contiguous(&pmm, 1, PMM_ALLOC_ANY, 17, &pa, &list));
         EXPECT_EQ(pa, BED_PA + 32 * PAGE_BYTES);
         EXPECT_STATUS(ZX_ERR_NOT_FOUND,
                       pmm_alloc_contiguous(&pmm, 2, PMM_ALLOC_ANY, 21, &pa, &list));
@@ -168,14 +175,17 @@ TEST(pmm_run, contiguous_not_found_is_no_failure)
         make_bed(t, BED_PA, BED_PAGES);
         EXPECT_STATUS(ZX_ERR_NOT_FOUND,
                       pmm_alloc_contiguous(&pmm, BED_FREE + 1, PMM_ALLOC_ANY, 0, &pa, &list));
-        EXPECT_STATUS(ZX_ERR_NOT_FOUND, pmm_alloc_contiguous(&pmm, BED_PAGES + 1, PMM_ALLOC_ANY, 0, &pa,
-                                                             &list));
-        EXPECT_STATUS(ZX_ERR_NOT_FOUND, pmm_alloc_contiguous(&pmm, SIZE_MAX, PMM_ALLOC_ANY, 0, &pa, &list));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND,
+                      pmm_alloc_contiguous(&pmm, BED_PAGES + 1, PMM_ALLOC_ANY, 0, &pa, &list));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND,
+                      pmm_alloc_contiguous(&pmm, SIZE_MAX, PMM_ALLOC_ANY, 0, &pa, &list));
         EXPECT_EQ(pmm.statistics.allocation_failures, 0);
         EXPECT_FALSE(pmm.first_failure.happened);
         REQUIRE_OK(pmm_alloc_pages(&pmm, BED_FREE, PMM_ALLOC_ANY, &list));
-        EXPECT_STATUS(ZX_ERR_NO_MEMORY, pmm_alloc_contiguous(&pmm, 1, PMM_ALLOC_ANY, 12, &pa, &list));
-        EXPECT_STATUS(ZX_ERR_NOT_FOUND, pmm_alloc_contiguous(&pmm, 1, PMM_ALLOC_ANY, 13, &pa, &list));
+        EXPECT_STATUS(ZX_ERR_NO_MEMORY,
+                      pmm_alloc_contiguous(&pmm, 1, PMM_ALLOC_ANY, 12, &pa, &list));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND,
+                      pmm_alloc_contiguous(&pmm, 1, PMM_ALLOC_ANY, 13, &pa, &list));
         EXPECT_EQ(pa, 42);
 }
 
@@ -183,7 +193,8 @@ TEST(pmm_run, contiguous_between_pages_that_are_taken)
 {
         uint64_t pa;
         make_bed(t, BED_PA, BED_PAGES);
-        REQUIRE_OK(pmm_wire_range(&pmm, BED_PA + 63 * PAGE_BYTES, 1)); /* 63 pages, then 64, then 68 */
+        /* 63 pages, then 64, then 68. */
+        REQUIRE_OK(pmm_wire_range(&pmm, BED_PA + 63 * PAGE_BYTES, 1));
         REQUIRE_OK(pmm_wire_range(&pmm, BED_PA + 128 * PAGE_BYTES, 1));
         EXPECT_OK(pmm_alloc_contiguous(&pmm, 64, PMM_ALLOC_ANY, 0, &pa, &list));
         EXPECT_EQ(pa, BED_PA + 64 * PAGE_BYTES);
@@ -214,7 +225,8 @@ TEST(pmm_run, contiguous_never_crosses_arenas)
         struct pmm_arena_config one = {"one", BED_PA, 32 * PAGE_BYTES, BED_PA};
         REQUIRE_OK(pmm_add_arena_at(&pmm, &one)); /* free up to its last page */
         REQUIRE_OK(pmm_add_arena(&pmm, "two", BED_PA + 32 * PAGE_BYTES, 32 * PAGE_BYTES));
-        EXPECT_STATUS(ZX_ERR_NOT_FOUND, pmm_alloc_contiguous(&pmm, 32, PMM_ALLOC_ANY, 0, &pa, &list));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND,
+                      pmm_alloc_contiguous(&pmm, 32, PMM_ALLOC_ANY, 0, &pa, &list));
         EXPECT_OK(pmm_alloc_contiguous(&pmm, 31, PMM_ALLOC_ANY, 0, &pa, &list));
         EXPECT_EQ(pa, BED_PA + PAGE_BYTES);
         EXPECT_OK(pmm_alloc_contiguous(&pmm, 31, PMM_ALLOC_ANY, 0, &pa, &list));
@@ -227,7 +239,8 @@ TEST(pmm_run, contiguous_lo_mem_stays_below_4_gib)
         make_neighbours(t, 4 * GIB - 16 * PAGE_BYTES, 16);
         EXPECT_OK(pmm_alloc_contiguous(&pmm, 10, PMM_ALLOC_LO_MEM, 0, &pa, &list));
         EXPECT_EQ(pa, 4 * GIB - 16 * PAGE_BYTES);
-        EXPECT_STATUS(ZX_ERR_NOT_FOUND, pmm_alloc_contiguous(&pmm, 10, PMM_ALLOC_LO_MEM, 0, &pa, &list));
+        EXPECT_STATUS(ZX_ERR_NOT_FOUND,
+                      pmm_alloc_contiguous(&pmm, 10, PMM_ALLOC_LO_MEM, 0, &pa, &list));
         EXPECT_OK(pmm_alloc_contiguous(&pmm, 10, PMM_ALLOC_ANY, 0, &pa, &list));
         EXPECT_EQ(pa, 4 * GIB);
         EXPECT_TRUE(pmm_check_all(&pmm));

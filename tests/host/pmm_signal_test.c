@@ -89,7 +89,8 @@ static void arm_the_other(UNUSED void *context)
 {
         bool low = pmm_count_free_pages(&pmm) < 10;
         struct pmm_signal_config outside = {21, UINT64_MAX, 0, arm_the_other, NULL},
-                                 next = {low ? 0 : 10, low ? 20 : UINT64_MAX, 0, arm_the_other, NULL};
+                                 next = {low ? 0 : 10, low ? 20 : UINT64_MAX, 0, arm_the_other,
+                                         NULL};
         signal_count++;
         if (low && pmm_set_next_free_memory_signal(&pmm, &outside))
                 signal_count += 100;
@@ -177,7 +178,8 @@ TEST(pmm_signal, exactly_at_the_delay_level_nobody_waits)
         EXPECT_OK(pmm_alloc_pages(&pmm, FREE_PAGES - 20, PMM_ALLOC_ANY, &list));
         EXPECT_EQ(signal_count, 1);
         EXPECT_EQ(pmm_wait_state(&pmm), PMM_WAIT_ONCE_LEVEL_TRIPPED);
-        EXPECT_OK(pmm_alloc_page(&pmm, PMM_ALLOC_CAN_WAIT, &page)); /* the last one that is served */
+        /* The last one that is served. */
+        EXPECT_OK(pmm_alloc_page(&pmm, PMM_ALLOC_CAN_WAIT, &page));
         EXPECT_EQ(pmm_wait_state(&pmm), PMM_WAIT_UNTIL_RESET);
         EXPECT_STATUS(ZX_ERR_SHOULD_WAIT, pmm_alloc_page(&pmm, PMM_ALLOC_CAN_WAIT, &page));
 }
@@ -201,7 +203,8 @@ TEST(pmm_signal, never_waits_again_after_stop)
         EXPECT_TRUE(arm(0, UINT64_MAX, PMM_DELAY_AT_ONCE));
         EXPECT_EQ(pmm_wait_state(&pmm), PMM_WAIT_NEVER);
         EXPECT_OK(pmm_alloc_page(&pmm, PMM_ALLOC_CAN_WAIT, &page));
-        EXPECT_STATUS(ZX_ERR_NO_MEMORY, pmm_alloc_pages(&pmm, FREE_PAGES, PMM_ALLOC_CAN_WAIT, &list));
+        EXPECT_STATUS(ZX_ERR_NO_MEMORY,
+                      pmm_alloc_pages(&pmm, FREE_PAGES, PMM_ALLOC_CAN_WAIT, &list));
 }
 
 TEST(pmm_signal, a_refused_call_leaves_signal_and_delay_as_they_are)

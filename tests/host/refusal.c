@@ -245,7 +245,8 @@ WRAP(void, pmm_free_late, (struct pmm * pmm, struct list_node *list))
         __real_pmm_free_late(pmm, list);
 }
 
-/* In the guest, what a test stands on comes from the pmm, too; it is not refused and counts nowhere. */
+/* In the guest, what a test stands on comes from the pmm, too; it is
+ * not refused and counts nowhere. */
 #if !__STDC_HOSTED__
 WRAP(void *, world_pages, (struct test * t, size_t page_count, uint64_t *pa_out))
 {

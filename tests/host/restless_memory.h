@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* restless_memory — memory of which every byte changes as soon as somebody has loaded it: whoever
- * looks twice sees two things. With it a double fetch is found by any parser of a peer's memory, in two
- * ways: a byte was looked at by two readers (watched_memory.h says what a reader is), and the parser's
- * result is not that of quiet memory.
+ * looks twice sees two things. With it a double fetch is found by any parser of a peer's memory, in
+ * two ways: a byte was looked at by two readers (watched_memory.h says what a reader is), and the
+ * parser's result is not that of quiet memory.
  *
  * Bytes that the code stores are left alone from then on. */
 #ifndef TESTS_HOST_RESTLESS_MEMORY_H
@@ -70,7 +70,8 @@ static void restless_returned(void)
         restless.high = 0;
 }
 
-/* From here on the `bytes` bytes at `pages` (whole pages, RESTLESS_BYTES_MAX at most) are restless. */
+/* From here on the `bytes` bytes at `pages` (whole pages,
+ * RESTLESS_BYTES_MAX at most) are restless. */
 static inline void restless_begin(void *pages, size_t bytes)
 {
         memset(&restless, 0, sizeof(restless));

@@ -8,9 +8,9 @@
  *   --refuse      each test once more for each page allocation in it, with that one refused;
  *                 tests/host/refusal.h. Tests that would take longer than REFUSE_SECONDS leave some
  *                 out; with --refuse-all they do not
- * cmocka's own environment variables work (CMOCKA_MESSAGE_OUTPUT=xml, CMOCKA_XML_FILE). Exit status: the
- * number of failed tests. The back end of tests/expect.h: a failed EXPECT prints and marks the test; the
- * test is failed towards cmocka when its body has returned. */
+ * cmocka's own environment variables work (CMOCKA_MESSAGE_OUTPUT=xml, CMOCKA_XML_FILE). Exit
+ * status: the number of failed tests. The back end of tests/expect.h: a failed EXPECT prints and
+ * marks the test; the test is failed towards cmocka when its body has returned. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -87,9 +87,10 @@ void *world_pages(struct test *t, size_t page_count, uint64_t *pa_out)
                 fprintf(stderr, "world_pages: more than %d calls in one test\n", WORLD_REGIONS_MAX);
                 abort();
         }
-        char *map = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (map == MAP_FAILED ||
-            mprotect(map + WORLD_PAGE_BYTES, page_count * WORLD_PAGE_BYTES, PROT_READ | PROT_WRITE)) {
+        char *map =
+                mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (map == MAP_FAILED || mprotect(map + WORLD_PAGE_BYTES, page_count * WORLD_PAGE_BYTES,
+                                          PROT_READ | PROT_WRITE)) {
                 perror("world_pages");
                 abort();
         }
@@ -151,7 +152,8 @@ static bool selected(const struct test_case *test_case, const char *glob)
         char name[256];
         snprintf(name, sizeof(name), "%s.%s", test_case->suite, test_case->name);
         if (test_case->flags & TEST_ON_REQUEST)
-                return glob != NULL && strncmp(glob, test_case->suite, strlen(test_case->suite)) == 0 &&
+                return glob != NULL &&
+                       strncmp(glob, test_case->suite, strlen(test_case->suite)) == 0 &&
                        fnmatch(glob, name, 0) == 0;
         return glob == NULL || fnmatch(glob, name, 0) == 0;
 }

@@ -48,8 +48,8 @@ static inline void make_pmm(struct test *t, uint64_t pages)
         atomic_store(&wrongs, 0);
 }
 
-/* `body` in `count` threads, 1..THREADS, each with its number; returns when all have ended, with nothing
- * noted. */
+/* `body` in `count` threads, 1..THREADS, each with its number; returns when all
+ * have ended, with nothing noted. */
 static inline void run_threads(struct test *t, unsigned count, void *(*body)(void *))
 {
         pthread_t threads[THREADS];

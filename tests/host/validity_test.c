@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* That the validity functions of the memory objects see what is wrong, one field at a time; every
- * other test only sees them say that all is well. Those of pmm, channel, message_packet and the tree
- * of a VMAR have tests beside the rest of theirs. */
+ * other test only sees them say that all is well. Those of pmm, channel, message_packet and the
+ * tree of a VMAR have tests beside the rest of theirs. */
 #include "tests/boot/vmo_bed.h"
 
 #include "kernel/buffer_chain.h"
@@ -143,7 +143,8 @@ SWEPT_TEST(validity, page_cache_and_buffer_chain)
         EXPECT_SEEN(buffer_chain_valid(chain), second->reserved_bytes, 8);
         EXPECT_SEEN(buffer_chain_valid(chain), second->next, chain->first);
         EXPECT_SEEN(buffer_chain_valid(chain), chain->first->next, BUFFER_CHAIN_END);
-        EXPECT_SEEN(buffer_chain_valid(chain), chain->write_offset, BUFFER_CHAIN_RAW_DATA_BYTES + 1);
+        EXPECT_SEEN(buffer_chain_valid(chain), chain->write_offset,
+                    BUFFER_CHAIN_RAW_DATA_BYTES + 1);
         EXPECT_SEEN(buffer_chain_valid(chain), chain->tail, chain->first);
         EXPECT_SEEN(buffer_chain_valid(chain), used->state, VM_PAGE_ALLOC);
         EXPECT_SEEN(buffer_chain_valid(chain), unused->state, VM_PAGE_CACHE);

@@ -359,8 +359,8 @@ TEST(vmar_place, random_over_aligned_positions)
         make(t, 64, 30, 99);
         REQUIRE_OK(bed_map_at(bed.root, 9, 16, vmo)); /* 9 to 25 are taken */
         for (unsigned i = 0; i < 1000; i++) {
-                REQUIRE_OK(place(bed.root, VMAR_ALIGN(15) | VMAR_OFFSET_IS_UPPER_LIMIT, PAGES(60), 3,
-                                 &page));
+                REQUIRE_OK(place(bed.root, VMAR_ALIGN(15) | VMAR_OFFSET_IS_UPPER_LIMIT, PAGES(60),
+                                 3, &page));
                 counts[page]++;
                 REQUIRE_OK(vmar_unmap(bed.root, BED_BASE + PAGES(page), PAGES(3)));
         }

@@ -181,8 +181,7 @@ BED_TEST(vmar, allocate_checks_in_order)
         /* Pages 8..16 without CAN_MAP_SPECIFIC; 20..24 of which 21 is taken. */
         REQUIRE_OK(vmar_allocate(bed.root,
                                  &(struct vmar_request){S | VMAR_CAN_MAP_READ, 8 * P, 8 * P},
-                                                 &narrow,
-                                 NULL));
+                                 &narrow, NULL));
         REQUIRE_OK(bed_region_at(bed.root, 20, 4, &small));
         REQUIRE_OK(bed_region_at(small, 0, 2, &child));
         vmar_close(child);
@@ -191,7 +190,8 @@ BED_TEST(vmar, allocate_checks_in_order)
                 struct vmar_request request = {rows[i].options, rows[i].offset, rows[i].bytes};
                 zx_status_t status = vmar_allocate(parent, &request, &child, NULL);
                 if (status != rows[i].status)
-                        test_fail(t, __FILE__, __LINE__, "row %u: got %s", i, zx_status_name(status));
+                        test_fail(t, __FILE__, __LINE__, "row %u: got %s", i,
+                                  zx_status_name(status));
         }
         EXPECT_TREE("8-16{} 20-24{20-22{}}");
         vmar_close(narrow);
@@ -294,8 +294,8 @@ BED_TEST(vmar, map_checks_in_order)
                 {&readable, all, all, R, 0, 4 * P, 0, ZX_ERR_NO_RESOURCES},
         };
 
-        REQUIRE_OK(vmar_allocate(bed.root, &(struct vmar_request){S | VMAR_CAN_MAP_READ, 8 * P,
-                                                                  4 * P},
+        REQUIRE_OK(vmar_allocate(bed.root,
+                                 &(struct vmar_request){S | VMAR_CAN_MAP_READ, 8 * P, 4 * P},
                                  &readable, NULL));
         REQUIRE_OK(vmar_allocate(readable, &(struct vmar_request){0, 0, P}, &child, NULL));
         vmar_close(child);
@@ -305,7 +305,8 @@ BED_TEST(vmar, map_checks_in_order)
                                                    {vmo, rows[i].vmo_rights}, rows[i].vmo_offset};
                 zx_status_t status = vmar_map(region, &request, &va);
                 if (status != rows[i].status)
-                        test_fail(t, __FILE__, __LINE__, "row %u: got %s", i, zx_status_name(status));
+                        test_fail(t, __FILE__, __LINE__, "row %u: got %s", i,
+                                  zx_status_name(status));
         }
         EXPECT_EQ(va, 0);
         EXPECT_TREE("8-12{8-9{}}");

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Memory objects: what happens between two holds of a VMO's lock. New pages are taken from the pmm without
- * it; the other party here comes from inside that allocation, with the pmm's one-shot signal, or behind it,
- * when the pmm asks on which CPU it is; so each test meets the same moment every time. (With threads:
- * vmo_threads_hosted_test.c.) */
+/* Memory objects: what happens between two holds of a VMO's lock. New pages are taken from the pmm
+ * without it; the other party here comes from inside that allocation, with the pmm's one-shot
+ * signal, or behind it, when the pmm asks on which CPU it is; so each test meets the same moment
+ * every time. (With threads: vmo_threads_hosted_test.c.) */
 #include "tests/boot/vmo_bed.h"
 
 #define P PAGE_BYTES
@@ -17,8 +17,8 @@ static void do_nothing(void *context)
 {
 }
 
-/* Drops no page, for there is none yet: the pmm, which is in the middle of an allocation, is not asked for
- * anything. */
+/* Drops no page, for there is none yet: the pmm, which is in the middle of an
+ * allocation, is not asked for anything. */
 static void shrink(void *context)
 {
         fired++;
@@ -53,8 +53,8 @@ SWEPT_TEST(vmo_between, the_range_has_gone_when_its_pages_come)
         static const struct {
                 uint64_t size;
                 zx_status_t status; /* of two pages from page 1 on */
-        } cases[] = {{0, ZX_ERR_OUT_OF_RANGE},     {P, ZX_ERR_OUT_OF_RANGE}, {P + 1, ZX_ERR_OUT_OF_RANGE},
-                     {2 * P + 1, ZX_OK}, {PAGES * P, ZX_OK}};
+        } cases[] = {{0, ZX_ERR_OUT_OF_RANGE}, {P, ZX_ERR_OUT_OF_RANGE},
+                     {P + 1, ZX_ERR_OUT_OF_RANGE}, {2 * P + 1, ZX_OK}, {PAGES * P, ZX_OK}};
         for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
                 struct vmo *vmo;
                 TRY(bed_vmo(PAGES * P, VMO_RESIZABLE, &vmo));
@@ -66,7 +66,8 @@ SWEPT_TEST(vmo_between, the_range_has_gone_when_its_pages_come)
                 EXPECT_STATUS(cases[i].status, status);
                 EXPECT_EQ(fired, 1);
                 EXPECT_EQ(vmo_size(vmo), round_up(cases[i].size, P));
-                EXPECT_EQ(vmo_committed_pages(vmo), status == ZX_OK ? 2 : 0); /* all back, or all there */
+                /* All back, or all there. */
+                EXPECT_EQ(vmo_committed_pages(vmo), status == ZX_OK ? 2 : 0);
                 TRY(vmo_op_range(vmo, VMO_OP_DECOMMIT, 0, vmo_size(vmo)));
         }
         return ZX_OK;
@@ -177,7 +178,8 @@ static void other_comes_between(struct vmo *vmo, uint32_t op, uint64_t first, ui
         bed.pmm.current_cpu = let_other_come;
 }
 
-/* Pages that somebody else has made meanwhile are not replaced; as many of ours go back to the pmm. */
+/* Pages that somebody else has made meanwhile are not replaced; as
+ * many of ours go back to the pmm. */
 SWEPT_TEST(vmo_between, pages_that_have_come_meanwhile_stay)
 {
         for (uint64_t first = 0; first <= PAGES; first++) {
@@ -204,8 +206,8 @@ SWEPT_TEST(vmo_between, pages_that_have_come_meanwhile_stay)
         return ZX_OK;
 }
 
-/* Pages that somebody else has dropped meanwhile are made, too: more than were asked for at first. The heir
- * keeps as many pages out as before, so that a refusal finds the counts that it wants. */
+/* Pages that somebody else has dropped meanwhile are made, too: more than were asked for at first.
+ * The heir keeps as many pages out as before, so that a refusal finds the counts that it wants. */
 SWEPT_TEST(vmo_between, pages_that_have_gone_meanwhile_are_made_again)
 {
         struct vmo *vmo, *heir;

@@ -154,8 +154,9 @@ SWEPT_TEST(vmo_edges, physical)
         EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, vmo_op_range(vmo, VMO_OP_DECOMMIT, 0, P));
         EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, vmo_op_range(vmo, VMO_OP_ZERO, 0, P));
         EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, vmo_op_range(vmo, VMO_OP_CACHE_CLEAN, 0, P));
-        static const uint32_t ops[] = {VMO_OP_COMMIT,     VMO_OP_DECOMMIT,    VMO_OP_ZERO,
-                                       VMO_OP_CACHE_SYNC, VMO_OP_CACHE_CLEAN, VMO_OP_CACHE_INVALIDATE};
+        static const uint32_t ops[] = {VMO_OP_COMMIT,      VMO_OP_DECOMMIT,
+                                       VMO_OP_ZERO,        VMO_OP_CACHE_SYNC,
+                                       VMO_OP_CACHE_CLEAN, VMO_OP_CACHE_INVALIDATE};
         for (unsigned i = 0; i < ARRAY_COUNT(ops); i++) /* the kind before the range */
                 EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, vmo_op_range(vmo, ops[i], 9 * P, P));
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmo_op_range(vmo, VMO_OP_CACHE_CLEAN, 9 * P, 0));

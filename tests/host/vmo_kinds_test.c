@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Memory objects: what each kind allows under each cache policy, as tables; spec/zircon-objects.md, 6, and
- * the header's order of checks (op, alignment or emptiness, kind, policy, range). */
+/* Memory objects: what each kind allows under each cache policy, as tables; spec/zircon-objects.md,
+ * 6, and the header's order of checks (op, alignment or emptiness, kind, policy, range). */
 #include "tests/boot/vmo_bed.h"
 
 #define P PAGE_BYTES
@@ -88,7 +88,8 @@ static void expect_row(struct test *t, struct vmo *vmo, const struct row *row)
         EXPECT_EQ(cleaned, 0);
         EXPECT_EQ(vmo_committed_pages(vmo), there);
         EXPECT_STATUS(inside, vmo_op_range(vmo, row->op, 0, PAGES * P));
-        EXPECT_TRUE(row->op == VMO_OP_COMMIT || cleaned == (inside == OK && row->cleans ? there : 0));
+        EXPECT_TRUE(row->op == VMO_OP_COMMIT ||
+                    cleaned == (inside == OK && row->cleans ? there : 0));
         /* Alignment and emptiness come before kind and range. */
         if (row->op == VMO_OP_DECOMMIT)
                 EXPECT_STATUS(ARGS, vmo_op_range(vmo, row->op, 9 * P + 1, P));
@@ -122,7 +123,8 @@ SWEPT_TEST(vmo_kinds, operations_of_every_kind_under_every_policy)
 /* Of no length, in the middle of a page: nothing is made, nothing leaves. */
 SWEPT_TEST(vmo_kinds, operations_on_nothing)
 {
-        static const uint32_t ops[] = {VMO_OP_COMMIT, VMO_OP_ZERO, VMO_OP_DONT_NEED, VMO_OP_ALWAYS_NEED};
+        static const uint32_t ops[] = {VMO_OP_COMMIT, VMO_OP_ZERO, VMO_OP_DONT_NEED,
+                                       VMO_OP_ALWAYS_NEED};
         struct vmo *vmo;
         TRY(make(VMO_KIND_PAGED, &vmo));
         TRY(vmo_op_range(vmo, VMO_OP_COMMIT, 0, P));
@@ -183,7 +185,8 @@ static void ignore_unmap(struct vmo_mapping_link *link, uint64_t offset, uint64_
 }
 static const struct vmo_mapping_ops ignore_ops = {ignore_unmap};
 
-/* From each policy to each: a contiguous VMO always has pages, a physical one never has any of ours. */
+/* From each policy to each: a contiguous VMO always has pages, a
+ * physical one never has any of ours. */
 SWEPT_TEST(vmo_kinds, policies_of_contiguous_and_physical)
 {
         for (uint32_t from = 0; from < POLICIES; from++) {
@@ -202,7 +205,8 @@ SWEPT_TEST(vmo_kinds, policies_of_contiguous_and_physical)
                         EXPECT_OK(vmo_set_cache_policy(run, from));
                         EXPECT_OK(vmo_set_cache_policy(window, from));
 
-                        cleaned = 0; /* every page of the run on its way out of the caches, none else */
+                        /* Every page of the run on its way out of the caches, none else. */
+                        cleaned = 0;
                         EXPECT_STATUS(allowed ? OK : STATE, vmo_set_cache_policy(run, to));
                         EXPECT_EQ(cleaned, from == VMO_CACHE_CACHED && from != to ? PAGES : 0);
                         EXPECT_EQ(vmo_cache_policy(run), allowed ? to : from);

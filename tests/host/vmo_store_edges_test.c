@@ -594,6 +594,7 @@ SWEPT_TEST(vmo_store_edges, a_refused_pin_is_none)
         TRY(vmo_store_register(&store, 1, vmo));
         EXPECT_STATUS(ZX_ERR_UNAVAILABLE, vmo_store_pin(&store, 1));
         EXPECT_OK(vmo_store_unregister(&store, 1));
-        EXPECT_STATUS(ZX_ERR_UNAVAILABLE, vmo_pin(vmo, 0, P)); /* all of the others are still there */
+        /* All of the others are still there. */
+        EXPECT_STATUS(ZX_ERR_UNAVAILABLE, vmo_pin(vmo, 0, P));
         return ZX_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* What a peer can name wrongly in a buffer: in which order the store and its buffers look, and that each
- * call that was refused for it is counted, once. */
+/* What a peer can name wrongly in a buffer: in which order the store and its buffers look, and that
+ * each call that was refused for it is counted, once. */
 #include "tests/boot/vmo_bed.h"
 
 #include "kernel/vmo_buffer.h"
@@ -48,7 +48,8 @@ static void make_buffer(struct test *t, struct vmo_store *in, const struct vmo_r
 
 /* ---- order ---- */
 
-/* A region whose id is none says so whatever its range is; a part is looked at after those before it. */
+/* A region whose id is none says so whatever its range is; a part is
+ * looked at after those before it. */
 static const struct {
         struct vmo_region parts[2];
         zx_status_t status;
@@ -63,7 +64,8 @@ static const struct {
         {{{1, 0, 8}, {NO_ID, UINT64_MAX, 8}}, ZX_ERR_NOT_FOUND},
         {{{1, STORED_BYTES, 8}, {NO_ID, 0, 8}}, ZX_ERR_OUT_OF_RANGE},
         {{{NO_ID, 0, 8}, {1, STORED_BYTES, 8}}, ZX_ERR_NOT_FOUND},
-        {{{NO_ID, 0, 0}, {1, 0, 8}}, ZX_ERR_NOT_FOUND},        /* of no length, but needed before others */
+        /* Of no length, but needed before others. */
+        {{{NO_ID, 0, 0}, {1, 0, 8}}, ZX_ERR_NOT_FOUND},
         {{{1, STORED_BYTES + 1, 0}, {1, 0, 8}}, ZX_ERR_OUT_OF_RANGE},
 };
 
@@ -106,7 +108,8 @@ SWEPT_TEST(vmo_store_refused, buffers_look_at_the_id_first)
         return ZX_OK;
 }
 
-/* What the caller brought too little of comes before any part is looked at, and is nobody's refusal. */
+/* What the caller brought too little of comes before any part is looked
+ * at, and is nobody's refusal. */
 SWEPT_TEST(vmo_store_refused, sizes_come_before_parts)
 {
         static const struct vmo_region wrong[2] = {{NO_ID, UINT64_MAX, 8}};
@@ -181,8 +184,9 @@ SWEPT_TEST(vmo_store_refused, each_call_is_counted_once)
         EXPECT_OK(vmo_store_write(&store, right, bytes));
         EXPECT_OK(vmo_store_read(&store, right, back));
         TRY(vmo_store_copy(&store, right, &other, (struct vmo_region){2, 0, 0}));
-        EXPECT_STATUS(ZX_ERR_BUFFER_TOO_SMALL,
-                      vmo_store_pinned_spans(&store, right, (struct vmo_span_list){NULL, 0}, &count));
+        EXPECT_STATUS(
+                ZX_ERR_BUFFER_TOO_SMALL,
+                vmo_store_pinned_spans(&store, right, (struct vmo_span_list){NULL, 0}, &count));
         EXPECT_EQ(store.counters.reads, 2);
         EXPECT_EQ(store.counters.writes, 1);
         EXPECT_EQ(other.counters.reads, 0);
@@ -198,8 +202,10 @@ SWEPT_TEST(vmo_store_refused, no_memory_is_no_refusal)
         TRY(make_stores());
         list_init(&taken);
         TRY(pmm_alloc_pages(&bed.pmm, bed_free(), 0, &taken));
-        EXPECT_STATUS(ZX_ERR_NO_MEMORY, vmo_store_prepare_write(&store, (struct vmo_region){1, 0, 1}));
-        EXPECT_STATUS(ZX_ERR_NO_MEMORY, vmo_store_write(&store, (struct vmo_region){1, 0, 1}, bytes));
+        EXPECT_STATUS(ZX_ERR_NO_MEMORY,
+                      vmo_store_prepare_write(&store, (struct vmo_region){1, 0, 1}));
+        EXPECT_STATUS(ZX_ERR_NO_MEMORY,
+                      vmo_store_write(&store, (struct vmo_region){1, 0, 1}, bytes));
         EXPECT_STATUS(ZX_ERR_NO_MEMORY,
                       vmo_store_copy(&store, (struct vmo_region){1, 0, 1}, &other,
                                      (struct vmo_region){2, 0, 0}));

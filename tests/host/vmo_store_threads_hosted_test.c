@@ -23,8 +23,8 @@ static struct vmo_region region(uint8_t id, uint64_t page, uint64_t length)
         return (struct vmo_region){id, page * PAGE_BYTES + this_cpu * OWN_BYTES, length};
 }
 
-/* Writes, reads and copies in its own part of each page, through both ids of the same VMO; and looks
- * its physical memory up. */
+/* Writes, reads and copies in its own part of each page, through both ids of the same VMO; and
+ * looks its physical memory up. */
 static void use_bytes(uint64_t *random)
 {
         uint8_t out[OWN_BYTES], in[OWN_BYTES];
@@ -46,7 +46,8 @@ static void use_bytes(uint64_t *random)
         note(count == 1 && span.bytes == OWN_BYTES);
 
         struct rx_buffer rx, tx;
-        struct rx_space from = {1, region(0, page, OWN_BYTES)}, to = {2, region(1, other, OWN_BYTES)};
+        struct rx_space from = {1, region(0, page, OWN_BYTES)},
+                        to = {2, region(1, other, OWN_BYTES)};
         vmo_store_make_rx_space_buffer(&store, &from, &tx);
         vmo_store_make_rx_space_buffer(&store, &to, &rx);
         note(TRIED(vmo_buffer_copy_from(&rx.buffer, &tx.buffer, &copied)) == ZX_OK);

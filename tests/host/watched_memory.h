@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* watched_memory — pages of which every access is seen: they are taken away, each access faults, is
- * let through alone as a single step of the processor, and the pages are gone again. The test's hooks
- * run before and after each, and may look at and change anything in the pages.
+ * let through alone as a single step of the processor, and the pages are gone again. The test's
+ * hooks run before and after each, and may look at and change anything in the pages.
  *
- * With `follow` it is also known who makes an access: every instruction of the program's own code is a
- * reader of its own, and so is every call of a library (memcpy may load a byte twice where its pieces
- * overlap; that is one look). For that the processor goes in single steps from the first access on.
+ * With `follow` it is also known who makes an access: every instruction of the program's own
+ * code is a reader of its own, and so is every call of a library (memcpy may load a byte
+ * twice where its pieces overlap; that is one look). For that the processor goes in single
+ * steps from the first access on.
  *
  * One area at a time; one thread. Needs Linux on x86-64: protection faults, the trap flag. */
 #ifndef TESTS_HOST_WATCHED_MEMORY_H
@@ -47,7 +48,8 @@ static bool watched_is_library(const ucontext_t *cpu)
         return at < (uintptr_t)__executable_start || at >= (uintptr_t)etext;
 }
 
-/* The bytes that an instruction moves from or to memory, as far as compilers and memcpy use them. */
+/* The bytes that an instruction moves from or to memory, as far as
+ * compilers and memcpy use them. */
 static uint32_t watched_width(const uint8_t *code)
 {
         bool half = false, wide = false;

@@ -54,8 +54,8 @@ static void finish(struct test *t)
 static zx_status_t MUST_CHECK map_at(uint64_t offset, uint64_t bytes, uint32_t options)
 {
         uint64_t va;
-        const struct vmar_map_request request = {
-                options | VMAR_SPECIFIC, offset, bytes, {vmo, RIGHTS_VMO_DEFAULT | RIGHT_EXECUTE}, 0};
+        const struct vmar_map_request request = {options | VMAR_SPECIFIC, offset, bytes,
+                                                 {vmo, RIGHTS_VMO_DEFAULT | RIGHT_EXECUTE}, 0};
         return vmar_map(region, &request, &va);
 }
 
@@ -212,7 +212,8 @@ TEST(aspace, large_leaves_are_split_or_dropped)
         EXPECT_EQ(page_bytes_at(base + LARGE_BYTES - 1), PAGE_BYTES);
         EXPECT_STATUS(ZX_ERR_NOT_FOUND, read_byte(base, &byte));
         /* A run over what a fault has entered already. */
-        EXPECT_OK(vmar_op_range(region, VMAR_OP_MAP_RANGE, base + PAGES(2), LARGE_BYTES - PAGES(2)));
+        EXPECT_OK(
+                vmar_op_range(region, VMAR_OP_MAP_RANGE, base + PAGES(2), LARGE_BYTES - PAGES(2)));
         EXPECT_EQ(page_bytes_at(base + PAGES(2)), PAGE_BYTES);
         finish(t);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of kernel/buffer_chain_boot: what the console word `bufferchain` says, after work of which every
- * page is known. (That the command line's reserve arrives: tests/boot/message_test.c, tests/harness.) */
+/* Tests of kernel/buffer_chain_boot: what the console word `bufferchain` says, after work of
+ * which every page is known. (That the command line's reserve arrives:
+ * tests/boot/message_test.c, tests/harness.) */
 #include "tests/expect.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Longer tests of kernel/cpu: calls to all CPUs that end late or meet each other, translations under
- * everybody's feet, and a CPU that is alone. The short ones are in tests/boot/smp_test.c. */
+/* Longer tests of kernel/cpu: calls to all CPUs that end late or meet each other, translations
+ * under everybody's feet, and a CPU that is alone. The short ones are in tests/boot/smp_test.c. */
 #include "tests/expect.h"
 
 #include <stdatomic.h>
@@ -141,7 +141,8 @@ static void own_what_was_freed(struct test *t)
 
 static void change_something(struct test *t, struct vmar_handle region, unsigned round)
 {
-        uint64_t page = world_random_below(t, PAGES), pages = 1 + world_random_below(t, PAGES - page);
+        uint64_t page = world_random_below(t, PAGES),
+                 pages = 1 + world_random_below(t, PAGES - page);
         uint64_t va = base + page * PAGE_BYTES, bytes = pages * PAGE_BYTES, where;
         const uint32_t rw = VMAR_PERM_READ | VMAR_PERM_WRITE;
         struct vmar_map_request again = {rw | VMAR_SPECIFIC_OVERWRITE, page * PAGE_BYTES, bytes,

@@ -44,8 +44,8 @@ static void note(struct bed *bed, enum step step, uint64_t ticks)
 
 static void one_round(struct test *t, struct bed *bed)
 {
-        const struct vmar_map_request request = {VMAR_PERM_READ | VMAR_PERM_WRITE | VMAR_SPECIFIC, 0,
-                                                 PAGE_BYTES, {bed->vmo, RIGHTS_VMO_DEFAULT}, 0};
+        const struct vmar_map_request request = {VMAR_PERM_READ | VMAR_PERM_WRITE | VMAR_SPECIFIC,
+                                                 0, PAGE_BYTES, {bed->vmo, RIGHTS_VMO_DEFAULT}, 0};
         uint64_t tables = aspace_table_page_count(), va;
         uint8_t byte = 1;
 

@@ -93,8 +93,8 @@ static void swing(UNUSED void *context)
         list_init(&mine);
         for (unsigned i = 0; i < 30; i++) {
                 uint64_t free_pages = pmm_count_free_pages(&kernel_pmm);
-                if (pmm_alloc_pages(&kernel_pmm, free_pages - free_pages / 40, PMM_ALLOC_ANY, &mine) ==
-                    ZX_OK)
+                if (pmm_alloc_pages(&kernel_pmm, free_pages - free_pages / 40, PMM_ALLOC_ANY,
+                                    &mine) == ZX_OK)
                         pmm_free(&kernel_pmm, &mine);
                 stock_up(NULL);
         }

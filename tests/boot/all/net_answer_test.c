@@ -2,10 +2,10 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* A guest that answers: ARP and ICMP echo, in the memory in which the question came, without a
  * copy. On request only; somebody outside must ask (ping -f through a tap, a program at the other
- * end of a socket). It goes on until so many echoes were answered, a datagram for UDP's port 9 tells
- * it to end, or the time is over. When its card is taken away it goes on with the next one that comes,
- * if it was told to. When the card wants its place announced, it sends a gratuitous ARP request: who has
- * our address, from our address.
+ * end of a socket). It goes on until so many echoes were answered, a datagram for UDP's port 9
+ * tells it to end, or the time is over. When its card is taken away it goes on with the next one
+ * that comes, if it was told to. When the card wants its place announced, it sends a gratuitous ARP
+ * request: who has our address, from our address.
  *
  * Peer        the network: a private copy of a frame's headers is judged, and only that is used
  * Facts       RFC 826 (ARP), 768 (UDP), 792 (ICMP), 1624 (a checksum after a change) */
@@ -185,8 +185,8 @@ static void on_announce(UNUSED void *context)
         answer.to_announce = true;
 }
 
-/* Whether a transmit may end so: all went, or the rest waits for room. A card that may be taken away
- * goes in an interrupt, at any moment; the next round looks at it again. */
+/* Whether a transmit may end so: all went, or the rest waits for room. A card that may be taken
+ * away goes in an interrupt, at any moment; the next round looks at it again. */
 static bool transmit_ended_well(zx_status_t status)
 {
         return status == ZX_OK || status == ZX_ERR_SHOULD_WAIT ||
@@ -366,7 +366,9 @@ TEST_WITH(net_answer, echo, TEST_ON_REQUEST, TEST_LIMIT_MS)
                answer.netdev->running && !time_passed(deadline))
                 if (!answer_some(deadline))
                         netdev_wait(answer.netdev, 0, deadline);
-        test_log(t, "answered %llu echoes, %llu requests for the address; %llu others; announced %llu times",
+        test_log(t,
+                 "answered %llu echoes, %llu requests for the address; %llu others; "
+                 "announced %llu times",
                  (unsigned long long)answer.echoes, (unsigned long long)answer.resolved,
                  (unsigned long long)answer.ignored, (unsigned long long)answer.announced);
         test_log(t, "%s: link %s, %llu link changes", answer.netdev->name,

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Flows by their hash: which queue pair a flow comes on, and what the card says of its hash, beside the
- * Toeplitz hash computed here. On request, since it needs a card with RSS or hash reports and a host on a
- * tap (tests/harness/test_net_matrix.py makes both). The host answers echoes (a hash of the addresses)
- * and resets connections to a port where nobody listens (a hash of addresses and ports).
+/* Flows by their hash: which queue pair a flow comes on, and what the card says of its hash,
+ * beside the Toeplitz hash computed here. On request, since it needs a card with RSS or hash
+ * reports and a host on a tap (tests/harness/test_net_matrix.py makes both). The host answers
+ * echoes (a hash of the addresses) and resets connections to a port where nobody listens (a
+ * hash of addresses and ports).
  *
- * Facts       Virtio 1.3, 5.1.6.4 (hash of a frame), 5.1.6.5.6.4 (how a queue is chosen), 5.1.6.5.7 */
+ * Facts       Virtio 1.3, 5.1.6.4 (hash of a frame), 5.1.6.5.6.4 (how
+ *             a queue is chosen), 5.1.6.5.7 */
 #include "tests/expect.h"
 
 #include <string.h>
@@ -91,7 +93,8 @@ static uint32_t flow_of(const struct net_ip *ip)
         return FLOWS;
 }
 
-static void judge(uint32_t queue, const struct net_frame *frame, const struct netdev_receive_info *info)
+static void judge(uint32_t queue, const struct net_frame *frame,
+                  const struct netdev_receive_info *info)
 {
         struct test *t = hashed.t;
         struct net_arp arp;
@@ -112,7 +115,8 @@ static void judge(uint32_t queue, const struct net_frame *frame, const struct ne
                 EXPECT_EQ(queue, hash % TABLE_ENTRIES % hashed.netdev->queue_pairs);
         if (hashed.reports) {
                 EXPECT_EQ(info->hash_value, hash);
-                EXPECT_EQ(info->hash_type, ip.protocol == PROTOCOL_TCP ? NETDEV_HASH_TCP_IPV4 : NETDEV_HASH_IPV4);
+                EXPECT_EQ(info->hash_type,
+                          ip.protocol == PROTOCOL_TCP ? NETDEV_HASH_TCP_IPV4 : NETDEV_HASH_IPV4);
                 hashed.reported++;
         }
         hashed.flows[queue]++;
@@ -121,13 +125,14 @@ static void judge(uint32_t queue, const struct net_frame *frame, const struct ne
 
 /* ---- the client ---- */
 
-static void on_receive(UNUSED void *context, uint32_t queue, const struct netdev_received *frames, uint32_t count)
+static void on_receive(UNUSED void *context, uint32_t queue, const struct netdev_received *frames,
+                       uint32_t count)
 {
         static struct net_frame frame;
         for (uint32_t i = 0; i < count; i++) {
                 size_t bytes = 0;
-                zx_status_t status =
-                        vmo_buffer_read(&frames[i].buffer.buffer, frame.data, sizeof(frame.data), &bytes);
+                zx_status_t status = vmo_buffer_read(&frames[i].buffer.buffer, frame.data,
+                                                     sizeof(frame.data), &bytes);
                 struct netdev_receive_info info = frames[i].info;
                 netdev_release_frame(hashed.netdev, queue, &frames[i]);
                 frame.bytes = (uint32_t)bytes;
@@ -136,8 +141,8 @@ static void on_receive(UNUSED void *context, uint32_t queue, const struct netdev
         }
 }
 
-static void on_transmit_done(UNUSED void *context, UNUSED uint32_t queue, UNUSED const uint32_t *ids,
-                             uint32_t count, UNUSED zx_status_t status)
+static void on_transmit_done(UNUSED void *context, UNUSED uint32_t queue,
+                             UNUSED const uint32_t *ids, uint32_t count, UNUSED zx_status_t status)
 {
         hashed.under_way -= count;
 }
@@ -174,7 +179,8 @@ static void build_connection(struct net_frame *frame, uint16_t port)
 {
         net_put_ip(frame, PROTOCOL_TCP, GUEST(0), HOST, 20);
         uint8_t *header = frame->data + frame->bytes;
-        struct net_ip ip = {.protocol = PROTOCOL_TCP, .from = GUEST(0), .to = HOST, .payload_bytes = 20};
+        struct net_ip ip = {.protocol = PROTOCOL_TCP, .from = GUEST(0), .to = HOST,
+                            .payload_bytes = 20};
         net_put16(frame, port);
         net_put16(frame, CLOSED_PORT);
         net_put32(frame, port);
@@ -220,7 +226,8 @@ static void ask_on_all_flows(struct test *t)
 
 TEST_WITH(net_hash, flows_come_on_the_queue_of_their_hash, TEST_ON_REQUEST, LIMIT_MS)
 {
-        static struct netdev_client client = {.receive = on_receive, .transmit_done = on_transmit_done};
+        static struct netdev_client client = {.receive = on_receive,
+                                              .transmit_done = on_transmit_done};
         static const uint8_t addresses[] = {66, 9, 149, 187, 161, 142, 100, 80};
         EXPECT_EQ(toeplitz(addresses, sizeof(addresses)), 0x323e8fc2); /* what everybody's says */
         memset(&hashed, 0, sizeof(hashed));

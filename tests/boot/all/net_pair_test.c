@@ -82,7 +82,8 @@ static uint64_t checksum_of(const uint8_t *bytes, uint32_t count)
         return sum;
 }
 
-/* From the shortest to the longest that the card takes, each with as many bytes as its number says. */
+/* From the shortest to the longest that the card takes, each with as
+ * many bytes as its number says. */
 static uint32_t frame_bytes(uint64_t number)
 {
         uint64_t state = number;
@@ -146,7 +147,8 @@ static void send_word(enum kind kind)
 static void send_data(void)
 {
         static struct netdev_frame frames[BATCH];
-        uint32_t count = (uint32_t)min_u64(min_u64(BATCH, pair.free_count), frame_count - pair.sent);
+        uint32_t count =
+                (uint32_t)min_u64(min_u64(BATCH, pair.free_count), frame_count - pair.sent);
         for (uint32_t i = 0; i < count; i++)
                 build(&frames[i], KIND_DATA, pair.sent + i, frame_bytes(pair.sent + i));
         if (count != 0)
@@ -232,7 +234,8 @@ static void exchange(struct test *t)
                         poll_until(time_deadline_after(REPEAT_NS));
                 else
                         netdev_poll(pair.netdev, 0, POLL_BUDGET);
-                if (pair.received == 0 && pair.sent == before) /* it may not have heard that I hear */
+                /* It may not have heard that I hear. */
+                if (pair.received == 0 && pair.sent == before)
                         send_word(KIND_HELLO);
         }
         for (uint32_t left = LINGER_COUNT; left != 0 && goes_on(t);) {
@@ -251,7 +254,8 @@ static void report(struct test *t, uint64_t took_ns)
                  (unsigned long long)pair.sent, (unsigned long long)pair.received,
                  (unsigned long long)(took_ns / NS_PER_MS),
                  (unsigned long long)(pair.received * NS_PER_SECOND / took_ns));
-        test_log(t, "%llu parts, %llu interrupts, %llu notifications, full %llu times, starved %llu",
+        test_log(t,
+                 "%llu parts, %llu interrupts, %llu notifications, full %llu times, starved %llu",
                  (unsigned long long)counters->total.receive_parts,
                  (unsigned long long)counters->interrupts,
                  (unsigned long long)counters->total.notifications,

@@ -47,7 +47,8 @@ static uint64_t bytes_in_no_arena(const char *words)
                 bytes += place.end - place.pa;
                 for (const char *in = said; (in = strstr(in, arena)) != NULL; in++) {
                         struct place ours = place_at(strstr(in, "0x"));
-                        uint64_t from = max_u64(place.pa, ours.pa), to = min_u64(place.end, ours.end);
+                        uint64_t from = max_u64(place.pa, ours.pa),
+                                 to = min_u64(place.end, ours.end);
                         bytes -= from < to ? to - from : 0;
                 }
         }
@@ -93,7 +94,8 @@ TEST(pmm_console, what_the_console_words_say)
                  (unsigned long long)fragments.longest_pages);
         EXPECT_TRUE(strstr(text, expected) != NULL);
         snprintf(expected, sizeof(expected),
-                 "# pmm: %llu allocation failures, %llu delayed, longest contiguous search %llu groups ",
+                 "# pmm: %llu allocation failures, %llu delayed, "
+                 "longest contiguous search %llu groups ",
                  (unsigned long long)statistics->allocation_failures,
                  (unsigned long long)statistics->delayed_allocations,
                  (unsigned long long)statistics->groups_examined_max);
@@ -115,7 +117,8 @@ TEST(pmm_console, what_the_console_words_say)
 
 /* ---- the checker, asked for by tests/harness ---- */
 
-/* Writes to a page that is free, and takes it: action=oops says so and goes on, panic ends the run. */
+/* Writes to a page that is free, and takes it: action=oops says so and
+ * goes on, panic ends the run. */
 TEST_WITH(pmm_checker_kernel, write_after_free, TEST_ON_REQUEST, 0)
 {
         uint64_t failures = kernel_pmm.checker.failure_count;

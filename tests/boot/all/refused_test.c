@@ -27,7 +27,8 @@ static struct refusal_result run_refused(struct test *t, const struct test_case 
 {
         struct refusal_result result;
 
-        (void)page_cache_drain_all(&kernel_buffer_chain_cache); /* else a page may come from there */
+        /* Else a page may come from there. */
+        (void)page_cache_drain_all(&kernel_buffer_chain_cache);
         refusal_start(t, nth);
         refusal_watch(&kernel_pmm);
         *passed = selftest_run_within(test_case);

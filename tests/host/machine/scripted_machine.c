@@ -54,7 +54,8 @@ void scripted_machine_place(const struct scripted_registers *registers)
 
 /* ---- registers ---- */
 
-zx_status_t memory_map_physical(uint64_t pa, uint64_t bytes, enum memory_map_kind kind, void **va_out)
+zx_status_t memory_map_physical(uint64_t pa, uint64_t bytes, enum memory_map_kind kind,
+                                void **va_out)
 {
         ASSERT(kind == MEMORY_MAP_DEVICE);
         if (bytes == 0 || bytes > UINT64_MAX - pa)

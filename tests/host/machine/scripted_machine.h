@@ -3,14 +3,14 @@
 /* scripted_machine — the machine under drivers that are built for the host: what a test says it is.
  *
  *   scripted_machine_reset();
- *   scripted_machine_place(&(struct scripted_registers){.pa = ..., .bytes = ..., .read = ..., ...});
+ *   scripted_machine_place(&(struct scripted_registers){.pa = ..., .bytes = ..., .read = ...});
  *   virtio_mmio_open(&virtio, &place);            // maps them; each access is a call from here on
  *   scripted_machine_raise(24);                   // as the device would pull its line
  *
- * It offers the functions of the kernel and of arch that the drivers use: mapping registers,
- * interrupt lines and messages, the clock (which only sleeping moves), the log (kept). An access
- * outside a mapped range, of the wrong width or misaligned, fails the test that runs: it is a bug of
- * the driver.
+ * It offers the functions of the kernel and of arch that the drivers use: mapping
+ * registers, interrupt lines and messages, the clock (which only sleeping moves), the log
+ * (kept). An access outside a mapped range, of the wrong width or misaligned, fails the
+ * test that runs: it is a bug of the driver.
  *
  * Context   one thread, one test at a time */
 #ifndef TESTS_HOST_MACHINE_SCRIPTED_MACHINE_H
@@ -50,12 +50,14 @@ struct scripted_machine {
 };
 extern struct scripted_machine scripted_machine;
 
-/* Nothing is anywhere; nothing has happened. Forgets lines and messages that are still connected. */
+/* Nothing is anywhere; nothing has happened. Forgets lines and
+ * messages that are still connected. */
 void scripted_machine_reset(void);
 void scripted_machine_place(const struct scripted_registers *registers);
 /* Interrupts once on that GSI; false: nobody has connected it, or it is masked. */
 bool scripted_machine_raise(uint32_t gsi);
-/* Interrupts by a message, as a device that writes it would; false: no such message was given out. */
+/* Interrupts by a message, as a device that writes it would; false:
+ * no such message was given out. */
 bool scripted_machine_signal(uint64_t address, uint32_t data);
 
 #endif
