@@ -20,57 +20,102 @@
 
 /* ---- taking ---- */
 
-/* Pops chains of one plain descriptor, the usual case, until one is something else or not there.
- * Everything that lasts is in locals: for all the compiler knows, a store into a request could
- * change the device.
- *   requests  and elements: room for `count`
- *   count     1..; before the ring's end
- *   begun     out: the descriptor that is something else, if fewer than `count` were popped
+/* Pops chains of one plain descriptor of one kind, the usual case, until one is something else or
+ * not there. Everything that lasts is in locals: for all the compiler knows, a store into a request
+ * could change the device.
+ *   request   and element: room for `count` from there on
+ *   count     1..; before the ring's end, and not in flight
+ *   write     VIRTQUEUE_REST_WRITE or 0: the kind
+ *   begun     in, with `write`: the first descriptor; out: the one that is something else, if fewer
+ *             than `count` were popped
  *   returns   how many */
 static ALWAYS_INLINE uint32_t pop_ones(struct virtqueue_device *device,
-                                       struct virtqueue_request *requests,
-                                       struct virtqueue_element *elements, uint32_t count,
-                                       struct virtqueue_packed_words *begun)
+                                       struct virtqueue_request *request,
+                                       struct virtqueue_element *element, uint32_t count,
+                                       uint64_t write, struct virtqueue_packed_words *begun)
 {
-        struct virtqueue_packed_place place = device->next_popped;
-        const struct virtqueue_packed_descriptor *ring = &device->packed_ring[place.offset];
+        const struct virtqueue_packed_place place = device->next_popped;
+        const struct virtqueue_packed_descriptor *at = &device->packed_ring[place.offset];
+        const uint64_t size = device->ring.size;
         struct virtqueue_device_slot *slots = device->slots;
-        uint32_t size = device->ring.size, position = virtqueue_packed_position(place), done;
-        uint32_t room = size - device->entries_in_flight;
-        uint64_t readable = virtqueue_packed_available_on_lap(place.wrap), writable_bytes;
-        for (done = 0; done < count; done++) {
-                struct virtqueue_packed_words words = virtqueue_packed_load_words(&ring[done]);
-                uint64_t dev = words.dev, bytes = (uint32_t)words.rest;
-                uint32_t id = (uint16_t)(words.rest >> VIRTQUEUE_PACKED_ID_SHIFT);
-                uint64_t usual = words.rest & (VIRTQUEUE_REST_BOTH | VIRTQUEUE_REST_NEXT |
-                                               VIRTQUEUE_REST_WRITE | VIRTQUEUE_REST_INDIRECT);
-                struct virtqueue_request *request = &requests[done];
-                *begun = words;
-                if (UNLIKELY(dev + bytes <= dev) || UNLIKELY(id >= size) ||
-                    UNLIKELY(slots[id].word != 0) || UNLIKELY(done == room))
-                        break;
-                if (usual == readable) {
-                        request->counts = 1;
-                        request->bytes = bytes;
-                        writable_bytes = 0;
-                } else if (usual == (readable | VIRTQUEUE_REST_WRITE)) {
-                        request->counts = 1ull << 32;
-                        request->bytes = bytes << 32;
-                        writable_bytes = bytes;
-                } else {
+        uint64_t usual = -(virtqueue_packed_available_on_lap(place.wrap) + write + 1);
+        uint64_t bad = VIRTQUEUE_REST_BAD, word = virtqueue_device_slot_word(0, 1);
+        uint32_t position = (uint32_t)virtqueue_packed_position(place)
+                            << VIRTQUEUE_REQUEST_POSITION_SHIFT;
+        const struct virtqueue_request *first = request, *end = request + count;
+        KEEP_VALUE(usual);
+        KEEP_VALUE(bad);
+        KEEP_VALUE(word);
+        do {
+                struct virtqueue_packed_words words;
+                words = write != 0 && request == first ? *begun : virtqueue_packed_load_words(at);
+                uint64_t id = (uint16_t)(words.rest >> VIRTQUEUE_PACKED_ID_SHIFT);
+                uint64_t bytes = (uint32_t)words.rest;
+                if (UNLIKELY(((words.rest + usual) & bad) != 0) ||
+                    UNLIKELY(words.dev > INT64_MAX) || UNLIKELY(id >= size) ||
+                    UNLIKELY(slots[id].word != 0)) {
+                        *begun = words;
                         break;
                 }
-                slots[id].word = virtqueue_device_slot_word(writable_bytes, 1);
-                elements[done].dev = dev;
-                elements[done].bytes = (uint32_t)bytes;
-                request->elements = &elements[done];
-                request->place = id | (position + done) << VIRTQUEUE_REQUEST_POSITION_SHIFT;
-        }
+                slots[id].word = write != 0 ? word + bytes : word;
+                request->counts = write != 0 ? 1ull << 32 : 1;
+                request->bytes = write != 0 ? bytes << 32 : bytes;
+                request->place = (uint32_t)id + position;
+                request->elements = element;
+                element->dev = words.dev;
+                element->bytes = (uint32_t)bytes;
+                position += 1u << VIRTQUEUE_REQUEST_POSITION_SHIFT;
+                element++;
+                at++;
+        } while (++request != end);
+        uint32_t done = (uint32_t)(request - first);
         device->entries_in_flight += done;
-        virtqueue_packed_advance(&device->next_popped, done, size);
+        virtqueue_packed_advance(&device->next_popped, done, (uint32_t)size);
         device->seen = device->popped += done;
         DEBUG_ASSERT(virtqueue_device_valid(device));
         return done;
+}
+
+/* Each kind has registers of its own to be kept in. */
+static NOINLINE uint32_t pop_ones_to_read(struct virtqueue_device *device,
+                                          struct virtqueue_request *request,
+                                          struct virtqueue_element *element, uint32_t count,
+                                          struct virtqueue_packed_words *begun)
+{
+        return pop_ones(device, request, element, count, 0, begun);
+}
+
+static NOINLINE uint32_t pop_ones_to_write(struct virtqueue_device *device,
+                                           struct virtqueue_request *request,
+                                           struct virtqueue_element *element, uint32_t count,
+                                           struct virtqueue_packed_words *begun)
+{
+        return pop_ones(device, request, element, count, VIRTQUEUE_REST_WRITE, begun);
+}
+
+/* Pops chains of one plain descriptor, those to read and then those to write, until there is
+ * something else or nothing; parameters as above, but that nothing is begun.
+ *   returns   how many */
+static ALWAYS_INLINE uint32_t pop_plain(struct virtqueue_device *device,
+                                        struct virtqueue_request *request,
+                                        struct virtqueue_element *element, uint32_t count,
+                                        struct virtqueue_packed_words *begun)
+{
+        uint32_t done = pop_ones_to_read(device, request, element, count, begun);
+        if (done != count && (begun->rest & VIRTQUEUE_REST_WRITE) != 0)
+                done += pop_ones_to_write(device, request + done, element + done, count - done,
+                                          begun);
+        return done;
+}
+
+/* Goes on at the descriptor where the device stands, when all of the ring is in flight: it is not
+ * available, or should not be. */
+static NOINLINE zx_status_t pop_overrun(struct virtqueue_device *device,
+                                        struct virtqueue_request_batch *batch)
+{
+        return virtqueue_packed_pop_chains(
+                device, batch,
+                virtqueue_packed_load_words(&device->packed_ring[device->next_popped.offset]));
 }
 
 zx_status_t virtqueue_packed_device_pop(struct virtqueue_device *device,
@@ -80,12 +125,15 @@ zx_status_t virtqueue_packed_device_pop(struct virtqueue_device *device,
         if (UNLIKELY(device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE))
                 return ZX_ERR_IO_DATA_INTEGRITY;
         DEBUG_ASSERT(request->elements_max != 0);
-        if (LIKELY(pop_ones(device, request, request->elements, 1, &begun) != 0))
+        bool room = device->entries_in_flight != device->ring.size;
+        if (LIKELY(room) && LIKELY(pop_plain(device, request, request->elements, 1, &begun) != 0))
                 return ZX_OK;
         struct virtqueue_request_batch batch = {.requests = request,
                                                 .requests_max = 1,
                                                 .elements = request->elements,
                                                 .elements_max = request->elements_max};
+        if (UNLIKELY(!room))
+                return pop_overrun(device, &batch);
         return virtqueue_packed_pop_chains(device, &batch, begun);
 }
 
@@ -97,9 +145,13 @@ zx_status_t virtqueue_packed_device_pop_batch(struct virtqueue_device *device,
         if (UNLIKELY(device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE))
                 return ZX_ERR_IO_DATA_INTEGRITY;
         ASSERT(batch->requests_max != 0 && batch->elements_max != 0);
+        uint32_t size = device->ring.size;
         uint32_t count = min_u32(batch->requests_max, batch->elements_max);
-        count = min_u32(count, device->ring.size - device->next_popped.offset);
-        batch->count = pop_ones(device, batch->requests, batch->elements, count, &begun);
+        count = min_u32(count, size - device->next_popped.offset);
+        count = min_u32(count, size - device->entries_in_flight);
+        if (UNLIKELY(count == 0))
+                return pop_overrun(device, batch);
+        batch->count = pop_plain(device, batch->requests, batch->elements, count, &begun);
         batch->elements_count = batch->count;
         if (LIKELY(batch->count == count))
                 return ZX_OK;
@@ -129,48 +181,61 @@ void virtqueue_packed_device_unpop(struct virtqueue_device *device,
 /* ---- giving back ---- */
 
 /* Gives back chains, of `used` or of `requests`: one of the two is NULL, which the compiler
- * knows. */
+ * knows. That a chain has as many descriptors as the one before it is a guess, so that nothing
+ * waits for the slot. */
 static ALWAYS_INLINE void push(struct virtqueue_device *device,
                                const struct virtqueue_used_element *used,
                                const struct virtqueue_request *requests, uint32_t count)
 {
-        struct virtqueue_packed_descriptor *ring = device->packed_ring;
+        char *ring = (char *)&device->packed_ring->bytes;
         struct virtqueue_device_slot *slots = device->slots;
-        struct virtqueue_packed_place place = device->next_pushed;
-        uint32_t size = device->ring.size, freed = 0, usual = 1;
-        uint64_t lap = virtqueue_packed_rest(0, 0, virtqueue_packed_used(place.wrap));
-        bool first = device->pushed == device->published;
+        const struct virtqueue_packed_place place = device->next_pushed;
+        const uint32_t size = device->ring.size;
+        uint64_t at = virtqueue_descriptors_bytes(place.offset); /* in bytes, as what follows */
+        uint64_t end = virtqueue_descriptors_bytes(size), step = VIRTQUEUE_DESCRIPTOR_BYTES;
+        uint64_t usual = virtqueue_device_slot_word(0, 1), usual_max = UINT32_MAX, lap;
+        void *target = ring + at; /* NULL: held back */
         if (UNLIKELY(device->fault.reason != VIRTQUEUE_DEVICE_FAULT_NONE))
                 return;
+        if (device->pushed == device->published) { /* the first one */
+                device->held_offset = place.offset;
+                target = NULL;
+        }
+        lap = virtqueue_packed_rest(0, 0, virtqueue_packed_used(place.wrap));
+        KEEP_VALUE(usual_max);
         for (uint32_t i = 0; i < count; i++) {
-                uint32_t id = used != NULL ? used[i].id : requests[i].id;
+                uint64_t id = used != NULL ? used[i].id : requests[i].id;
                 uint64_t bytes = used != NULL ? used[i].bytes : 0;
                 ASSERT(id < size);
-                uint64_t word = slots[id].word, entries = virtqueue_device_slot_entries(word);
-                ASSERT(bytes < virtqueue_device_slot_limit(word)); /* and in flight */
+                uint64_t writable_bytes = slots[id].word - usual;
+                if (UNLIKELY(writable_bytes > usual_max)) { /* another number of descriptors */
+                        uint64_t word = writable_bytes + usual;
+                        uint32_t entries = virtqueue_device_slot_entries(word);
+                        ASSERT(entries != 0); /* in flight */
+                        step = virtqueue_descriptors_bytes(entries);
+                        KEEP_BRANCH(step);
+                        usual = virtqueue_device_slot_word(0, entries);
+                        writable_bytes = word - usual;
+                }
+                ASSERT(bytes <= writable_bytes);
                 slots[id].word = 0;
-                uint64_t rest = virtqueue_packed_rest(bytes, id, 0) | lap;
+                uint64_t rest = virtqueue_packed_rest(bytes, (uint32_t)id, 0) | lap;
                 rest |= bytes != 0 ? VIRTQUEUE_REST_WRITE : 0;
-                if (UNLIKELY(first)) {
-                        first = false;
-                        device->held_offset = place.offset;
+                if (LIKELY(target != NULL))
+                        shared_store_u64(target, rest);
+                else
                         device->held_rest = rest;
-                } else {
-                        shared_store_u64(&ring[place.offset].bytes, rest);
-                }
-                if (UNLIKELY(entries != usual)) { /* a guess, so that nothing waits for the load */
-                        usual = (uint32_t)entries;
-                        KEEP_BRANCH(usual);
-                }
-                freed += usual;
-                place.offset += usual;
-                if (UNLIKELY(place.offset >= size)) {
-                        place.offset -= size;
-                        place.wrap = !place.wrap;
+                at += step;
+                if (UNLIKELY(at >= end)) {
+                        at -= end;
                         lap ^= VIRTQUEUE_REST_BOTH;
                 }
+                target = ring + at;
         }
-        device->next_pushed = place;
+        device->next_pushed = (struct virtqueue_packed_place){
+                .offset = (uint32_t)(at / VIRTQUEUE_DESCRIPTOR_BYTES), .wrap = lap != 0};
+        uint32_t freed = device->next_pushed.offset - place.offset +
+                         (device->next_pushed.wrap != place.wrap ? size : 0);
         device->entries_in_flight -= freed;
         device->pushed_entries += freed;
         device->pushed += count;

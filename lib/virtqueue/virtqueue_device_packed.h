@@ -29,6 +29,13 @@ struct virtqueue_packed_words {
 #define VIRTQUEUE_REST_BOTH \
         (VIRTQUEUE_REST_FLAG(VIRTQUEUE_AVAIL_BIT) | VIRTQUEUE_REST_FLAG(VIRTQUEUE_USED_BIT))
 
+/* What must be 0 in the last 8 bytes of a plain descriptor when its flags and one byte were
+ * subtracted: all but the id and the length. So it has these flags and from 1 to
+ * VIRTQUEUE_PLAIN_BYTES_MAX bytes, and where its address is in the lower half, they do not wrap. */
+#define VIRTQUEUE_PLAIN_BYTES_MAX (1u << 29)
+#define VIRTQUEUE_REST_ID (UINT64_C(0xffff) << VIRTQUEUE_PACKED_ID_SHIFT)
+#define VIRTQUEUE_REST_BAD (~(VIRTQUEUE_REST_ID | (VIRTQUEUE_PLAIN_BYTES_MAX - 1)))
+
 /* What AVAIL and USED of an available descriptor are, in the last 8 bytes. */
 static ALWAYS_INLINE uint64_t virtqueue_packed_available_on_lap(bool wrap)
 {

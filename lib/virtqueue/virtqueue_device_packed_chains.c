@@ -29,128 +29,144 @@ struct row {
 };
 
 #define RUN_PIECES 4
-#define RUN_PIECE_BYTES_MAX (1u << 29) /* all of them together are below 2^32 */
-#define REST_ID (UINT64_C(0xffff) << VIRTQUEUE_PACKED_ID_SHIFT)
+_Static_assert((uint64_t)RUN_PIECES * VIRTQUEUE_PLAIN_BYTES_MAX <= UINT32_MAX, "sums of lengths");
 
-/* Takes the buffers of a chain of up to RUN_PIECES plain descriptors of one kind. With a length of
- * at most RUN_PIECE_BYTES_MAX an address in the lower half does not wrap; others are left to
- * take_row().
- *   at       where words were read, with RUN_PIECES - 1 descriptors of the ring behind it
- *   last     the flags of its last descriptor, as in `rest`
+/* Takes the buffers of a chain of up to RUN_PIECES plain descriptors of one kind.
+ *   at       where row->words were read, with RUN_PIECES - 1 descriptors of the ring behind it
+ *   more     what is added to the `rest` of one that goes on, see VIRTQUEUE_REST_BAD
  *   element  room for RUN_PIECES
  *   row      words: in: the first descriptor's, out: of the last one that was looked at; bytes:
- *            out; entries: out, how many are before that one
- *   returns  whether that one is the chain's last, and taken; else it is something else */
-static ALWAYS_INLINE bool take_run(const struct virtqueue_packed_descriptor *at, uint64_t last,
-                                   struct virtqueue_element *element, struct row *row)
+ *            out
+ *   returns  how many pieces the chain has; 0: that descriptor is something else; row->entries says
+ *            how many are before it */
+static ALWAYS_INLINE uint32_t take_run(const struct virtqueue_packed_descriptor *at, uint64_t more,
+                                       struct virtqueue_element *element, struct row *row)
 {
         struct virtqueue_packed_words words = row->words;
-        uint64_t sum = 0; /* of lengths less one */
-        uint64_t more = last + VIRTQUEUE_REST_NEXT + 1;
-        last++;
-        KEEP_VALUE(more);
-        KEEP_VALUE(last);
-        KEEP_VALUE(at);
+        uint64_t bad = VIRTQUEUE_REST_BAD;
+        uint32_t bytes = 0;
+        KEEP_VALUE(bad);
 #pragma GCC unroll 4
         for (uint32_t i = 0; i < RUN_PIECES; i++) {
-                /* Flags that are not these leave a number far beyond any length. */
-                uint64_t plain = words.rest & ~REST_ID, less = plain - more;
-                bool ends = UNLIKELY(less >= RUN_PIECE_BYTES_MAX) || i == RUN_PIECES - 1;
-                if (ends)
-                        less = plain - last;
-                bool good = LIKELY(words.dev <= INT64_MAX) &&
-                            (!ends || LIKELY(less < RUN_PIECE_BYTES_MAX));
-                if (ends || !good) {
-                        *row = (struct row){.words = words, .entries = i,
-                                            .bytes = good ? sum + less + i + 1 : sum + i};
-                        element[i].dev = words.dev;
-                        element[i].bytes = (uint32_t)words.rest;
-                        return good;
+                uint64_t less = words.rest + more;
+                bool last = i == RUN_PIECES - 1 || UNLIKELY((less & bad) != 0);
+                if (last)
+                        less += VIRTQUEUE_REST_NEXT;
+                if ((last && UNLIKELY((less & bad) != 0)) || UNLIKELY(words.dev > INT64_MAX)) {
+                        *row = (struct row){.words = words, .entries = i, .bytes = bytes};
+                        return 0;
                 }
                 element[i].dev = words.dev;
                 element[i].bytes = (uint32_t)words.rest;
-                sum += less;
+                bytes += (uint32_t)words.rest;
+                if (last) {
+                        row->words = words;
+                        row->bytes = bytes;
+                        return i + 1;
+                }
                 words = virtqueue_packed_load_words(at + i + 1);
         }
-        return false;
+        return 0;
 }
 
-/* Fills in the request of a chain that is one run, but for its elements and its place. */
-static ALWAYS_INLINE void fill_run(struct virtqueue_request *request,
-                                   struct virtqueue_device_slot *slot, bool writable,
-                                   const struct row *row)
+/* How many descriptors of the ring, and as many elements, runs may fill. */
+static uint32_t count_near(const struct virtqueue_device *device,
+                           const struct virtqueue_request_batch *batch)
 {
-        uint64_t pieces = row->entries + 1ull;
-        if (!writable) {
-                request->counts = pieces;
-                request->bytes = row->bytes;
-                slot->word = virtqueue_device_slot_word(0, pieces);
-        } else {
-                request->counts = pieces << 32;
-                request->bytes = row->bytes << 32;
-                slot->word = virtqueue_device_slot_word(row->bytes, pieces);
-        }
+        uint32_t size = device->ring.size;
+        uint32_t near = min_u32(size - device->next_popped.offset,
+                                batch->elements_max - batch->elements_count);
+        return min_u32(near, size - device->entries_in_flight);
 }
 
-/* Pops the chain that begins with row->words and those behind it, as long as they are runs before
- * the ring's end, there are some and there is room. Everything that lasts is in locals: for all the
- * compiler knows, a store into a request could change the device.
+/* Notes that `entries` descriptors were popped, as the chains before `request`. */
+static ALWAYS_INLINE void note_popped(struct virtqueue_device *device,
+                                      struct virtqueue_request_batch *batch, uint32_t entries,
+                                      const struct virtqueue_request *request)
+{
+        uint32_t count = (uint32_t)(request - &batch->requests[batch->count]);
+        batch->count += count;
+        batch->elements_count += entries;
+        device->entries_in_flight += entries;
+        virtqueue_packed_advance(&device->next_popped, entries, device->ring.size);
+        device->seen = device->popped += count;
+        DEBUG_ASSERT(virtqueue_device_valid(device));
+}
+
+/* Pops the chain that begins with row->words and those behind it, as long as they are runs of one
+ * kind before the ring's end, there are some and there is room. Everything that lasts is in locals:
+ * for all the compiler knows, a store into a request could change the device.
+ *   write     VIRTQUEUE_REST_WRITE or 0: the kind
  *   row       in: all 0 but words; out, where the result is true: the chain that is something else,
  *             as far as it was read
  *   returns   false: there is no such chain; nothing is available, or the batch is full, or the
  *             ring's end was reached */
-static NOINLINE bool pop_runs(struct virtqueue_device *device,
-                              struct virtqueue_request_batch *batch, struct row *row)
+static ALWAYS_INLINE bool pop_runs(struct virtqueue_device *device,
+                                   struct virtqueue_request_batch *batch, uint64_t write,
+                                   struct row *row)
 {
         const struct virtqueue_packed_place place = device->next_popped;
-        const struct virtqueue_packed_descriptor *ring = &device->packed_ring[place.offset];
-        struct virtqueue_element *elements = &batch->elements[batch->elements_count];
+        const struct virtqueue_packed_descriptor *ring = device->packed_ring;
+        const struct virtqueue_packed_descriptor *at = &ring[place.offset];
+        struct virtqueue_element *element = &batch->elements[batch->elements_count];
         struct virtqueue_request *request = &batch->requests[batch->count];
         const struct virtqueue_request *end = &batch->requests[batch->requests_max];
         struct virtqueue_device_slot *slots = device->slots;
-        const uint32_t size = device->ring.size, room = size - device->entries_in_flight;
-        const uint32_t left = size - place.offset, position = virtqueue_packed_position(place);
-        const uint32_t near = min_u32(left, batch->elements_max - batch->elements_count);
+        const uint64_t size = device->ring.size;
         const uint64_t available = virtqueue_packed_available_on_lap(place.wrap);
+        uint32_t near = count_near(device, batch);
+        uint32_t position = (uint32_t)virtqueue_packed_position(place)
+                            << VIRTQUEUE_REQUEST_POSITION_SHIFT;
+        uint64_t more = -(available + VIRTQUEUE_REST_NEXT + write + 1);
+        const struct virtqueue_packed_descriptor *far = at;
         struct row chain = {.words = row->words};
-        uint32_t passed = 0; /* descriptors of the ring; as many elements */
-        bool begun;
-        while ((begun = (chain.words.rest & VIRTQUEUE_REST_BOTH) == available)) {
-                uint64_t write = chain.words.rest & VIRTQUEUE_REST_WRITE;
-                struct virtqueue_element *element = &elements[passed];
-                if (UNLIKELY(near - passed < RUN_PIECES) ||
-                    UNLIKELY(!take_run(&ring[passed], available | write, element, &chain))) {
-                        chain.writable = write != 0;
+        bool begun = true;
+        if (near >= RUN_PIECES)
+                far += near - RUN_PIECES + 1;
+        KEEP_VALUE(more);
+        while (LIKELY(at < far)) {
+                uint64_t pieces = take_run(at, more, element, &chain);
+                if (UNLIKELY(pieces == 0))
                         break;
-                }
-                uint32_t id = (uint16_t)(chain.words.rest >> VIRTQUEUE_PACKED_ID_SHIFT);
-                uint32_t behind = passed + chain.entries + 1;
-                if (UNLIKELY(id >= size) || UNLIKELY(slots[id].word != 0) ||
-                    UNLIKELY(behind > room)) {
+                uint64_t id = (uint16_t)(chain.words.rest >> VIRTQUEUE_PACKED_ID_SHIFT);
+                if (UNLIKELY(id >= size) || UNLIKELY(slots[id].word != 0)) {
+                        chain.entries = (uint32_t)pieces - 1;
                         chain.bytes -= (uint32_t)chain.words.rest;
-                        chain.writable = write != 0;
                         break;
                 }
-                fill_run(request, &slots[id], write != 0, &chain);
+                slots[id].word = virtqueue_device_slot_word(write != 0 ? chain.bytes : 0, pieces);
+                request->counts = write != 0 ? pieces << 32 : pieces;
+                request->bytes = write != 0 ? chain.bytes << 32 : chain.bytes;
                 request->elements = element;
-                request->place = id | (position + passed) << VIRTQUEUE_REQUEST_POSITION_SHIFT;
-                passed = behind;
-                if (++request == end || UNLIKELY(passed == left)) {
+                request->place = (uint32_t)id + position;
+                position += (uint32_t)pieces << VIRTQUEUE_REQUEST_POSITION_SHIFT;
+                element += pieces;
+                at += pieces;
+                if (++request == end || (UNLIKELY(at >= far) && at == &ring[size])) {
                         begun = false;
                         break;
                 }
-                chain = (struct row){.words = virtqueue_packed_load_words(&ring[passed])};
+                chain = (struct row){.words = virtqueue_packed_load_words(at)};
         }
-        if (begun)
-                *row = chain;
-        uint32_t count = (uint32_t)(request - &batch->requests[batch->count]);
-        batch->count += count;
-        batch->elements_count += passed;
-        device->entries_in_flight += passed;
-        virtqueue_packed_advance(&device->next_popped, passed, size);
-        device->seen = device->popped += count;
-        DEBUG_ASSERT(virtqueue_device_valid(device));
-        return begun;
+        note_popped(device, batch, (uint32_t)(at - &ring[place.offset]), request);
+        if (!begun || (chain.entries == 0 && (chain.words.rest & VIRTQUEUE_REST_BOTH) != available))
+                return false;
+        *row = chain;
+        row->writable = write != 0 && chain.entries != 0;
+        return true;
+}
+
+/* Each kind has registers of its own to be kept in. */
+static NOINLINE bool pop_runs_to_read(struct virtqueue_device *device,
+                                      struct virtqueue_request_batch *batch, struct row *row)
+{
+        return pop_runs(device, batch, 0, row);
+}
+
+static NOINLINE bool pop_runs_to_write(struct virtqueue_device *device,
+                                       struct virtqueue_request_batch *batch, struct row *row)
+{
+        return pop_runs(device, batch, VIRTQUEUE_REST_WRITE, row);
 }
 
 /* The same, wherever it leads. */
@@ -310,7 +326,9 @@ zx_status_t virtqueue_packed_pop_chains(struct virtqueue_device *device,
 {
         for (;;) {
                 struct row row = {.words = begun};
-                if (!pop_runs(device, batch, &row))
+                if (!((begun.rest & VIRTQUEUE_REST_WRITE) == 0 ?
+                              pop_runs_to_read(device, batch, &row) :
+                              pop_runs_to_write(device, batch, &row)))
                         return batch->count != 0 ? ZX_OK : ZX_ERR_SHOULD_WAIT;
                 struct walk walk = {.words = row.words, .place = device->next_popped,
                                     .entries = row.entries};

@@ -34,59 +34,63 @@ static ALWAYS_INLINE uint32_t kind_of(struct virtqueue_split_words words)
 
 #define RUN_PIECES 4
 #define RUN_PIECE_BYTES_MAX (1u << 29) /* all of them together are below 2^32 */
+struct link {
+        uint64_t here, further;
+};
+
 #define REST_ONE_FURTHER (1ull << VIRTQUEUE_REST_NEXT_SHIFT)
-#define REST_BELOW_NEXT (REST_ONE_FURTHER - 1)
+/* What must be 0 when the flags and one byte were subtracted: all but `next` and the length. */
+#define REST_BAD ((REST_ONE_FURTHER - 1) & ~(uint64_t)(RUN_PIECE_BYTES_MAX - 1))
 
 /* Takes a chain whose descriptors stand one behind the other, as they do with a driver that has not
  * mixed up its free ones: where the next one stands need not be waited for, and no table has a loop
  * in that direction. With a length of at most RUN_PIECE_BYTES_MAX an address in the lower half does
  * not wrap; others are left to take_row().
  *   at      where row->words were read, with RUN_PIECES - 1 descriptors behind it
- *   link    what is added to its `rest`, if it goes on so, to have its length less one
+ *   link    what is added to its `rest`, if it goes on so, to have its length less one, and what
+ *           is added to that for each one further
  *   write   FLAG_WRITE or 0
  *   row     in: bytes 0, room for RUN_PIECES
  *   returns how many pieces the chain has; 0: it has something else, row says where */
-static ALWAYS_INLINE uint32_t take_run(const struct virtqueue_descriptor *at, uint64_t link,
+static ALWAYS_INLINE uint32_t take_run(const struct virtqueue_descriptor *at, struct link link,
                                        uint64_t write, struct row *row)
 {
         struct virtqueue_element *element = row->element;
         struct virtqueue_split_words words = row->words;
-        uint64_t sum = 0; /* of lengths less one */
-        uint64_t further = -REST_ONE_FURTHER;
-        KEEP_VALUE(further);
+        uint64_t bad = REST_BAD;
+        uint32_t bytes = 0;
+        KEEP_VALUE(bad);
 #pragma GCC unroll 4
         for (uint32_t i = 0; i < RUN_PIECES; i++) {
-                uint64_t less = words.rest + link;
-                bool last = UNLIKELY(less >= RUN_PIECE_BYTES_MAX) || i == RUN_PIECES - 1;
+                uint64_t less = words.rest + link.here;
+                bool last = i == RUN_PIECES - 1 || UNLIKELY(less >= RUN_PIECE_BYTES_MAX);
                 if (last)
-                        less = (words.rest & REST_BELOW_NEXT) -
-                               (write << VIRTQUEUE_REST_FLAGS_SHIFT) - 1;
-                if ((last && UNLIKELY(less >= RUN_PIECE_BYTES_MAX)) ||
-                    UNLIKELY(words.dev > INT64_MAX)) {
+                        less = words.rest - (write << VIRTQUEUE_REST_FLAGS_SHIFT) - 1;
+                if ((last && UNLIKELY((less & bad) != 0)) || UNLIKELY(words.dev > INT64_MAX)) {
                         *row = (struct row){
-                                .words = words, .element = element + i, .bytes = sum + i};
+                                .words = words, .element = element + i, .bytes = bytes};
                         return 0;
                 }
                 element[i].dev = words.dev;
                 element[i].bytes = (uint32_t)words.rest;
-                sum += less;
+                bytes += (uint32_t)words.rest;
                 if (last) {
                         row->element = element + i + 1;
-                        row->bytes = sum + i + 1;
+                        row->bytes = bytes;
                         return i + 1;
                 }
                 words = virtqueue_split_load_words(at, i + 1);
-                link += further;
-                KEEP_VALUE(link);
+                link.here += link.further;
+                KEEP_VALUE(link.here);
         }
         return 0;
 }
 
-/* What take_run() adds to the `rest` of a descriptor of that kind that goes on behind it. */
-static ALWAYS_INLINE uint64_t link_behind(uint64_t which, uint64_t write)
+/* What take_run() adds to the `rest` of descriptor 0 of that kind, if it goes on behind it. */
+static ALWAYS_INLINE struct link first_link(uint64_t write)
 {
-        return -(which << VIRTQUEUE_REST_NEXT_SHIFT) - REST_ONE_FURTHER -
-               ((FLAG_NEXT | write) << VIRTQUEUE_REST_FLAGS_SHIFT) - 1;
+        uint64_t flags = (FLAG_NEXT | write) << VIRTQUEUE_REST_FLAGS_SHIFT;
+        return (struct link){.here = -REST_ONE_FURTHER - flags - 1, .further = -REST_ONE_FURTHER};
 }
 
 /* How many chains are available, before the ring's end, for which there is room as runs. */
@@ -113,29 +117,33 @@ static ALWAYS_INLINE struct virtqueue_request *pop_runs(const struct virtqueue_d
         struct virtqueue_device_slot *slots = device->slots;
         struct virtqueue_request *request = &batch->requests[batch->count];
         const struct virtqueue_request *end = request + count_runs(device, batch);
-        enum virtqueue_split_progress progress;
         uint32_t size = device->ring.size, place = (uint32_t)device->popped;
         uint64_t head = begun->head, heads = size >= RUN_PIECES ? size - RUN_PIECES + 1 : 0;
         const uint16_t *entry = &device->ring.avail->ring[place & (size - 1)];
         struct row row = {.words = begun->words,
                           .element = &batch->elements[batch->elements_count]};
+        struct link link = first_link(write), from_head;
         if (request == end || head >= heads)
                 return request;
         place <<= VIRTQUEUE_REQUEST_POSITION_SHIFT;
         at = &descriptors[head];
-        do {
+        KEEP_VALUE(link.here);
+        KEEP_VALUE(link.further);
+        from_head.further = link.further;
+        for (;;) {
                 KEEP_VALUE(at);
                 slots[head].word = virtqueue_device_slot_word(0, 0);
-                request->place = (uint32_t)head | place;
+                request->place = (uint32_t)head + place;
                 request->elements = row.element;
-                uint32_t pieces = take_run(at, link_behind(head, write), write, &row);
+                from_head.here = link.here + head * link.further;
+                uint32_t pieces = take_run(at, from_head, write, &row);
                 if (UNLIKELY(pieces == 0)) {
-                        head = request->id;
-                        slots[head].word = 0;
+                        begun->head = request->id;
+                        slots[request->id].word = 0;
                         begun->taken = (uint32_t)(row.element - request->elements);
                         begun->taken_bytes = row.bytes;
                         begun->words = row.words;
-                        progress = VIRTQUEUE_SPLIT_WORDS_READ;
+                        begun->progress = VIRTQUEUE_SPLIT_WORDS_READ;
                         break;
                 }
                 if (write == 0) {
@@ -146,19 +154,20 @@ static ALWAYS_INLINE struct virtqueue_request *pop_runs(const struct virtqueue_d
                         request->bytes = row.bytes << 32;
                         slots[request->id].word = virtqueue_device_slot_word(row.bytes, 0);
                 }
-                progress = VIRTQUEUE_SPLIT_UNREAD;
+                if (++request == end) {
+                        begun->progress = VIRTQUEUE_SPLIT_UNREAD;
+                        break;
+                }
                 place += 1u << VIRTQUEUE_REQUEST_POSITION_SHIFT;
-                if (++request == end)
-                        break;
                 head = shared_load_u16(++entry);
-                progress = VIRTQUEUE_SPLIT_HEAD_READ;
-                if (UNLIKELY(head >= heads))
+                if (UNLIKELY(head >= heads) || UNLIKELY(slots[head].word != 0)) {
+                        begun->head = (uint32_t)head;
+                        begun->progress = VIRTQUEUE_SPLIT_HEAD_READ;
                         break;
+                }
                 at = &descriptors[head];
                 row.words = virtqueue_split_load_words(at, 0);
-        } while (LIKELY(slots[head].word == 0));
-        begun->head = (uint32_t)head;
-        begun->progress = progress;
+        }
         return request;
 }
 
