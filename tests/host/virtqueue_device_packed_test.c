@@ -113,6 +113,54 @@ TEST(virtqueue_device_packed, chains_over_the_end)
         EXPECT_TRUE(virtqueue_device_valid(&rig.device));
 }
 
+/* What lies behind the ring looks like more chains, and is no part of it: pops in one batch what
+ * is left of the lap, chains of `length` descriptors behind one of two. */
+static void pop_to_the_end(struct test *t, uint32_t length, uint32_t write)
+{
+        struct virtqueue_request requests[8] = {{0}};
+        struct virtqueue_request_batch batch = {.requests = requests, .requests_max = 8,
+                                                .elements = rig.pieces,
+                                                .elements_max = RIG_PIECES_MAX};
+        REQUIRE_TRUE(open_packed(t, 6, false));
+        for (uint32_t i = 0; i < 8; i++) {
+                bool next = i < 2 ? i == 0 : (i - 2) % length != length - 1;
+                describe(i, X + 8 * i, 8, id(i % 6, AVAIL_FLAG | write | (next ? RIG_NEXT : 0)));
+        }
+        REQUIRE_OK(rig_pop(&rig));
+        virtqueue_device_push(&rig.device, rig.request.id, 0);
+        virtqueue_device_publish(&rig.device);
+        REQUIRE_OK(virtqueue_device_pop_batch(&rig.device, &batch));
+        EXPECT_EQ(batch.count, 4 / length);
+        EXPECT_EQ(rig.device.next_popped.offset, 0);
+        EXPECT_FALSE(rig.device.next_popped.wrap);
+        EXPECT_STATUS(ZX_ERR_SHOULD_WAIT, virtqueue_device_pop_batch(&rig.device, &batch));
+        EXPECT_EQ(rig.device.fault.reason, VIRTQUEUE_DEVICE_FAULT_NONE);
+}
+
+TEST(virtqueue_device_packed, nothing_behind_the_end)
+{
+        for (uint32_t length = 1; length <= 4; length *= 2) {
+                pop_to_the_end(t, length, 0);
+                pop_to_the_end(t, length, RIG_WRITE);
+        }
+}
+
+/* A chain that goes on behind the end goes on at the beginning, and nothing is available there. */
+TEST(virtqueue_device_packed, half_a_chain_at_the_end)
+{
+        struct virtqueue_request requests[8] = {{0}};
+        struct virtqueue_request_batch batch = {.requests = requests, .requests_max = 8,
+                                                .elements = rig.pieces,
+                                                .elements_max = RIG_PIECES_MAX};
+        REQUIRE_TRUE(open_packed(t, 6, false));
+        for (uint32_t i = 0; i < 8; i++)
+                describe(i, X, 8, id(i % 6, AVAIL_FLAG | (i != 1 && i != 3 && i < 6 ? RIG_NEXT : 0)));
+        EXPECT_STATUS(ZX_ERR_IO_DATA_INTEGRITY, virtqueue_device_pop_batch(&rig.device, &batch));
+        EXPECT_EQ(batch.count, 2);
+        EXPECT_EQ(rig.device.fault.reason, VIRTQUEUE_DEVICE_FAULT_HALF_CHAIN);
+        EXPECT_EQ(rig.device.fault.value, 0);
+}
+
 /* Out of order, one publication: the driver sees nothing before the first one's flags. */
 TEST(virtqueue_device_packed, back_in_any_order)
 {
