@@ -419,6 +419,23 @@ TEST(virtqueue_device_packed, rule_id_twice)
         EXPECT_EQ(rig.device.fault.value, 3);
 }
 
+/* What was pushed and not published when the driver breaks a rule is not shown to it any more. */
+TEST(virtqueue_device_packed, pushed_before_a_fault)
+{
+        uint8_t before[16 * SIZE];
+        REQUIRE_TRUE(open_packed(t, SIZE, false));
+        describe(0, X, 8, id(3, A));
+        describe(1, X, 8, id(SIZE, A));
+        REQUIRE_OK(rig_pop(&rig));
+        virtqueue_device_push(&rig.device, 3, 0);
+        EXPECT_STATUS(ZX_ERR_IO_DATA_INTEGRITY, rig_pop(&rig));
+        EXPECT_EQ(rig.device.fault.reason, VIRTQUEUE_DEVICE_FAULT_HEAD_RANGE);
+        memcpy(before, rig.descriptors, sizeof(before));
+        virtqueue_device_publish(&rig.device);
+        EXPECT_BYTES_EQ(rig.descriptors, before, sizeof(before));
+        EXPECT_EQ(rig.device.published, 0);
+}
+
 TEST(virtqueue_device_packed, rule_many_pieces)
 {
         REQUIRE_TRUE(open_packed(t, SIZE, false));
