@@ -178,15 +178,28 @@ def test_a_card_works_without_any_feature(run_name, machine):
     assert "mtu 1500, 1 queue pairs" in result.stdout, result.explain()
 
 
+NOT_DRIVEN = re.compile(r"virtio: the device of type (\d+) at (\S+) is not driven: only network cards are, 4 at most")
+
+
 def test_devices_that_are_no_cards_are_named(run_name):
     """One before the card and one behind it: the card works all the same."""
     result, _, passed = boot.boot_and_pass(
         run_name, "--boot", "pvh", "--machine", "q35", "--net", "none", "--test", "*net.*", "--",
         "-device", "virtio-rng-pci,addr=4", "-netdev", "user,id=net0",
         "-device", "virtio-net-pci,netdev=net0,addr=5,romfile=", "-device", "virtio-balloon-pci,addr=6")
-    assert re.findall(r"virtio: no driver for the device of type (\d+) at (\S+)", result.stdout) == \
-        [("4", "00:04.0"), ("5", "00:06.0")], result.explain()
+    assert NOT_DRIVEN.findall(result.stdout) == [("4", "00:04.0"), ("5", "00:06.0")], result.explain()
     assert "virtio: net0 at 00:05.0, " in result.stdout
+    assert passed > 0 and "# SKIP" not in result.stdout, result.explain()
+
+
+def test_more_cards_than_there_is_room_for(run_name):
+    cards = [word for i in range(5) for word in ("-netdev", f"user,id=n{i}", "-device",
+                                                 f"virtio-net-pci,netdev=n{i},addr={i + 4},romfile=")]
+    result, _, passed = boot.boot_and_pass(run_name, "--boot", "pvh", "--machine", "q35", "--net", "none",
+                                           "--test", "*net.*", "--", *cards)
+    assert re.findall(r"virtio: (net\d) at (\S+),", result.stdout) == \
+        [(f"net{i}", f"00:0{i + 4}.0") for i in range(4)], result.explain()
+    assert NOT_DRIVEN.findall(result.stdout) == [("1", "00:08.0")], result.explain()
     assert passed > 0 and "# SKIP" not in result.stdout, result.explain()
 
 
