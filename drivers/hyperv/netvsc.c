@@ -132,7 +132,8 @@ static zx_status_t open_channel(struct netvsc *netvsc)
         netvsc->opened = true;
         struct vmbus_gpadl_memory receive = {.vmo = netvsc->receive_vmo,
                                              .bytes = netvsc->receive_bytes,
-                                             .page_count = netvsc->receive_bytes / (uint32_t)PAGE_BYTES};
+                                             .page_count =
+                                                     netvsc->receive_bytes / (uint32_t)PAGE_BYTES};
         struct vmbus_gpadl_memory send = {.vmo = netvsc->send_vmo,
                                           .bytes = NETVSC_SEND_BYTES,
                                           .page_count = NETVSC_SEND_BYTES / (uint32_t)PAGE_BYTES};

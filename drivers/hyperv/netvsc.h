@@ -7,10 +7,11 @@
  *   receive <------ one frame per range <--transfer pages-- host, which wrote the receive buffer
  *   netdev_release --> when all ranges of a packet are back: its completion ------> host
  *
- * No byte of a frame is copied, with two exceptions: the headers of a frame that the host is to cut into
- * segments, because NDIS wants other values in them than stand there, and they are the client's; and
- * frames in more pieces than the host takes, or no longer than copy_break (0 unless asked for: the host
- * pays for each page that it has to look up), which go through a section of the send buffer.
+ * No byte of a frame is copied, with two exceptions: the headers of a frame that the host is
+ * to cut into segments, because NDIS wants other values in them than stand there, and they
+ * are the client's; and frames in more pieces than the host takes, or no longer than
+ * copy_break (0 unless asked for: the host pays for each page that it has to look up), which
+ * go through a section of the send buffer.
  *
  * Sub-allocations. The host cuts the receive buffer into pieces of one size. A range covers one or
  * more of them whole or in part; these are `held` until the client releases the frame. A host that
@@ -21,17 +22,18 @@
  * which waits for the host's answer, may read the ring meanwhile and loses nothing.
  *
  * Peer        the host is hostile: netvsc_fault names each rule that it can break. The first one
- *             closes the channel, gives frames under way back as ZX_ERR_CANCELED and stops the card,
- *             at once or, where it was found outside of poll, in the next one; netdev_restart() opens
- *             it again
- * News        of the statuses that a host indicates, media connect and disconnect are the link's. On
- *             purpose without effect: link speed change (netdev names no speed); network change (the
- *             link stays; whoever holds a lease renews it in its own time); offload configuration
- *             (what was agreed at bring-up holds until the next one); those not known
- * Owner       struct netvsc is the caller's and static. The receive buffer is in the netdev's store;
- *             buffers that the host did not let go of stay pinned for ever (vmbus.h)
+ *             closes the channel, gives frames under way back as ZX_ERR_CANCELED and stops the
+ *             card, at once or, where it was found outside of poll, in the next one;
+ *             netdev_restart() opens it again
+ * News        of the statuses that a host indicates, media connect and disconnect are the link's.
+ *             On purpose without effect: link speed change (netdev names no speed); network change
+ *             (the link stays; whoever holds a lease renews it in its own time); offload
+ *             configuration (what was agreed at bring-up holds until the next one); those not known
+ * Owner       struct netvsc is the caller's and static. The receive buffer is in the netdev's
+ *             store; buffers that the host did not let go of stay pinned for ever (vmbus.h)
  * Context     as netdev.h, for queue pair 0; start, stop, rescind: thread, no client's call running
- * Invariants  [V1] a sub-allocation is held from the packet that names it until its frame is released
+ * Invariants  [V1] a sub-allocation is held from the packet that names
+ *             it until its frame is released
  *             [V2] a transaction of the host's is completed once, after its last range was released
  *             [V3] send slots are free, or under way, or done and not yet told
  * Facts       spec/vmbus.md, (f) */
@@ -139,7 +141,8 @@ struct netvsc {
         uint32_t receive_vmo_id;
         uint32_t receive_bytes;
         const uint8_t *receive_va;
-        uint8_t *header_va;      /* NETVSC_SEND_SLOTS x NETVSC_HEADER_BYTES, then the control page */
+        /* NETVSC_SEND_SLOTS x NETVSC_HEADER_BYTES, then the control page. */
+        uint8_t *header_va;
         uint64_t header_pa;
         uint8_t *send_va;
         uint32_t send_section_bytes; /* 0: the host has no use for a send buffer */
@@ -166,9 +169,11 @@ struct netvsc {
         /* Receiving. */
         struct netvsc_transaction transactions[NETVSC_SUBALLOCATIONS_MAX];
         uint16_t transaction_free, transaction_done; /* lists */
-        struct netvsc_range ranges[NETVSC_SUBALLOCATIONS_MAX]; /* a queue [range_head, range_tail) */
+        /* A queue [range_head, range_tail). */
+        struct netvsc_range ranges[NETVSC_SUBALLOCATIONS_MAX];
         uint32_t range_head, range_tail;
-        uint16_t held[NETVSC_SUBALLOCATIONS_MAX];      /* transaction + 1 of the range; 0: not held */
+        /* Transaction + 1 of the range; 0: not held. */
+        uint16_t held[NETVSC_SUBALLOCATIONS_MAX];
         uint16_t held_count[NETVSC_SUBALLOCATIONS_MAX]; /* at the first of a range: how many */
         bool delivered[NETVSC_SUBALLOCATIONS_MAX];     /* at the first: the client has it */
         struct vmbus_transfer_range incoming[NETVSC_SUBALLOCATIONS_MAX];
@@ -179,8 +184,8 @@ struct netvsc {
         uint64_t frames_by_section;   /* copied */
 };
 
-/* Opens the card behind an offered channel and brings it up; netdev->running afterwards, filter set,
- * frames flow. The caller adds the netdev to the list.
+/* Opens the card behind an offered channel and brings it up; netdev->running afterwards, filter
+ * set, frames flow. The caller adds the netdev to the list.
  *   netvsc   zeroed or stopped; `pool` and `channel` outlive it
  *   returns  ZX_OK. Otherwise the channel is closed again: ZX_ERR_NOT_SUPPORTED: no NVSP version or
  *            no Ethernet; ZX_ERR_NO_MEMORY; ZX_ERR_IO: the host refuses; ZX_ERR_IO_DATA_INTEGRITY:

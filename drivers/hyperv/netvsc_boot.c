@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The kernel's Hyper-V network cards: which channel is which card, command-line words, `cmd=net`. */
+/* The kernel's Hyper-V network cards: which channel is which card,
+ * command-line words, `cmd=net`. */
 #include "drivers/hyperv/netvsc.h"
 
 #include "base/assert.h"
@@ -36,7 +37,8 @@ static void describe(struct netvsc *netvsc)
                 log_line("net: %s: stopped, the host broke: %s%s%s", netdev->name,
                          netvsc_fault_rule(netvsc->fault),
                          netvsc->rndis_fault != RNDIS_OK ? ": " : "",
-                         netvsc->rndis_fault != RNDIS_OK ? rndis_result_name(netvsc->rndis_fault) : "");
+                         netvsc->rndis_fault != RNDIS_OK ? rndis_result_name(netvsc->rndis_fault)
+                                                         : "");
 }
 
 static void netvsc_describe(struct netdev *netdev)
@@ -87,7 +89,8 @@ static zx_status_t offered(struct vmbus_channel *channel)
         }
         channel->driver_context = netvsc;
         log_line("netvsc: %s on channel %u, NVSP %#x, mtu %u", netvsc->netdev.name,
-                 channel->offer.channel_id, (unsigned)netvsc->version, (unsigned)netvsc->netdev.mtu);
+                 channel->offer.channel_id, (unsigned)netvsc->version,
+                 (unsigned)netvsc->netdev.mtu);
         return ZX_OK;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Questions to the host of a Hyper-V network card and the wait for their answers: from an open channel
- * to flowing frames. Facts: spec/vmbus.md, f.1, f.2, f.6 to f.8. */
+/* Questions to the host of a Hyper-V network card and the wait for their answers: from an open
+ * channel to flowing frames. Facts: spec/vmbus.md, f.1, f.2, f.6 to f.8. */
 #include "drivers/hyperv/netvsc.h"
 
 #include "base/assert.h"
@@ -37,7 +37,8 @@ _Static_assert(sizeof(struct ndis_offload_parameters) == 20, "f.7");
 #define LSO_OFF 1
 #define LSO_ON 2
 
-/* The start of an offload object that is looked at: what can be checksummed on transmit, and LSO. */
+/* The start of an offload object that is looked at: what can be
+ * checksummed on transmit, and LSO. */
 struct ndis_offload {
         struct ndis_object header;
         uint32_t ipv4_send_encapsulation, ipv4_send;
@@ -82,7 +83,8 @@ static zx_status_t wait_for(struct netvsc *netvsc, const bool *done)
 /* A message that has no answer. */
 static zx_status_t tell(struct netvsc *netvsc, const struct nvsp_message *message)
 {
-        struct vmbus_outgoing packet = {.kind = VMBUS_SEND_IN_BAND, .payload_bytes = sizeof(*message)};
+        struct vmbus_outgoing packet = {.kind = VMBUS_SEND_IN_BAND,
+                                        .payload_bytes = sizeof(*message)};
         return vmbus_channel_send(netvsc->channel, &packet, message);
 }
 
@@ -110,8 +112,8 @@ static uint8_t *control_page(struct netvsc *netvsc)
         return netvsc->header_va + NETVSC_SEND_SLOTS * NETVSC_HEADER_BYTES;
 }
 
-/* Sends what stands in the control page. The page is used again only after the host has answered, which
- * it cannot before it has read. */
+/* Sends what stands in the control page. The page is used again only after the host has answered,
+ * which it cannot before it has read. */
 static zx_status_t send_control(struct netvsc *netvsc, uint32_t bytes)
 {
         const struct nvsp_message message = {
@@ -164,7 +166,8 @@ static zx_status_t request(struct netvsc *netvsc, struct rndis_request *what)
         return status;
 }
 
-/* Asks for `bytes` bytes of information exactly. ZX_ERR_IO: the host refuses, or has another size. */
+/* Asks for `bytes` bytes of information exactly. ZX_ERR_IO: the host
+ * refuses, or has another size. */
 static zx_status_t query(struct netvsc *netvsc, uint32_t oid, void *out, uint32_t bytes)
 {
         struct rndis_request what = {.type = RNDIS_QUERY, .oid = oid};
@@ -330,7 +333,8 @@ static zx_status_t ask_about_card(struct netvsc *netvsc)
 /* Whether transmit checksums of both kinds (TCP, UDP) are offered in `word`. */
 static bool checksums_offered(uint32_t word)
 {
-        return (word >> OFFLOAD_TCP_SHIFT & OFFLOAD_MASK) && (word >> OFFLOAD_UDP_SHIFT & OFFLOAD_MASK);
+        return (word >> OFFLOAD_TCP_SHIFT & OFFLOAD_MASK) &&
+               (word >> OFFLOAD_UDP_SHIFT & OFFLOAD_MASK);
 }
 
 /* Asks for the offloads that the host has and that netdev knows; none is no error. */

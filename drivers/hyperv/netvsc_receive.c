@@ -30,8 +30,8 @@ void netvsc_receive_reset(struct netvsc *netvsc)
 
 /* ---- the host's transactions ---- */
 
-/* One for `ranges` ranges (1 ..). There is always one: each holds a sub-allocation at least, and there
- * are as many of these. */
+/* One for `ranges` ranges (1 ..). There is always one: each holds a sub-allocation at least,
+ * and there are as many of these. */
 static uint16_t transaction_begin(struct netvsc *netvsc, uint64_t id, uint32_t ranges)
 {
         uint16_t index = netvsc->transaction_free;
@@ -307,7 +307,8 @@ static void describe(const struct rndis_packet *packet, struct netdev_receive_in
         info->vlan_tci = packet->vlan_tci;
 }
 
-/* Makes a frame of a range. *frame_out says whether it is one: not when its length is that of none. */
+/* Makes a frame of a range. *frame_out says whether it is one: not
+ * when its length is that of none. */
 static zx_status_t frame_of(struct netvsc *netvsc, const struct netvsc_range *range,
                             struct netdev_received *frame, bool *frame_out)
 {

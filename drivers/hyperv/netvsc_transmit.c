@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The way of a frame out of a Hyper-V network card: an RNDIS header on a page of ours and the client's
- * memory as it is, named by its pages. Facts: spec/vmbus.md, f.4, f.6. */
+/* The way of a frame out of a Hyper-V network card: an RNDIS header on a page of ours and the
+ * client's memory as it is, named by its pages. Facts: spec/vmbus.md, f.4, f.6. */
 #include "drivers/hyperv/netvsc.h"
 
 #include "base/assert.h"
@@ -32,7 +32,8 @@ struct outgoing_frame {
         uint8_t head[PEEK_BYTES]; /* its first bytes, copied */
         uint32_t head_bytes;
         uint32_t header_bytes;    /* of it in our memory, in front of the client's pages */
-        uint32_t cut_at;          /* a VLAN tag of NETDEV_VLAN_TAG_BYTES is left out there; 0: none */
+        /* A VLAN tag of NETDEV_VLAN_TAG_BYTES is left out there; 0: none. */
+        uint32_t cut_at;
         uint32_t bytes;           /* as the host gets it */
         struct netdev_span pieces[NETVSC_PIECES_MAX];
         uint32_t piece_count;
@@ -91,8 +92,8 @@ static uint32_t pseudo_sum(const uint8_t *addresses, uint32_t bytes)
         return sum;
 }
 
-/* Changes the copy of the headers of a frame to be cut: lengths and the IPv4 checksum zero, in TCP's the
- * sum of the pseudo-header. */
+/* Changes the copy of the headers of a frame to be cut: lengths and the IPv4 checksum zero, in
+ * TCP's the sum of the pseudo-header. */
 static zx_status_t adapt_headers(struct outgoing_frame *out, uint32_t ip)
 {
         uint32_t tcp = out->info.transport_offset;
@@ -260,7 +261,8 @@ static zx_status_t send_pages(struct netvsc *netvsc, struct outgoing_frame *out,
         return write_packet(netvsc, &packet, &message, slot);
 }
 
-/* Copies header and frame to a section of the send buffer. ZX_ERR_NOT_SUPPORTED: it does not fit. */
+/* Copies header and frame to a section of the send buffer.
+ * ZX_ERR_NOT_SUPPORTED: it does not fit. */
 static zx_status_t send_section(struct netvsc *netvsc, const struct netdev_frame *frame,
                                 const struct outgoing_frame *out, struct netvsc_send_slot *slot)
 {
@@ -391,7 +393,8 @@ uint32_t netvsc_tell_sent(struct netvsc *netvsc, uint32_t budget)
                 told += count;
                 netdev_transmit_done(&netvsc->netdev, 0, ids, count, failed ? ZX_ERR_IO : ZX_OK);
         }
-        /* The client may have sent from inside; nothing is done by that, so the rest stands still. */
+        /* The client may have sent from inside; nothing is done by
+         * that, so the rest stands still. */
         netvsc->done_slot_count -= end;
         memmove(netvsc->done_slots, netvsc->done_slots + end,
                 netvsc->done_slot_count * sizeof(netvsc->done_slots[0]));

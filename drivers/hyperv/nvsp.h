@@ -2,8 +2,8 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* nvsp — the messages of a Hyper-V network card on its channel.
  *
- * One size for all of them: NVSP_MESSAGE_BYTES, that of version 6.1. A receiver looks at the bytes of
- * the body only, so the longer form may be sent to any host.
+ * One size for all of them: NVSP_MESSAGE_BYTES, that of version 6.1. A receiver looks at the bytes
+ * of the body only, so the longer form may be sent to any host.
  * Facts       spec/vmbus.md, f.1, f.2 */
 #ifndef DRIVERS_HYPERV_NVSP_H
 #define DRIVERS_HYPERV_NVSP_H

@@ -128,7 +128,7 @@ void vmbus_guid_text(const struct vmbus_guid *guid, char text[VMBUS_GUID_TEXT_BY
         X(VMBUS_FAULT_EVENT_UNKNOWN, 13, false, "an event flag is that of an open channel")     \
         X(VMBUS_FAULT_NO_SLOT, 14, false, "there are not more offers than this client holds")   \
         X(VMBUS_FAULT_FEATURES, 15, false, "features granted are among those asked for")        \
-        X(VMBUS_FAULT_BROKEN, 16, false, "a broken connection hears UnloadComplete only")           \
+        X(VMBUS_FAULT_BROKEN, 16, false, "a broken connection hears UnloadComplete only")       \
         X(VMBUS_FAULT_TRANSPORT, 17, true, "the transport's own rules hold")
 
 enum vmbus_fault_rule {
@@ -495,8 +495,8 @@ zx_status_t MUST_CHECK vmbus_channel_send_sleep(struct vmbus_channel *channel, u
  *   returns  ZX_OK; ZX_ERR_SHOULD_WAIT: no packet; ZX_ERR_BUFFER_TOO_SMALL: payload.bytes says what
  *            it takes, the packet stays
  *   order    a host that fell asleep for room in the moment of a call may not have been seen by it:
- *            the fence of vmbus_receiver_commit() is put off. The signal that it is owed goes out by
- *            a later call, at the latest by the one that returns ZX_ERR_SHOULD_WAIT, or by
+ *            the fence of vmbus_receiver_commit() is put off. The signal that it is owed goes out
+ *            by a later call, at the latest by the one that returns ZX_ERR_SHOULD_WAIT, or by
  *            vmbus_channel_sleep(). So read until there is nothing, or sleep
  *   context  any */
 zx_status_t MUST_CHECK vmbus_channel_receive(struct vmbus_channel *channel,

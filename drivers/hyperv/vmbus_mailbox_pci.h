@@ -5,8 +5,8 @@
  *
  *   BAR 0   registers: own number at 8, doorbell at 12 (peer << 16 | vector)
  *   BAR 2   the shared pages
- *   MSI-X   one vector for messages, one for the events of each CPU, aimed at it: as many CPUs as the
- *           device has vectors for, VMBUS_MAILBOX_VPS at most
+ *   MSI-X   one vector for messages, one for the events of each CPU, aimed at it: as many CPUs as
+ *           the device has vectors for, VMBUS_MAILBOX_VPS at most
  *
  * Context     boot CPU, thread
  * Facts       QEMU, docs/specs/ivshmem-spec.txt; lib/vmbus_mailbox/vmbus_mailbox.h */

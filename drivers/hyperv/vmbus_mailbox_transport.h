@@ -8,8 +8,8 @@
  *
  *   start: RESET with a new generation, doorbell --> the host forgets, zeroes, follows --> READY
  *
- * Events of a channel come with the vector, and on the CPU, that its opening or ModifyChannel named,
- * as long as that CPU has one (vp_count); other CPUs have no VP number, and cannot be named.
+ * Events of a channel come with the vector, and on the CPU, that its opening or ModifyChannel
+ * named, as long as that CPU has one (vp_count); other CPUs have no VP number, and cannot be named.
  *
  * Owner       the caller: struct, pages; nothing to release
  * Context     as vmbus_transport.h says. vmbus_mailbox_interrupt: interrupts

@@ -162,7 +162,8 @@ struct netdev_frame {
 
 enum netdev_checksum {
         NETDEV_CHECKSUM_UNKNOWN = 0, /* look yourself */
-        NETDEV_CHECKSUM_VALID,       /* the card or its host has looked: the innermost one is good */
+        /* The card or its host has looked: the innermost one is good. */
+        NETDEV_CHECKSUM_VALID,
         /* The frame never was on a wire: the field at checksum_start + checksum_offset holds the
          * sum of the pseudo-header only. Good as it is here; to be filled in before the frame goes
          * anywhere else (hand the two numbers to netdev_offload). */
@@ -372,8 +373,8 @@ uint64_t netdev_transmit_in_flight(const struct netdev *netdev);
 /* Parts delivered and not yet released. */
 uint64_t netdev_receive_held(const struct netdev *netdev);
 
-/* ---- settings: each ZX_ERR_NOT_SUPPORTED when the capability is missing, ZX_ERR_BAD_STATE when the
- *      card does not run, ZX_ERR_IO when the device refuses (it is then as it was before),
+/* ---- settings: each ZX_ERR_NOT_SUPPORTED when the capability is missing, ZX_ERR_BAD_STATE when
+ *      the card does not run, ZX_ERR_IO when the device refuses (it is then as it was before),
  *      ZX_ERR_TIMED_OUT when it does not answer. A restart sets them again. ---- */
 
 #define NETDEV_FILTER_MACS_MAX 32

@@ -130,11 +130,12 @@ zx_status_t MUST_CHECK pci_map(const struct pci_device *device, uint8_t bar, uin
 
 /* Where the function's INTx arrives.
  *
- * A pin is wired to a router in the chipset (PIIX3, ICH9), which firmware has programmed; the wiring
- * stands in AML only. But firmware also notes the ISA IRQ that comes of it in the function's interrupt
- * line register, for operating systems that look no further: SeaBIOS does (under which QEMU's q35 and
- * pc start a PVH image, too), and OVMF. That IRQ arrives at the I/O APIC as the MADT's overrides say
- * (level, active high on both). Monitors without firmware have MSI-X only, and leave the register 0.
+ * A pin is wired to a router in the chipset (PIIX3, ICH9), which firmware has programmed; the
+ * wiring stands in AML only. But firmware also notes the ISA IRQ that comes of it in the
+ * function's interrupt line register, for operating systems that look no further: SeaBIOS does
+ * (under which QEMU's q35 and pc start a PVH image, too), and OVMF. That IRQ arrives at the I/O
+ * APIC as the MADT's overrides say (level, active high on both). Monitors without firmware have
+ * MSI-X only, and leave the register 0.
  *   line     out
  *   returns  ZX_OK; ZX_ERR_NOT_FOUND: it has no pin, or nobody noted a line */
 zx_status_t MUST_CHECK pci_interrupt_line(const struct pci_device *device, struct irq_line *line);

@@ -3,8 +3,8 @@
 /* uart16550 — the console: COM1, 115200 8N1, polled.
  * To get this device:  -serial stdio
  *
- * Facts: National Semiconductor PC16550D data sheet. Output only. Every wait is bounded: a UART that stops
- * taking bytes loses text, never the run. */
+ * Facts: National Semiconductor PC16550D data sheet. Output only. Every wait is bounded: a UART
+ * that stops taking bytes loses text, never the run. */
 #include "arch/io.h"
 #include "kernel/driver.h"
 #include "kernel/log.h"

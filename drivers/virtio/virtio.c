@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* The entry of the virtio family in the driver table: goes through the PCI functions and the places
- * where registers lie in memory, starts a driver for each virtio device that has one here, and lists
- * them for `cmd=virtio`. */
+ * where registers lie in memory, starts a driver for each virtio device that has one here, and
+ * lists them for `cmd=virtio`. */
 #include <stddef.h>
 
 #include "drivers/pci/pci.h"
@@ -47,8 +47,8 @@ static bool is_wanted(uint16_t type, const char *place)
 
 static void say_legacy(const char *place, const char *remedy)
 {
-        log_line("virtio: %s is a legacy device: it lacks the registers of Virtio 1.0 and later, and "
-                 "cannot be driven here (QEMU: %s)",
+        log_line("virtio: %s is a legacy device: it lacks the registers of Virtio 1.0 and later, "
+                 "and cannot be driven here (QEMU: %s)",
                  place, remedy);
 }
 
@@ -71,8 +71,8 @@ static zx_status_t start_card(struct virtio_transport *transport)
         }
         log_line("virtio: %s at %s, mtu %u, %u queue pairs of %u and %u, %s", net->netdev.name,
                  transport->place, (unsigned)net->netdev.mtu, (unsigned)net->pair_count,
-                 (unsigned)net->pairs[0].receive.ring.size, (unsigned)net->pairs[0].transmit.ring.size,
-                 mode_names[transport->interrupt_mode]);
+                 (unsigned)net->pairs[0].receive.ring.size,
+                 (unsigned)net->pairs[0].transmit.ring.size, mode_names[transport->interrupt_mode]);
         card_count++;
         return ZX_OK;
 }

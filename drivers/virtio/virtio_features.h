@@ -80,7 +80,8 @@ extern const struct virtio_feature_rule virtio_net_feature_rules[VIRTIO_NET_FEAT
 uint64_t virtio_features_clear_unmet(uint64_t features, const struct virtio_feature_rule *rules,
                                      size_t rule_count);
 
-/* The bit with this name (`length` characters), as virtio_features_describe() writes it; -1: none. */
+/* The bit with this name (`length` characters), as
+ * virtio_features_describe() writes it; -1: none. */
 int virtio_feature_find(const char *name, size_t length, uint16_t device_type);
 
 #define VIRTIO_FEATURES_TEXT_BYTES 512

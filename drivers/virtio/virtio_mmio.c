@@ -105,7 +105,8 @@ static uint16_t queue_count(struct virtio_transport *transport)
         return UINT16_MAX;
 }
 
-/* From here to its end the registers are this queue's, whatever other threads do to other queues. */
+/* From here to its end the registers are this queue's, whatever
+ * other threads do to other queues. */
 static void select_queue(struct virtio_transport *transport, uint16_t queue)
 {
         spinlock_take(&transport->queue_lock);
@@ -288,8 +289,8 @@ zx_status_t virtio_mmio_open(struct virtio_mmio *virtio, const struct virtio_mmi
                 return ZX_ERR_IO_DATA_INTEGRITY;
         uint32_t config_bytes =
                 (uint32_t)min_u64(place->bytes - VIRTIO_MMIO_CONFIG_OFFSET, CONFIG_BYTES_MAX);
-        zx_status_t status = memory_map_physical(place->pa, VIRTIO_MMIO_CONFIG_OFFSET + config_bytes,
-                                                 MEMORY_MAP_DEVICE, &va);
+        zx_status_t status = memory_map_physical(
+                place->pa, VIRTIO_MMIO_CONFIG_OFFSET + config_bytes, MEMORY_MAP_DEVICE, &va);
         if (status != ZX_OK)
                 return status;
         virtio->registers = va;

@@ -6,11 +6,11 @@
  * To get such a device:  -M microvm -global virtio-mmio.force-legacy=false \
  *                        -netdev user,id=n0 -device virtio-net-device,netdev=n0
  *
- * Discovery   nothing can be enumerated. Devices are named by ACPI (kernel/acpi_aml.h), and by words
- *             of the command line in Linux's syntax:
+ * Discovery   nothing can be enumerated. Devices are named by ACPI (kernel/acpi_aml.h), and by
+ *             words of the command line in Linux's syntax:
  *                  virtio_mmio.device=SIZE@BASE:IRQ[:ID]       such as 4K@0xd0000000:5
- *             which QEMU's microvm without ACPI, and Firecracker, append by themselves. A place that
- *             both name is ACPI's. ID is read and means nothing here
+ *             which QEMU's microvm without ACPI, and Firecracker, append by themselves. A place
+ *             that both name is ACPI's. ID is read and means nothing here
  * Interrupts  one line for all queues and the configuration; the status register says which of the
  *             two, and what was seen is acknowledged before it is acted on. ACPI says how the line
  *             works; a line of the command line is taken for an edge, active high (or as the MADT
@@ -18,12 +18,12 @@
  *             otherwise, and one that holds it up until the acknowledgement (QEMU) loses none,
  *             because the status is read until it is zero (kernel/irq_line.h)
  * Queue reset where RING_RESET was accepted, the first queue that is made live is reset once, still
- *             empty, and made live again. QEMU (7.2) offers the feature on this transport and has no
- *             register for it: the queue stays ready, transport.resets_queues becomes false, and
+ *             empty, and made live again. QEMU (7.2) offers the feature on this transport and has
+ *             no register for it: the queue stays ready, transport.resets_queues becomes false, and
  *             the driver negotiates again without the feature
  * Owner       struct virtio_mmio is the caller's and must not move while interrupts are open
- * Peer        what registers say is checked by virtio_device.h's callers; a queue that does not hold
- *             what was written is refused
+ * Peer        what registers say is checked by virtio_device.h's callers; a queue that does not
+ *             hold what was written is refused
  * Context     as virtio_device.h; interrupts_mask() also in interrupts
  * Facts       Virtio 1.3, 4.2; Linux's admin-guide/kernel-parameters for the word */
 #ifndef DRIVERS_VIRTIO_VIRTIO_MMIO_H
@@ -62,8 +62,8 @@ struct virtio_mmio {
 };
 
 /* Maps the registers and recognises them; changes nothing in the device.
- *   returns  ZX_OK; ZX_ERR_NOT_FOUND: an empty slot (device type 0); ZX_ERR_NOT_SUPPORTED: registers
- *            of another version than 2, virtio->version says which (1: legacy);
+ *   returns  ZX_OK; ZX_ERR_NOT_FOUND: an empty slot (device type 0); ZX_ERR_NOT_SUPPORTED:
+ *            registers of another version than 2, virtio->version says which (1: legacy);
  *            ZX_ERR_IO_DATA_INTEGRITY: no virtio registers; or what mapping registers returned */
 zx_status_t MUST_CHECK virtio_mmio_open(struct virtio_mmio *virtio,
                                         const struct virtio_mmio_place *place);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Where virtio-mmio devices are said to be: by ACPI, by words of the command line. Words come before
- * there is ACPI, so they are kept as they stand. Facts: virtio_mmio.h. */
+/* Where virtio-mmio devices are said to be: by ACPI, by words of the command line. Words come
+ * before there is ACPI, so they are kept as they stand. Facts: virtio_mmio.h. */
 #include "drivers/virtio/virtio_mmio.h"
 
 #include "base/assert.h"

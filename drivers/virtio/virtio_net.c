@@ -112,8 +112,8 @@ static zx_status_t open_queues(struct virtio_net *net)
         return status;
 }
 
-/* Gives the receive queues of pairs from..count-1 their memory: all of them, or (what the device has
- * cannot be freed) none, and what was made for it is gone again. */
+/* Gives the receive queues of pairs from..count-1 their memory: all of them, or (what the device
+ * has cannot be freed) none, and what was made for it is gone again. */
 static zx_status_t fill_pairs(struct virtio_net *net, uint32_t from, uint32_t count)
 {
         uint32_t made = 0;

@@ -209,8 +209,8 @@ zx_status_t MUST_CHECK virtio_net_start(struct virtio_net *net, struct virtio_tr
 
 /* Resets the device, waits for it, and only then frees what it had; frames that were not sent come
  * back to the client. Parts that the client has stay in its hands. A device that does not answer
- * keeps its pages (counters.leaked_pages) and a reference to every VMO of the store; the frames come
- * back with ZX_ERR_TIMED_OUT then. */
+ * keeps its pages (counters.leaked_pages) and a reference to every VMO of the store; the frames
+ * come back with ZX_ERR_TIMED_OUT then. */
 void virtio_net_stop(struct virtio_net *net);
 /* The end of a stopped card: its receive memory as well. ZX_ERR_BAD_STATE: the client has parts of
  * it; it stays then. */
@@ -234,8 +234,9 @@ static inline struct virtio_net *virtio_net_from(struct netdev *netdev)
 
 /* ---- between the files of this driver ---- */
 
-/* The device broke a rule of `queue`, or (NULL) asks for a reset or can be brought to no known state
- * without one: counts it, says so, and resets the queue or marks the card for its recovery. */
+/* The device broke a rule of `queue`, or (NULL) asks for a reset or can be
+ * brought to no known state without one: counts it, says so, and resets the queue
+ * or marks the card for its recovery. */
 void virtio_net_fault(struct virtio_net *net, struct virtio_queue *queue);
 /* What a poll that finds the card marked does about it. */
 void virtio_net_recover(struct virtio_net *net);

@@ -303,7 +303,8 @@ static zx_status_t send_pairs(struct virtio_net *net, uint32_t count)
         return finish(&command);
 }
 
-/* The hash comes last: QEMU (virtio_net_handle_mq()) forgets it at any other command of that class. */
+/* The hash comes last: QEMU (virtio_net_handle_mq()) forgets it at any
+ * other command of that class. */
 zx_status_t virtio_net_steer(struct virtio_net *net, uint32_t count)
 {
         uint32_t old = net->netdev.queue_pairs;

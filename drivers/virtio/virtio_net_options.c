@@ -32,7 +32,8 @@ static uint64_t unwanted_features(void)
                 return ~BIT_MASK(VIRTIO_F_VERSION_1);
         while (*at != '\0') {
                 size_t length = strcspn(at, ",");
-                int bit = *at == '-' ? virtio_feature_find(at + 1, length - 1, DEVICE_TYPE_NET) : -1;
+                int bit =
+                        *at == '-' ? virtio_feature_find(at + 1, length - 1, DEVICE_TYPE_NET) : -1;
                 if (bit < 0 || bit == VIRTIO_F_VERSION_1)
                         log_line("virtio_net.features: '%.*s' is none to leave alone; expected "
                                  "-NAME,-NAME... or none",

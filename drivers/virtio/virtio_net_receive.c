@@ -199,7 +199,8 @@ static bool read_header(const struct virtio_net *net, const struct virtio_net_he
         } else if (bytes > net->receive_limit_bytes) {
                 return false;
         }
-        if (net->header_bytes == sizeof(*header) && header->hash_report <= NETDEV_HASH_UDP_IPV6_EX) {
+        if (net->header_bytes == sizeof(*header) &&
+            header->hash_report <= NETDEV_HASH_UDP_IPV6_EX) {
                 info->hash_type = (uint8_t)header->hash_report;
                 info->hash_value = header->hash_value;
         }

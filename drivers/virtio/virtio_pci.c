@@ -38,7 +38,8 @@
 
 static bool window_wanted;
 CMDLINE_FLAG(window_wanted, "virtio.pci-window",
-             "reach virtio registers through PCI configuration space, as if no BAR could be mapped");
+             "reach virtio registers through PCI configuration space, "
+             "as if no BAR could be mapped");
 
 /* What a capability says. */
 struct region {
@@ -141,8 +142,8 @@ static zx_status_t take_all(struct virtio_pci *virtio)
         zx_status_t status = take_registers(virtio, TYPE_COMMON, COMMON_BYTES_WITH_RESET,
                                             &virtio->common);
         if (status == ZX_ERR_NOT_FOUND)
-                return virtio->pci->device_id <= DEVICE_TRANSITIONAL_LAST ? ZX_ERR_NOT_SUPPORTED :
-                                                                            ZX_ERR_IO_DATA_INTEGRITY;
+                return virtio->pci->device_id <= DEVICE_TRANSITIONAL_LAST
+                               ? ZX_ERR_NOT_SUPPORTED : ZX_ERR_IO_DATA_INTEGRITY;
         if (status != ZX_OK)
                 return status;
         if (virtio->common.bytes < COMMON_BYTES)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* virtio_pci — the transport of a modern virtio device on PCI: registers found through vendor
- * capabilities, interrupts by MSI-X (a vector for each queue, else one for all), else by the function's
- * line, which it may share (pci_interrupt_line), else none.
+ * capabilities, interrupts by MSI-X (a vector for each queue, else one for all), else by the
+ * function's line, which it may share (pci_interrupt_line), else none.
  *
  * Window      registers in a BAR that nobody placed, or that cannot be mapped, are reached through
- *             configuration space, four bytes at a time (4.1.4.9): slow, but any device works so. Also
- *             on request: the word virtio.pci-window. The device's memory is not decoded then, so that
- *             there is no MSI-X either
+ *             configuration space, four bytes at a time (4.1.4.9): slow, but any device works so.
+ *             Also on request: the word virtio.pci-window. The device's memory is not decoded then,
+ *             so that there is no MSI-X either
  * Owner       struct virtio_pci is the caller's and must not move while interrupts are open
  * Peer        capabilities are checked against the sized BARs before anything is mapped; registers
  *             that must hold what was written are read back

@@ -38,7 +38,8 @@ uint32_t virtio_pci_read(const struct virtio_pci *virtio,
         }
         bool enabled = cpu_lock_irq_save(&window_lock);
         aim_window(virtio, registers, offset, bytes);
-        uint32_t value = virtio->pci->config->read(virtio->pci, virtio->window + WINDOW_DATA, bytes);
+        uint32_t value =
+                virtio->pci->config->read(virtio->pci, virtio->window + WINDOW_DATA, bytes);
         cpu_unlock_irq_restore(&window_lock, enabled);
         return value;
 }
@@ -72,8 +73,8 @@ zx_status_t virtio_pci_map(const struct virtio_pci *virtio,
         void *va = NULL;
         ASSERT(offset + part->bytes <= whole->bytes);
         if (virtio->window == 0) {
-                zx_status_t status =
-                        pci_map(virtio->pci, whole->bar, whole->start + (uint64_t)offset, part->bytes, &va);
+                zx_status_t status = pci_map(virtio->pci, whole->bar,
+                                             whole->start + (uint64_t)offset, part->bytes, &va);
                 if (status != ZX_OK)
                         return status;
         }

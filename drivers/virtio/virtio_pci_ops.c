@@ -72,7 +72,8 @@ static uint16_t queue_count(struct virtio_transport *transport)
         return (uint16_t)get(transport, COMMON_QUEUE_COUNT, 2);
 }
 
-/* From here to its end the registers are this queue's, whatever other threads do to other queues. */
+/* From here to its end the registers are this queue's, whatever
+ * other threads do to other queues. */
 static void select_queue(struct virtio_transport *transport, uint16_t queue)
 {
         spinlock_take(&transport->queue_lock);

@@ -54,8 +54,8 @@ zx_status_t MUST_CHECK virtio_queue_open(struct virtio_queue *queue, struct virt
 zx_status_t MUST_CHECK virtio_queue_alloc(struct virtio_queue *queue, uint64_t bytes,
                                           struct virtqueue_area *area);
 /* Takes the queue, which is live, out of the device's hands (RING_RESET was accepted). Then its
- * cookies are taken out with virtqueue_driver_take_unused(), and virtio_queue_reopen() makes it live
- * again, empty, with the memory it had.
+ * cookies are taken out with virtqueue_driver_take_unused(), and virtio_queue_reopen() makes it
+ * live again, empty, with the memory it had.
  *   returns  ZX_OK; ZX_ERR_TIMED_OUT: the device does not let go of it;
  *            reopen: what virtio_device_queue_enable returns */
 zx_status_t MUST_CHECK virtio_queue_reset(struct virtio_queue *queue);

@@ -2,14 +2,15 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* virtio_transport — the registers of a virtio device, whatever bus they lie on.
  *
- * A driver and the state machine in virtio_device.c reach the device through these operations only.
- * In the image they are virtio_pci.c's or virtio_mmio.c's; on the host a scripted device can stand behind them, step
- * for step. Time comes through them too, so that a test's clock can run as it likes.
+ * A driver and the state machine in virtio_device.c reach the device through these
+ * operations only. In the image they are virtio_pci.c's or virtio_mmio.c's; on the host a
+ * scripted device can stand behind them, step for step. Time comes through them too, so that
+ * a test's clock can run as it likes.
  *
- * Context     one thread at a time for one device, but for the operations of one queue (queue_enable,
- *             queue_reset, notify): queues may each have a thread. Their registers lie behind a select
- *             register, which is one for all queues; queue_lock is held from selecting to the last
- *             access, and never while anybody waits
+ * Context     one thread at a time for one device, but for the operations of one queue
+ *             (queue_enable, queue_reset, notify): queues may each have a thread. Their registers
+ *             lie behind a select register, which is one for all queues; queue_lock is held from
+ *             selecting to the last access, and never while anybody waits
  * Lock order  queue_lock > virtio window (virtio_pci_access.c) > PCI configuration
  * Facts       Virtio 1.3, 2.1, 2.2, 2.5, 4.1.4.3, 4.2.2 */
 #ifndef DRIVERS_VIRTIO_VIRTIO_TRANSPORT_H
@@ -62,13 +63,13 @@ struct virtio_transport_ops {
          * live. ZX_ERR_BAD_STATE: it is live; ZX_ERR_IO_DATA_INTEGRITY: its notification address
          * leaves the window; ZX_ERR_IO: what was written does not read back; ZX_ERR_NOT_SUPPORTED:
          * the device has offered RING_RESET and does not reset queues: transport->resets_queues,
-         * which was true, is false, and the device is to be reset and negotiated with again; or what
-         * mapping registers returns. */
+         * which was true, is false, and the device is to be reset and negotiated with again; or
+         * what mapping registers returns. */
         zx_status_t (*queue_enable)(struct virtio_transport *transport, uint16_t queue,
                                     const struct virtio_queue_setup *setup);
-        /* Takes one live queue back (RING_RESET); afterwards it may be enabled again. Waits, at most
-         * VIRTIO_RESET_LIMIT_NS. ZX_ERR_TIMED_OUT: the device does not let go; ZX_ERR_IO: it says
-         * that it has, and the queue is still live. Only where transport->resets_queues. */
+        /* Takes one live queue back (RING_RESET); afterwards it may be enabled again. Waits, at
+         * most VIRTIO_RESET_LIMIT_NS. ZX_ERR_TIMED_OUT: the device does not let go; ZX_ERR_IO: it
+         * says that it has, and the queue is still live. Only where transport->resets_queues. */
         zx_status_t (*queue_reset)(struct virtio_transport *transport, uint16_t queue);
         /* Tells the device that a live queue has something new. */
         void (*notify)(struct virtio_transport *transport, uint16_t queue);
@@ -80,8 +81,9 @@ struct virtio_transport_ops {
         enum virtio_interrupt_mode (*interrupts_open)(struct virtio_transport *transport,
                                                       uint16_t queue_count,
                                                       virtio_interrupt_fn handler, void *context);
-        /* Between open and start: interrupts of a queue that has a vector of its own go to that CPU
-         * (below cpu_count()), if they can; the handler runs there. NULL: a transport that cannot. */
+        /* Between open and start: interrupts of a queue that has a vector of its own
+         * go to that CPU (below cpu_count()), if they can; the handler runs there.
+         * NULL: a transport that cannot. */
         void (*interrupts_aim)(struct virtio_transport *transport, uint16_t queue, uint32_t cpu);
         /* Before DRIVER_OK: QEMU (virtio_pci_query_guest_notifiers()) looks then, and a vhost back
          * end behind a device whose interrupts are all off is never told how to interrupt. */

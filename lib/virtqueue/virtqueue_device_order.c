@@ -6,9 +6,9 @@
  *   used ring           [c2.............][c3][c4]      c0 to c2 had nothing to be written
  *
  * The entry stands where the first one's would, has the last one's id, and counts those before it
- * as completely used (2.7.9, 2.8.12). A chain with a writable part ends its run all the same when it
- * was written completely: the standard lets it be passed over, but there are drivers that read the
- * length of each from its own entry.
+ * as completely used (2.7.9, 2.8.12). A chain with a writable part ends its run all the same when
+ * it was written completely: the standard lets it be passed over, but there are drivers that read
+ * the length of each from its own entry.
  *
  * Facts       Virtio 1.3, 2.7.9, 2.8.12 */
 #include "virtqueue/virtqueue_device_gather.h"

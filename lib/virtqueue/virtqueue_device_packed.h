@@ -56,10 +56,11 @@ static ALWAYS_INLINE struct virtqueue_packed_words virtqueue_packed_load_words(
  * are some and there is room.
  *   batch    count and elements_count say what is in it already
  *   begun    the descriptor where the device stands: it is not read again
- *   returns  ZX_OK: batch->count is not 0, and more may be available than fitted, or behind the
- *            ring's end; ZX_ERR_SHOULD_WAIT: nothing is available; ZX_ERR_NO_RESOURCES:
- *            batch->count chains, one or more, were popped before one that has more pieces than is
- *            left of the room; ZX_ERR_IO_DATA_INTEGRITY: batch->count were popped before the fault */
+ *   returns  ZX_OK: batch->count is not 0, and more may be available than fitted, or
+ *            behind the ring's end; ZX_ERR_SHOULD_WAIT: nothing is available;
+ *            ZX_ERR_NO_RESOURCES: batch->count chains, one or more, were popped before one
+ *            that has more pieces than is left of the room; ZX_ERR_IO_DATA_INTEGRITY:
+ *            batch->count were popped before the fault */
 zx_status_t MUST_CHECK virtqueue_packed_pop_chains(struct virtqueue_device *device,
                                                    struct virtqueue_request_batch *batch,
                                                    struct virtqueue_packed_words begun);

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* virtqueue_device_signals — one signal for many queues. A device whose queues share an interrupt, or
- * that serves a queue in many small steps, notes whom it owes a signal and sends it once, when it is
- * done with all of them.
+/* virtqueue_device_signals — one signal for many queues. A device whose queues share an interrupt,
+ * or that serves a queue in many small steps, notes whom it owes a signal and sends it once, when
+ * it is done with all of them.
  *
- *   for each queue:  serve; virtqueue_device_publish(&device); virtqueue_device_signals_note(&signals, &device)
- *   at the end:      virtqueue_device_signals_flush(&signals)     // before it sleeps, and before it ends
+ *   for each queue:            serve; virtqueue_device_publish(&device);
+ *                              virtqueue_device_signals_note(&signals, &device)
+ *   before it sleeps or ends:  virtqueue_device_signals_flush(&signals)
  *
- * What was noted is never lost: a queue that is noted while somebody flushes is either in that signal or
- * in the next flush.
+ * What was noted is never lost: a queue that is noted while somebody flushes is either in that
+ * signal or in the next flush.
  *
  * Owner       caller; the queues need not know
  * Context     any; several threads, each with queues of its own, may share one
  * Order       the exchange in flush() acquires what every note() since the last one released: the
  *             entries that were published before any of them are there when the signal is sent. So
- *             note() exchanges as well, and never looks first: a plain store, or none, would leave the
- *             notes of others before it behind
+ *             note() exchanges as well, and never looks first: a plain store, or none, would leave
+ *             the notes of others before it behind
  * Facts       spec/zircon-objects.md, 13.5 (the same for one notifier: "buffered") */
 #ifndef VIRTQUEUE_VIRTQUEUE_DEVICE_SIGNALS_H
 #define VIRTQUEUE_VIRTQUEUE_DEVICE_SIGNALS_H

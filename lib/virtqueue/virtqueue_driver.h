@@ -296,12 +296,13 @@ static inline bool MUST_CHECK virtqueue_driver_kick_needed(struct virtqueue_driv
                                virtqueue_split_driver_kick_needed(queue);
 }
 
-/* Whether chains are in flight and the device waits for a place in the ring that it has already passed,
- * so that nothing that is added there would ever wake it. A device that enables notifications and
- * then goes on to empty the ring does that unless it enables them anew: QEMU's virtio-net (7.2, and
- * later ones) with RING_PACKED and EVENT_IDX, when what it sends to has been slow. Ask when nothing
- * has come for a while, or before waiting; a true answer should be followed by a notification, which
- * is never wrong. kick_needed() looks for it as well, but does not yet know then what was used. */
+/* Whether chains are in flight and the device waits for a place in the ring that it has already
+ * passed, so that nothing that is added there would ever wake it. A device that enables
+ * notifications and then goes on to empty the ring does that unless it enables them anew: QEMU's
+ * virtio-net (7.2, and later ones) with RING_PACKED and EVENT_IDX, when what it sends to has been
+ * slow. Ask when nothing has come for a while, or before waiting; a true answer should be
+ * followed by a notification, which is never wrong. kick_needed() looks for it as well, but does
+ * not yet know then what was used. */
 static inline bool MUST_CHECK virtqueue_driver_kick_overdue(const struct virtqueue_driver *queue)
 {
         return queue->packed && virtqueue_packed_driver_kick_overdue(queue);

@@ -281,7 +281,8 @@ void virtqueue_packed_driver_publish(struct virtqueue_driver *queue)
 static uint32_t laps_between(uint32_t size, struct virtqueue_packed_place from,
                              struct virtqueue_packed_place to)
 {
-        uint32_t start = from.offset + (from.wrap ? size : 0), end = to.offset + (to.wrap ? size : 0);
+        uint32_t start = from.offset + (from.wrap ? size : 0),
+                 end = to.offset + (to.wrap ? size : 0);
         return end >= start ? end - start : end + 2 * size - start;
 }
 

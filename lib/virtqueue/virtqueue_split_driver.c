@@ -332,7 +332,8 @@ static NOINLINE uint32_t take_in_order(struct virtqueue_driver *queue,
                         &queue->used->ring[ring_slot(queue, queue->taken)];
                 if (queue->batch_left == 0 &&
                     !virtqueue_driver_begin_batch(queue, shared_load_u32(&used->id),
-                                                  shared_load_u32(&used->bytes) & queue->length_mask,
+                                                  shared_load_u32(&used->bytes) &
+                                                          queue->length_mask,
                                                   (uint32_t)(queue->seen - queue->taken)))
                         return i;
                 (void)virtqueue_driver_take_oldest(queue, &completions[i]);

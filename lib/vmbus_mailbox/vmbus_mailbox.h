@@ -17,12 +17,13 @@
  * sender, as after HV_STATUS_INSUFFICIENT_BUFFERS. Ring buffers and GPADLs are not here: they lie
  * in the guest's own memory, which the host program maps as well (memory-backend-file, share=on).
  *
- * A flag's number is, guest to host, the channel's connection id (the host keeps those below 2048),
- * and, host to guest, the channel's event flag number (its id, unless the guest chose another). The
- * host sets it for the processor that OpenChannel or ModifyChannel named (VP n: set n) and rings
- * that set's vector, which the guest aims at that processor: a device of ivshmem has as many vectors
- * as it is given, so each processor has one, as it has a SINT and an event page of its own under
- * Hyper-V. VP numbers are 0 to 7. Messages come through one vector, as they come to one processor.
+ * A flag's number is, guest to host, the channel's connection id (the host keeps those
+ * below 2048), and, host to guest, the channel's event flag number (its id, unless the guest
+ * chose another). The host sets it for the processor that OpenChannel or ModifyChannel named (VP
+ * n: set n) and rings that set's vector, which the guest aims at that processor: a device of
+ * ivshmem has as many vectors as it is given, so each processor has one, as it has a SINT and an
+ * event page of its own under Hyper-V. VP numbers are 0 to 7. Messages come through one vector,
+ * as they come to one processor.
  *
  * Only the layout is here, so that both ends can be written by different hands.
  *
@@ -32,7 +33,8 @@
  *             bytes, then `head` with release; producer reads `head` with acquire. Event flags:
  *             fetch_or with release by the one side, exchange with 0 and acquire by the other. The
  *             doorbell follows the store it announces (a register write, an eventfd write)
- * Facts       spec/vmbus.md, e.1 and g.5 for sizes; QEMU docs/specs/ivshmem-spec.txt for the device */
+ * Facts       spec/vmbus.md, e.1 and g.5 for sizes; QEMU
+ *             docs/specs/ivshmem-spec.txt for the device */
 #ifndef VMBUS_MAILBOX_VMBUS_MAILBOX_H
 #define VMBUS_MAILBOX_VMBUS_MAILBOX_H
 
@@ -61,7 +63,8 @@ enum vmbus_mailbox_state {
         VMBUS_MAILBOX_ABSENT = 0,
         VMBUS_MAILBOX_READY = 1, /* may be sent to */
         VMBUS_MAILBOX_RESET = 2, /* guest only: begins anew; the host forgets every channel, zeroes
-                                  * pages 1 to 3 and then writes `generation` with this one's value */
+                                  * pages 1 to 3 and then writes `generation` with this one's
+                                  * value */
 };
 
 struct vmbus_mailbox_header {
@@ -70,7 +73,8 @@ struct vmbus_mailbox_header {
         uint32_t host_state;       /* host: enum vmbus_mailbox_state */
         uint32_t host_peer;        /* host: its ivshmem id, for the guest's doorbell register */
         uint32_t host_generation;  /* host: follows guest_generation when a reset is done */
-        uint64_t ram_bytes;        /* host: bytes of guest memory it has mapped; GPA = file offset */
+        /* Host: bytes of guest memory it has mapped; GPA = file offset. */
+        uint64_t ram_bytes;
         uint8_t host_reserved[32];
         uint32_t guest_state;      /* guest, at 64 */
         uint32_t guest_peer;       /* guest: its own ivshmem id */

@@ -83,8 +83,8 @@ struct vmbus_pipe_reader {
  *   returns  VMBUS_OK, byte_count being 1 ..; VMBUS_EMPTY; VMBUS_PIPE_END, from the end of the
  *            stream on every time; a broken rule (*buffer is filled up to there, byte_count says
  *            how far)
- *   order    that of vmbus_receiver_commit(), whose fence may be put off: the signal that a producer
- *            is owed is settled at the latest by the call that returns VMBUS_EMPTY, or by
+ *   order    that of vmbus_receiver_commit(), whose fence may be put off: the signal that a
+ *            producer is owed is settled at the latest by the call that returns VMBUS_EMPTY, or by
  *            vmbus_receiver_prepare_to_sleep(). So read until there is nothing, or sleep
  *   cost     one copy; two words more for a packet that is read in parts */
 enum vmbus_result MUST_CHECK vmbus_pipe_read(struct vmbus_receiver *receiver,

@@ -272,8 +272,9 @@ static bool wait_ended(struct vmbus_receiver *receiver,
         pending &= ~(VMBUS_WORD_BYTES - 1);
         if (pending == 0)
                 return false;
-        /* Only reckoned with: no packet is read by it, so it needs no order of its own. That it is no
-         * older than what the producer had published when it began to wait is the fence's doing. */
+        /* Only reckoned with: no packet is read by it, so it needs no order of its
+         * own. That it is no older than what the producer had published when it began
+         * to wait is the fence's doing. */
         uint32_t in = shared_load_u32(&memory->control->in);
         if (vmbus_receiver_check_in_(receiver, in, position->committed_out, position->cached_in) !=
             VMBUS_OK)

@@ -182,7 +182,8 @@ static ALWAYS_INLINE uint32_t vmbus_receiver_ahead_(const struct vmbus_receiver 
         return (out < in ? in : receiver->memory.data_bytes - VMBUS_WORD_BYTES) - out;
 }
 
-/* The lower half of the first word of a packet of that type with nothing in front of its payload. */
+/* The lower half of the first word of a packet of that type with
+ * nothing in front of its payload. */
 #define VMBUS_WORD0_LOW_(type) ((uint32_t)VMBUS_WORD0(type, VMBUS_DATA_OFFSET8_MIN, 0, 0))
 
 /* The field of the first word, in bytes. */
