@@ -156,8 +156,8 @@ static int compare(const void *left, const void *right)
         return (l > r) - (l < r);
 }
 
-/* The fastest of RUNS sorted runs. Where a hypervisor takes processors away and accounts for it later,
- * the CPU time of a run is now and then next to nothing: such a run says nothing. */
+/* The fastest of RUNS sorted runs. Where a hypervisor takes processors away and accounts for it
+ * later, the CPU time of a run is now and then next to nothing: such a run says nothing. */
 static double fastest(const double *runs)
 {
         int first = 0;

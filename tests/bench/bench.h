@@ -52,8 +52,8 @@ static inline void bench_keep(const void *pointer)
 /* `bytes` bytes (whole pages), mapped twice in a row; the same for the same size each time. */
 uint8_t *bench_mirror(uint64_t bytes);
 
-/* Binds the calling thread to the second processor, or to all but that one; does nothing where there
- * is only one. */
+/* Binds the calling thread to the second processor, or to all but that one; does
+ * nothing where there is only one. */
 void bench_bind_thread(int to_second);
 
 /* Ends the program with a message; a benchmark that ran into a failure must not report. */

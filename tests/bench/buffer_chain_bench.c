@@ -3,10 +3,10 @@
 /* buffer_chain_bench — the life of one message: alloc, append, copy out, free.
  *
  * The yardstick copies the same bytes in and out of one flat buffer, which is what any store of
- * messages has to do at least. What a copy costs depends on where its ends lie (on one processor two
- * copies of 4 KiB take 51 ns from page to page and 78 between buffers that malloc gave), so both
- * sides take one place after another, spread over a page at multiples of 16 bytes as malloc's are.
- * In "4KiB.aligned" everything begins at a page, which a chain's payload cannot.
+ * messages has to do at least. What a copy costs depends on where its ends lie (on one processor
+ * two copies of 4 KiB take 51 ns from page to page and 78 between buffers that malloc gave), so
+ * both sides take one place after another, spread over a page at multiples of 16 bytes as malloc's
+ * are. In "4KiB.aligned" everything begins at a page, which a chain's payload cannot.
  *
  * "64B.empty_cache" has no reserve, so that every page comes from the pmm and goes back to it.
  * "floor.4KiB.aligned" is no chain at all: the copies that 4 KiB take when they lie in two pages as

@@ -3,9 +3,9 @@
 /* page_cache_bench — whether the hit path of the page cache, and a message on top of it, slow down
  * when another CPU is on them as well.
  *
- * Two threads stand for two CPUs, each bound to a processor if there are two. The other one does the
- * same work all the time while the measured one runs; the yardstick is the same operation while it
- * sleeps. A ratio near 1 says that nothing is shared on the path. */
+ * Two threads stand for two CPUs, each bound to a processor if there are two. The other one does
+ * the same work all the time while the measured one runs; the yardstick is the same operation while
+ * it sleeps. A ratio near 1 says that nothing is shared on the path. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdatomic.h>

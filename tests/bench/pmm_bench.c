@@ -3,11 +3,11 @@
 /* pmm_bench — what a page costs, and what a run of pages costs when memory is in pieces.
  *
  * The machine has 1 GiB of which only the page structures exist: the pmm never looks into a page.
- * In pmm.contiguous64.fragmented nine tenths of it are taken: it was filled with objects of 1, 2, 4,
- * .. 32 pages, and some of them, drawn at random, were freed again; wherever 64 pages in a row came
- * free a page was taken back, but for one run that is allocated, freed and searched again. Each
- * search starts behind the run and has to go once round the whole arena. In .every_other the free
- * pages are every other one, and half of the arena. */
+ * In pmm.contiguous64.fragmented nine tenths of it are taken: it was filled with objects
+ * of 1, 2, 4, .. 32 pages, and some of them, drawn at random, were freed again; wherever 64 pages
+ * in a row came free a page was taken back, but for one run that is allocated, freed and searched
+ * again. Each search starts behind the run and has to go once round the whole arena. In
+ * .every_other the free pages are every other one, and half of the arena. */
 #include <stdbool.h>
 
 #include "kernel/page_cache.h"
@@ -66,8 +66,9 @@ static uint64_t next_random(void)
         return state;
 }
 
-/* Draws which pages are free: objects one after the other, each free with the chance that leaves
- * FREE_PERCENT of the arena free, and no more than LONGEST_HOLE pages in a row but in the middle. */
+/* Draws which pages are free: objects one after the other, each free with the
+ * chance that leaves FREE_PERCENT of the arena free, and no more than LONGEST_HOLE
+ * pages in a row but in the middle. */
 static void make_fragmented(void)
 {
         uint64_t page = pmm_structure_bytes(ARENA_PAGES) / PAGE_BYTES, in_a_row = 0;

@@ -46,7 +46,8 @@ static void start(void)
         if (transfer.device_pid != 0)
                 return;
         sched_getaffinity(0, sizeof(every_cpu), &every_cpu);
-        const char *wrong = transfer_open(&transfer, (struct transfer_options){.event_index = true});
+        const char *wrong =
+                transfer_open(&transfer, (struct transfer_options){.event_index = true});
         bench_require(wrong == NULL, "transfer_open");
         if (!known)
                 atexit(stop);

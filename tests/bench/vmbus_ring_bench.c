@@ -9,17 +9,17 @@
  * take a full fence twice in a ring (see vmbus_receiver_commit()); ".settled" are the same packets
  * with the receiver asleep and awake again around each, which takes the fence every time.
  *
- * "transfer_pages.64" is one range of a packet with 64, "gpa_direct.32" a packet with one range of
- * 32 pages, "gpa_direct.32x1" one with 32 ranges of a page: written, committed, read, decoded,
+ * "transfer_pages.64" is one range of a packet with 64, "gpa_direct.32" a packet with one range
+ * of 32 pages, "gpa_direct.32x1" one with 32 ranges of a page: written, committed, read, decoded,
  * committed. Their yardstick copies the same external header in and out. "floor" stores and loads
- * the same words in the same orders, with the same fence, and checks nothing: what this machine takes
- * for a packet at least. (Its batches go round a smaller part of the ring.)
+ * the same words in the same orders, with the same fence, and checks nothing: what this machine
+ * takes for a packet at least. (Its batches go round a smaller part of the ring.)
  *
  * The yardstick copies the same payload to an area as large as the ring and back, at offsets that
- * move on as the ring's do: the same cache lines, without the protocol. "one_place" are the same two
- * copies to one place and back: the difference is what a ring of 64 KiB, more than the first cache
- * holds, and payloads that begin anywhere in a cache line take, whoever copies. 16 packets of 4096
- * bytes do not fit 64 KiB; that one case has 128 KiB. */
+ * move on as the ring's do: the same cache lines, without the protocol. "one_place" are the same
+ * two copies to one place and back: the difference is what a ring of 64 KiB, more than the first
+ * cache holds, and payloads that begin anywhere in a cache line take, whoever copies. 16 packets
+ * of 4096 bytes do not fit 64 KiB; that one case has 128 KiB. */
 #include "tests/bench/bench.h"
 #include "vmbus_ring/vmbus_ring.h"
 
@@ -42,7 +42,8 @@ struct ring_bench {
 
 static ALIGNED(4096) uint8_t control_page[PAGE_BYTES];
 static ALIGNED(4096) uint8_t flat_area[RING_BYTES_MAX];
-static uint8_t *data_area = flat_area; /* the first byte of the ring under test, for the yardstick */
+/* The first byte of the ring under test, for the yardstick. */
+static uint8_t *data_area = flat_area;
 static void *pages[RING_BYTES_MAX / PAGE_BYTES];
 static ALIGNED(64) uint8_t payload_in[PAYLOAD_BYTES_MAX];
 static ALIGNED(64) uint8_t payload_out[PAYLOAD_BYTES_MAX];

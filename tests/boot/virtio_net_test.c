@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* What the virtio network card of this machine must do beyond carrying frames (net_card_test.c): rings that
- * wrap, interrupts, ends and new beginnings. */
+/* What the virtio network card of this machine must do beyond carrying frames (net_card_test.c):
+ * rings that wrap, interrupts, ends and new beginnings. */
 #include "tests/boot/net_client.h"
 
 #include "drivers/virtio/virtio_net.h"
@@ -20,7 +20,8 @@ TEST(virtio_net, burst_of_520_wraps_the_rings)
         if (why != NULL)
                 SKIP(why);
         const struct virtio_net *card = virtio_net_from(net.netdev);
-        uint64_t received = card->pairs[0].receive.ring.taken, sent = card->pairs[0].transmit.ring.taken;
+        uint64_t received = card->pairs[0].receive.ring.taken,
+                 sent = card->pairs[0].transmit.ring.taken;
         uint32_t bursts = 0;
         do {
                 run_burst(t, BURST_MAX);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of lib/virtqueue, driver's end: its example, one chain, one kick. The rest, and devices that
- * break the rules, in tests/host/virtqueue_rules_test.c. */
+/* Tests of lib/virtqueue, driver's end: its example, one chain, one kick. The rest, and devices
+ * that break the rules, in tests/host/virtqueue_rules_test.c. */
 #include "tests/boot/virtqueue_test_device.h"
 
 TEST(virtqueue, event_predicate_vectors)

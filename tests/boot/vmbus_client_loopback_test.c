@@ -16,15 +16,15 @@
 #define WORDS 64
 #define CONNECTION_BASE 0x2000
 #define PACKETS 1000
-/* Two CPUs that wait for each other's words: where they share one of the machine's, each packet takes it
- * some milliseconds. Enough to go around the rings several times. */
+/* Two CPUs that wait for each other's words: where they share one of the machine's, each packet
+ * takes it some milliseconds. Enough to go around the rings several times. */
 #define LOOPBACK_PACKETS 200
 #define RETARGET_PACKETS 10
 #define DEADLINE_NS 5000000000ull
 
 /* ---- a transport between the two: what the guest posts waits in a queue; a message of the host is
- * an upcall on the host's CPU, as an interrupt there would make it; an event waits for the CPU that it
- * is for, which looks for it whenever it waits ---- */
+ * an upcall on the host's CPU, as an interrupt there would make it; an event waits for the CPU that
+ * it is for, which looks for it whenever it waits ---- */
 
 #define CPUS 2 /* that can be told of events: the test's and the host's */
 
@@ -257,7 +257,8 @@ static void echo_packets(struct test *t, struct vmbus_channel *channel, uint32_t
         }
 }
 
-/* Echoes packets, each of which finds us asleep, so that the host signals: on that CPU and no other. */
+/* Echoes packets, each of which finds us asleep, so that the host
+ * signals: on that CPU and no other. */
 static void echo_on(struct test *t, struct vmbus_channel *channel, uint32_t cpu)
 {
         const struct vmbus_outgoing packet = {.kind = VMBUS_SEND_IN_BAND, .payload_bytes = 8};

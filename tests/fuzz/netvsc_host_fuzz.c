@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* A hostile host behind a network card's channel, all of it: the input is a list of steps. A step is
- * something that the card's user does (frames out, settings, restart), what an honest host does, or
- * what a hostile one says or writes: NVSP messages, completions, transfer pages with RNDIS messages
- * behind them, any packet, any word of a control page, any byte of the receive buffer; at once, or
- * while the card waits for an answer, during its bring-up, too.
+/* A hostile host behind a network card's channel, all of it: the input is a list of steps. A step
+ * is something that the card's user does (frames out, settings, restart), what an honest host does,
+ * or what a hostile one says or writes: NVSP messages, completions, transfer pages with RNDIS
+ * messages behind them, any packet, any word of a control page, any byte of the receive buffer; at
+ * once, or while the card waits for an answer, during its bring-up, too.
  *
- * What must hold: no access outside, no assertion, no wait without an end. A frame that is handed up
- * lies in the receive buffer, and no byte of it is handed up again before it was given back. Each
- * frame that was taken for sending comes back once. In the end every page is there. */
+ * What must hold: no access outside, no assertion, no wait without an end. A frame that is handed
+ * up lies in the receive buffer, and no byte of it is handed up again before it was given back.
+ * Each frame that was taken for sending comes back once. In the end every page is there. */
 #include "tests/fuzz/vmbus_fuzz.h"
 #include "tests/host/netvsc_bed.h"
 
@@ -169,8 +169,8 @@ static void answer_but_one(void)
 {
         static const uint32_t answers[][8] = {
                 {NVSP_INIT, NVSP_INIT_COMPLETE, NVSP_VERSION_6_1, 8, NVSP_STATUS_SUCCESS},
-                {NVSP_SEND_RECEIVE_BUFFER, NVSP_SEND_RECEIVE_BUFFER_COMPLETE, NVSP_STATUS_SUCCESS, 1,
-                 0, 1728, 256, 256 * 1728},
+                {NVSP_SEND_RECEIVE_BUFFER, NVSP_SEND_RECEIVE_BUFFER_COMPLETE, NVSP_STATUS_SUCCESS,
+                 1, 0, 1728, 256, 256 * 1728},
                 {NVSP_SEND_SEND_BUFFER, NVSP_SEND_SEND_BUFFER_COMPLETE, NVSP_STATUS_SUCCESS, 6144}};
         uint32_t words[NVSP_MESSAGE_BYTES / 4] = {0}, at = take() % 7;
         for (uint32_t i = 0; i < ARRAY_COUNT(answers); i++)
@@ -230,8 +230,8 @@ static void say_transfer(void)
         uint8_t kind = take();
         for (uint32_t i = 0; i < count; i++) {
                 uint32_t place = take_word();
-                ranges[i].byte_offset = (oddities & 1) != 0 ? place
-                                                            : bed.card.section_offset + place * size;
+                ranges[i].byte_offset =
+                        (oddities & 1) != 0 ? place : bed.card.section_offset + place * size;
                 ranges[i].byte_count = make_rndis(words, kind);
                 if (ranges[i].byte_offset < bed.card.receive_bytes &&
                     ranges[i].byte_count <= bed.card.receive_bytes - ranges[i].byte_offset)
@@ -240,7 +240,8 @@ static void say_transfer(void)
                 if ((oddities & 2) != 0)
                         ranges[i].byte_count = take_word();
         }
-        /* One after the other: which of the values in an initializer is made first, is left open. */
+        /* One after the other: which of the values in an initializer
+         * is made first, is left open. */
         uint32_t type = (oddities & 4) != 0 ? take() : NVSP_SEND_RNDIS_PACKET;
         uint32_t channel = kind >= 0x60 ? NVSP_CHANNEL_CONTROL : NVSP_CHANNEL_DATA;
         if ((oddities & 8) != 0)
@@ -327,7 +328,8 @@ static void note_question(void)
         if (end < bytes)
                 return;
         note_id(end - bytes);
-        input.question = (uint32_t)vmbus_memory_load_u64(ring, end - bytes + VMBUS_DESCRIPTOR_BYTES);
+        input.question =
+                (uint32_t)vmbus_memory_load_u64(ring, end - bytes + VMBUS_DESCRIPTOR_BYTES);
 }
 
 /* In place of the host, while the card waits for an answer: true: the host stays silent. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* rndis_message_fuzz — a hostile host's RNDIS messages: the input is one range of the receive buffer, in
- * memory of exactly its length. */
+/* rndis_message_fuzz — a hostile host's RNDIS messages: the input is one range of the receive
+ * buffer, in memory of exactly its length. */
 #include "drivers/hyperv/rndis.h"
 
 #include <stdlib.h>

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* virtio_net_device_fuzz — a hostile card against the driver and a client of netdev: the input
- * chooses what the card offers and says of itself, which headers and lengths it delivers, what it
- * writes into used rings and packed descriptors, how it answers commands, when it wants a reset; and
- * what the client does meanwhile; and how much memory there is. Whatever happens, in the end every page
- * is there again, unless the card did not answer to a reset and keeps what it was given. */
+/* virtio_net_device_fuzz — a hostile card against the driver and a client of netdev: the
+ * input chooses what the card offers and says of itself, which headers and lengths it
+ * delivers, what it writes into used rings and packed descriptors, how it answers commands,
+ * when it wants a reset; and what the client does meanwhile; and how much memory there is.
+ * Whatever happens, in the end every page is there again, unless the card did not answer to a
+ * reset and keeps what it was given. */
 #include "tests/fuzz/expect_aborts.h"
 #include "tests/fuzz/virtqueue_fuzz.h"
 #include "base/spinlock.h"

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Fuzzer of the virtio transports: a device all of whose registers say what the input says, each time
- * anew. What the driver writes is swallowed.
+/* Fuzzer of the virtio transports: a device all of whose registers say what the input says, each
+ * time anew. What the driver writes is swallowed.
  *
  *   byte 0     bits 0: memory-mapped | PCI; 1: the registers' magic is right; 2: BARs and the MSI-X
  *              table are where they belong; 3: written registers read back, those of a queue until
- *              another one is selected; 4: no vectors left; 5: mapping is refused; 6: the status reads
- *              back; 7: a queue that is reset is not live afterwards
+ *              another one is selected; 4: no vectors left; 5: mapping is refused; 6: the status
+ *              reads back; 7: a queue that is reset is not live afterwards
  *   the rest   what reads return, in order; zeros at the end
  *
  * From the probe to a live device and down again, with configuration reads, interrupts and queue
@@ -70,7 +70,8 @@ static uint32_t take(uint8_t bytes)
         return value;
 }
 
-/* BARs have registers at the same offsets; those of the table of vectors must not be those of queues. */
+/* BARs have registers at the same offsets; those of the table of vectors
+ * must not be those of queues. */
 static uint32_t word_of(uint64_t offset)
 {
         return (uint32_t)(offset / 2 + (offset >> 12) * 61) % WORDS;
@@ -145,7 +146,8 @@ static uint32_t read_space(const struct pci_device *pci, uint16_t offset, uint8_
 }
 
 /* BARs answer to sizing: 16 KiB each. */
-static void write_space(const struct pci_device *pci, uint16_t offset, uint8_t bytes, uint32_t value)
+static void write_space(const struct pci_device *pci, uint16_t offset, uint8_t bytes,
+                        uint32_t value)
 {
         (void)pci;
         ASSERT(offset + bytes <= sizeof(space) && offset % bytes == 0);
@@ -179,8 +181,9 @@ static void on_interrupt(void *context, uint32_t sources)
         *seen |= sources;
 }
 
-static const struct virtio_wishes wishes = {
-        .wanted = UINT64_MAX, .rules = virtio_net_feature_rules, .rule_count = VIRTIO_NET_FEATURE_RULES};
+static const struct virtio_wishes wishes = {.wanted = UINT64_MAX,
+                                            .rules = virtio_net_feature_rules,
+                                            .rule_count = VIRTIO_NET_FEATURE_RULES};
 
 static void interrupt(struct virtio_transport *transport)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmbus_host_fuzz — a hostile guest at the door of tests/peers/vmbus_host: the input is a script of
- * messages, events, words written anywhere in the guest's memory, and packets, among which short cuts
- * lead to open channels and a running card, so that what lies behind them is met. The host must touch
- * nothing but the pages it was given, fail no assertion, and come to rest after every step.
+/* vmbus_host_fuzz — a hostile guest at the door of tests/peers/vmbus_host: the input is a
+ * script of messages, events, words written anywhere in the guest's memory, and packets,
+ * among which short cuts lead to open channels and a running card, so that what lies behind
+ * them is met. The host must touch nothing but the pages it was given, fail no assertion, and
+ * come to rest after every step.
  *
  * Every page of the guest is an allocation of its own: a byte too far is a fault. */
 #include "tests/fuzz/vmbus_ring_fuzz.h"
@@ -64,8 +65,9 @@ static void start(void)
         if (frame == NULL)
                 frame = malloc(VMBUS_HOST_NET_FRAME_BYTES);
         deaf = false;
-        vmbus_host_init(&host, &(struct vmbus_host_config){
-                                       .ops = &ops, .words = words, .word_count = ARRAY_COUNT(words)});
+        vmbus_host_init(&host, &(struct vmbus_host_config){.ops = &ops,
+                                                           .words = words,
+                                                           .word_count = ARRAY_COUNT(words)});
         vmbus_host_responder_init(&responder);
         vmbus_host_net_init(&net, &(struct vmbus_host_net_config){
                                           .port = &responder.port, .frame = frame, .queues = 3});
@@ -121,7 +123,8 @@ static void raw_message(struct fuzz_input *input)
         uint32_t count = fuzz_u8(input) % 64, connection = fuzz_u8(input);
         for (uint32_t i = 0; i < count; i++)
                 message[i] = fuzz_u8(input) < 0xc0 ? fuzz_u8(input) : fuzz_u32(input);
-        send(connection < 0xe0 ? 4 : connection % 8, message, count * 4 - (count != 0 ? connection % 2 : 0));
+        send(connection < 0xe0 ? 4 : connection % 8, message,
+             count * 4 - (count != 0 ? connection % 2 : 0));
 }
 
 static void connect(struct fuzz_input *input)
@@ -211,7 +214,8 @@ static void rndis(struct fuzz_input *input)
         store(SEND_PAGE, 4, fuzz_u8(input) < 0xe0 ? count * 4 : fuzz_u32(input));
         for (uint32_t i = 2; i < count; i++)
                 store(SEND_PAGE, i * 4, fuzz_u8(input) < 0xe0 ? fuzz_u8(input) : fuzz_u32(input));
-        nvsp((const uint32_t[10]){107, kind, fuzz_u8(input) < 0xf0 ? 0 : fuzz_u8(input), count * 4});
+        nvsp((const uint32_t[10]){107, kind, fuzz_u8(input) < 0xf0 ? 0 : fuzz_u8(input),
+                                  count * 4});
 }
 
 static void arrive(struct fuzz_input *input)

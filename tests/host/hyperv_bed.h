@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* hyperv_bed — a model of the hypervisor's registers, for tests of the Hyper-V transport: CPUID
- * leaves, MSRs a CPU, overlay pages, hypercalls, message slots with their pending flag, event flags,
- * the reference clock. The model knows the numbers of spec/vmbus.md, (g), by itself. */
+ * leaves, MSRs a CPU, overlay pages, hypercalls, message slots with their pending flag, event
+ * flags, the reference clock. The model knows the numbers of spec/vmbus.md, (g), by itself. */
 #ifndef TESTS_HOST_HYPERV_BED_H
 #define TESTS_HOST_HYPERV_BED_H
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* hyperv_order_hosted_test — messages that come between any two accesses of the interrupt handler to
- * its message page (spec/vmbus.md, g.5): the order "clear the type, fence, look at the flags" shows only
- * there. The page is watched, each access of the compiled code is a step, and the hypervisor acts in
- * front of the one that the test names. */
+/* hyperv_order_hosted_test — messages that come between any two accesses of the interrupt handler
+ * to its message page (spec/vmbus.md, g.5): the order "clear the type, fence, look at the flags"
+ * shows only there. The page is watched, each access of the compiled code is a step, and the
+ * hypervisor acts in front of the one that the test names. */
 #define _GNU_SOURCE
 #include "tests/host/hyperv_bed.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* hyperv_scripted_hosted_test — the places where a host leaves its channel messages, in memory that
- * changes as soon as it was looked at: the message slot of Hyper-V, and the slots of the shared pages. */
+/* hyperv_scripted_hosted_test — the places where a host leaves its channel messages,
+ * in memory that changes as soon as it was looked at: the message slot of Hyper-V, and
+ * the slots of the shared pages. */
 #define _GNU_SOURCE
 #include "tests/host/hyperv_bed.h"
 #include "tests/host/restless_memory.h"

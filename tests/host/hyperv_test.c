@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of drivers/hyperv/hyperv_transport.c against a model of the hypervisor: detection, start and
- * stop, messages, signals, events, the clock. */
+/* Tests of drivers/hyperv/hyperv_transport.c against a model of the hypervisor: detection, start
+ * and stop, messages, signals, events, the clock. */
 #include "tests/host/hyperv_bed.h"
 
 TEST(hyperv, detection_costs_nothing_where_there_is_no_hypervisor)

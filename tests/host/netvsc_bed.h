@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* netvsc_bed — a Hyper-V network card over the VMBus client, and the host of tests/peers/vmbus_host at
- * the other end, all in one thread: the host works whenever the client polls its transport.
+/* netvsc_bed — a Hyper-V network card over the VMBus client, and the host of tests/peers/vmbus_host
+ * at the other end, all in one thread: the host works whenever the client polls its transport.
  *
- *   client --netdev--> netvsc --> vmbus ==ring== vmbus_host --> vmbus_host_net --> frame port (the test)
+ *   client --netdev--> netvsc --> vmbus ==ring== vmbus_host --> vmbus_host_net --> frame port
+ *                                                                                  (the test)
  */
 #ifndef TESTS_HOST_NETVSC_BED_H
 #define TESTS_HOST_NETVSC_BED_H
@@ -121,7 +122,8 @@ static inline uint32_t bed_take(void *frame, uint32_t capacity)
         return at;
 }
 
-/* ---- the transport: messages and events go straight to the host, its answers to the client ---- */
+/* ---- the transport: messages and events go straight to the host, its answers to the client
+ * ---- */
 
 static inline void *bed_map(uint64_t page_number)
 {

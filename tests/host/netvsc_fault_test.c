@@ -15,8 +15,8 @@ static const struct broken_rule *now; /* the row that is at work */
 
 /* ---- packets by hand ---- */
 
-/* Writes a packet where the host would. asks: with the flag that asks for a completion, which is there
- * of itself in transfer pages. */
+/* Writes a packet where the host would. asks: with the flag that asks for a completion, which is
+ * there of itself in transfer pages. */
 static void inject(const struct vmbus_outgoing *packet, const void *payload, bool asks)
 {
         const struct vmbus_memory *memory = &bed.card.channel->receiver.memory;
@@ -95,7 +95,8 @@ static void inject_frame(uint32_t info_type, uint32_t info)
         inject_rndis(NVSP_CHANNEL_DATA, words, sizeof(words));
 }
 
-/* The transaction id of the packet that begins `bytes_back` before the end of what the card sent. */
+/* The transaction id of the packet that begins `bytes_back` before
+ * the end of what the card sent. */
 static uint64_t sent_id(uint32_t bytes_back)
 {
         const struct vmbus_channel *channel = bed.card.channel;
@@ -200,7 +201,8 @@ static void say_empty_range(void)
 static void say_range_behind_section(void)
 {
         struct transfer transfer = good_transfer();
-        bed.card.suballocation_count = PLACE + 1; /* as if the answer to SendReceiveBuffer had said so */
+        /* As if the answer to SendReceiveBuffer had said so. */
+        bed.card.suballocation_count = PLACE + 1;
         transfer.ranges[0].byte_count = bed.card.suballocation_bytes + 1;
         inject_transfer(&transfer);
 }
@@ -448,7 +450,8 @@ TEST(netvsc, each_broken_rule_is_named_and_stops_the_card_until_a_restart)
 
 /* ---- what is no fault ---- */
 
-/* The host's verdict on a received frame: valid only where TCP or UDP was right and nothing wrong. */
+/* The host's verdict on a received frame: valid only where TCP or UDP
+ * was right and nothing wrong. */
 TEST(netvsc, a_received_checksum_is_believed_only_when_it_is_good)
 {
         static const struct {
@@ -486,7 +489,8 @@ TEST(netvsc, a_received_checksum_is_believed_only_when_it_is_good)
 /* News that change nothing here (netvsc.h), and a question of the host's. */
 static void say_status(uint32_t status, uint32_t information)
 {
-        const uint32_t words[6] = {RNDIS_INDICATE_STATUS, sizeof(words), status, 4, 12, information};
+        const uint32_t words[6] = {RNDIS_INDICATE_STATUS, sizeof(words), status, 4, 12,
+                                   information};
         inject_rndis(NVSP_CHANNEL_CONTROL, words, sizeof(words));
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* netvsc_scripted_hosted_test — RNDIS messages, and the receive buffer of a card that polls, in memory
- * that changes as soon as it was looked at. Each byte that a host can write is looked at once, and
- * what is made of a message is what it said at that look. */
+/* netvsc_scripted_hosted_test — RNDIS messages, and the receive buffer of a card that polls, in
+ * memory that changes as soon as it was looked at. Each byte that a host can write is looked at
+ * once, and what is made of a message is what it said at that look. */
 #define _GNU_SOURCE
 #include "tests/host/netvsc_bed.h"
 #include "tests/host/restless_memory.h"

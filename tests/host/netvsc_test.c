@@ -52,8 +52,9 @@ TEST(netvsc, every_version_carries_frames)
         }
 }
 
-/* What the host is told of NDIS, by version (f.8), and how it is taken leave of: the channel, then the buffers'
- * GPADLs, before version 4 the other way round; by a card that begins anew, HALT and both revokes first. */
+/* What the host is told of NDIS, by version (f.8), and how it is taken leave of: the channel,
+ * then the buffers' GPADLs, before version 4 the other way round; by a card that begins anew,
+ * HALT and both revokes first. */
 TEST(netvsc, the_host_hears_what_its_version_wants)
 {
         static const struct {
@@ -89,7 +90,8 @@ TEST(netvsc, the_host_hears_what_its_version_wants)
         }
 }
 
-/* Set up by a host that takes no frames as long as we want, with its cable out: nobody tells us afterwards. */
+/* Set up by a host that takes no frames as long as we want, with its cable
+ * out: nobody tells us afterwards. */
 TEST(netvsc, the_host_is_asked_for_mtu_and_link)
 {
         BEGIN(0);
@@ -273,8 +275,8 @@ static void make_transport(struct netdev_frame *frame, uint16_t start, uint8_t p
         frame->offload.checksum_offset = offset;
 }
 
-/* Headers of an IPv4 frame: Ethernet, IP, then `transport` bytes of a protocol; in the client's VMO,
- * one part. */
+/* Headers of an IPv4 frame: Ethernet, IP, then `transport` bytes of a protocol;
+ * in the client's VMO, one part. */
 static struct netdev_frame make_ipv4(uint8_t protocol, uint32_t transport, uint32_t payload)
 {
         uint32_t bytes = 34 + transport + payload;
@@ -405,12 +407,14 @@ TEST(netvsc, the_host_cuts_a_large_frame_of_ipv6_into_segments)
         EXPECT_EQ(vmbus_host_rig_faults(), 0);
 }
 
-/* The headers of a frame to be cut, as NDIS wants them (f.6): no length, no IPv4 checksum, in TCP's the
- * sum of the addresses and the protocol. The host makes all of them anew for each segment, whatever
- * stood there; so they are looked at where the card has put them, in the piece behind RNDIS's own. */
+/* The headers of a frame to be cut, as NDIS wants them (f.6): no length, no IPv4 checksum,
+ * in TCP's the sum of the addresses and the protocol. The host makes all of them anew for
+ * each segment, whatever stood there; so they are looked at where the card has put them, in
+ * the piece behind RNDIS's own. */
 static void expect_ready_for_ndis(struct test *t, const struct netdev_frame *frame, bool ipv6)
 {
-        const uint8_t *given = bed.va + frame->buffer.buffer.parts[0].region.offset, *message = NULL;
+        const uint8_t *given = bed.va + frame->buffer.buffer.parts[0].region.offset,
+                      *message = NULL;
         uint32_t words[4], tcp = ipv6 ? 54 : 34;
         for (uint32_t slot = 0; slot < NETVSC_SEND_SLOTS && message == NULL; slot++) {
                 memcpy(words, bed.card.header_va + slot * NETVSC_HEADER_BYTES, sizeof(words));
@@ -537,7 +541,8 @@ TEST(netvsc, completions_go_out_in_one_batch)
         bed_end(t);
 }
 
-/* Completions that find the ring full wait, and none is lost: else the host would run out of buffers. */
+/* Completions that find the ring full wait, and none is lost: else the
+ * host would run out of buffers. */
 TEST(netvsc, completions_that_do_not_fit_go_out_later)
 {
         static const uint32_t switch_data_path[10] = {129, 0}; /* to where it is: means nothing */
@@ -686,7 +691,8 @@ TEST(netvsc, a_restart_gives_back_what_was_under_way_and_goes_on)
         bed_end(t);
 }
 
-/* Every n-th page that the card asks for is refused once: it does not come up, and nothing stays. */
+/* Every n-th page that the card asks for is refused once: it does
+ * not come up, and nothing stays. */
 TEST(netvsc, memory_that_runs_out_leaves_nothing_behind)
 {
         char *memory = world_pages(t, BED_PAGES, NULL);
@@ -712,7 +718,8 @@ TEST(netvsc, memory_that_runs_out_leaves_nothing_behind)
 
 /* ---- a host that lies ---- */
 
-/* Whatever it does, nothing is lost but what it was given and does not let go, and nothing hangs. */
+/* Whatever it does, nothing is lost but what it was given and does
+ * not let go, and nothing hangs. */
 TEST(netvsc, a_lying_host_costs_no_memory_and_no_time)
 {
         char *memory = world_pages(t, BED_PAGES, NULL);

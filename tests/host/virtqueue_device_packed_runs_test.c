@@ -3,8 +3,8 @@
 /* Tests of the ways in which the packed ring's device end takes chains of several descriptors: at a
  * ring's beginning a short plain one is taken in a run, so near its end that it never is the others
  * take it. Where a chain stands means nothing, so the same chain in either place must be popped
- * alike, with anything unusual anywhere in it, and every fault must be the same one. The split ring's
- * are in virtqueue_device_runs_test.c. Facts: Virtio 1.3, 2.8. */
+ * alike, with anything unusual anywhere in it, and every fault must be the same one. The split
+ * ring's are in virtqueue_device_runs_test.c. Facts: Virtio 1.3, 2.8. */
 #include "tests/expect.h"
 
 #include "tests/host/virtqueue_device_rig.h"

@@ -343,9 +343,9 @@ TEST(virtqueue_packed, kicks)
         EXPECT_EQ(virtqueue_driver_notification_data(&ring.queue, 1), 0x800a0001u);
 }
 
-/* The device enables notifications at one place and goes on past it: told at the next publish if we know
- * what it used by then, else when we ask before we wait. One that asks for a place ahead is left in
- * peace, on either lap. */
+/* The device enables notifications at one place and goes on past it: told at the next publish if we
+ * know what it used by then, else when we ask before we wait. One that asks for a place ahead is
+ * left in peace, on either lap. */
 TEST(virtqueue_packed, device_that_waits_for_a_place_behind_it)
 {
         struct virtqueue_completion done[16];
@@ -369,7 +369,8 @@ TEST(virtqueue_packed, device_that_waits_for_a_place_behind_it)
                 write_device_event(2, virtqueue_packed_position(ahead));
                 EXPECT_FALSE(virtqueue_driver_kick_overdue(&ring.queue));
                 EXPECT_FALSE(kick_after_one(t));
-                ahead = ring.queue.next_used; /* as far as a device can be: all of the ring is its own */
+                /* As far as a device can be: all of the ring is its own. */
+                ahead = ring.queue.next_used;
                 virtqueue_packed_advance(&ahead, 16, 16);
                 write_device_event(2, virtqueue_packed_position(ahead));
                 EXPECT_FALSE(virtqueue_driver_kick_overdue(&ring.queue));

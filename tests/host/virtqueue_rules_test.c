@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of lib/virtqueue, driver's end: the split ring against a device written from the standard,
- * and against a device that breaks each rule in turn. The guest runs tests/boot/virtqueue_test.c, and
- * the virtio drivers. */
+/* Tests of lib/virtqueue, driver's end: the split ring against a device written from the
+ * standard, and against a device that breaks each rule in turn. The guest runs
+ * tests/boot/virtqueue_test.c, and the virtio drivers. */
 #include "tests/boot/virtqueue_test_device.h"
 
 #define BUDGET 64

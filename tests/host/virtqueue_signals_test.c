@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of lib/virtqueue/virtqueue_device_signals.h. With it everything of the reference for device sides
- * (spec/zircon-objects.md, 13) has a counterpart:
+/* Tests of lib/virtqueue/virtqueue_device_signals.h. With it everything of the reference for device
+ * sides (spec/zircon-objects.md, 13) has a counterpart:
  *
- *   DriverRange, DeviceRange, DriverMem  struct virtqueue_device_memory, virtqueue_device_memory_map()
- *   size helpers                         virtqueue_descriptors_bytes(), _avail_bytes(), _used_bytes()
+ *   DriverRange, DeviceRange, DriverMem  struct virtqueue_device_memory,
+ *                                        virtqueue_device_memory_map()
+ *   size helpers                         virtqueue_descriptors_bytes(),
+ *                                        _avail_bytes(), _used_bytes()
  *   ring: Driver, Device                 virtqueue_device_ring.h, function by function
- *   Queue: next_chain, return_written    virtqueue_device_pop(), _push(), _publish(), _signal_needed()
+ *   Queue: next_chain, return_written    virtqueue_device_pop(), _push(),
+ *                                        _publish(), _signal_needed()
  *   chain.iter, direct and indirect      the pieces of a struct virtqueue_request
- *   ReadableChain, WritableChain         virtqueue_chain.h: read, write, limits, what is left, finish
+ *   ReadableChain, WritableChain         virtqueue_chain.h: read, write,
+ *                                        limits, what is left, finish
  *   return_complete                      virtqueue_chain_finish()
  *   BufferedNotify                       virtqueue_device_signals.h
  *   NotificationCounter                  `noted` and `sent` there; `kicks` of the driver's queues
  *   the stream of chains                 pop() until SHOULD_WAIT, virtqueue_device_ask(), sleep
- *   FakeQueue                            virtqueue_device_rig.h, which may write what is wrong, too */
+ *   FakeQueue                            virtqueue_device_rig.h, which
+ *                                        may write what is wrong, too */
 #include "tests/host/virtqueue_device_rig.h"
 
 #include "virtqueue/virtqueue_device_signals.h"

@@ -36,7 +36,8 @@
 #define TRANSFER_TABLES_OFFSET (TRANSFER_DATA_OFFSET + TRANSFER_SIZE * 16)
 #define TRANSFER_TABLE_ENTRIES 2u
 #define TRANSFER_BYTES                                                                             \
-        (TRANSFER_TABLES_OFFSET + TRANSFER_SIZE * TRANSFER_TABLE_ENTRIES * VIRTQUEUE_DESCRIPTOR_BYTES)
+        (TRANSFER_TABLES_OFFSET +                                                                  \
+         TRANSFER_SIZE * TRANSFER_TABLE_ENTRIES * VIRTQUEUE_DESCRIPTOR_BYTES)
 #define TRANSFER_WAIT_SECONDS_MAX 20
 #define TRANSFER_BATCH (TRANSFER_SIZE / 2) /* chains of two descriptors that the ring holds */
 
@@ -62,7 +63,8 @@ static inline uint64_t transfer_answer(uint64_t number)
         return number * 0x9e3779b97f4a7c15ull + 1;
 }
 
-/* An event: a count of posts, in memory that both processes share, which is waited for on itself. */
+/* An event: a count of posts, in memory that both processes share,
+ * which is waited for on itself. */
 static inline void transfer_post(uint32_t *event)
 {
         __atomic_fetch_add(event, 1, __ATOMIC_SEQ_CST);

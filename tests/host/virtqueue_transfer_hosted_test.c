@@ -5,7 +5,8 @@
 #include "tests/expect.h"
 #include "tests/host/virtqueue_transfer.h"
 
-#define TRANSFERS 250000u /* `make bench` moves ten millions, tests/bench/virtqueue_transfer_bench.c */
+/* `make bench` moves ten millions, tests/bench/virtqueue_transfer_bench.c. */
+#define TRANSFERS 250000u
 #define RUN_LENGTH_MAX 700u /* between two drains; now and then short, so that both fall asleep */
 
 static void transfer_all(struct test *t, struct transfer_options options)

@@ -19,7 +19,8 @@ enum end { CLOSED, TAKEN_BACK, LEFT };
 
 /* One life of channel 1. */
 struct life {
-        uint32_t rescind_at, silent; /* the type of a message; those that the host does not answer */
+        /* The type of a message; those that the host does not answer. */
+        uint32_t rescind_at, silent;
         enum end end;
         enum vmbus_channel_state state; /* after its opening, and its end */
 };

@@ -63,7 +63,8 @@ TEST(vmbus_client_channel, never_gives_a_handle_twice)
 /* e.11: a number below 128, and its valid bit; else there is no monitor. */
 TEST(vmbus_client_channel, believes_a_monitor_id_that_exists)
 {
-        static const uint8_t offered[][3] = {{5, 0, 0xff}, {127, 1, 127}, {128, 1, 0xff}, {5, 3, 5}};
+        static const uint8_t offered[][3] = {
+                {5, 0, 0xff}, {127, 1, 127}, {128, 1, 0xff}, {5, 3, 5}};
         CONNECT(0x60000, 0);
         for (uint32_t i = 0; i < ARRAY_COUNT(offered); i++) {
                 host_offer(i + 1, 0);

@@ -209,7 +209,8 @@ static void rescind_before_the_pause(uint32_t type)
                 host_say(12, 2, 1, 0, 0);
 }
 
-/* What came before the pause is served after it: while it lasts only Resume and Unload may go out (e.8). */
+/* What came before the pause is served after it: while it lasts only Resume
+ * and Unload may go out (e.8). */
 TEST(vmbus_client, serves_nothing_in_a_pause)
 {
         BEGIN(0x60000, 1);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The VMBus client on several CPUs, played by threads, under ThreadSanitizer: one is the host, whose
- * messages and events come in the middle of what the others do, two open channels, send, and close
- * them again, one tells drivers of what is new. */
+/* The VMBus client on several CPUs, played by threads, under ThreadSanitizer: one is the host,
+ * whose messages and events come in the middle of what the others do, two open channels, send, and
+ * close them again, one tells drivers of what is new. */
 #include <pthread.h>
 #include <sched.h>
 #include <time.h>

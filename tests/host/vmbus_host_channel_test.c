@@ -56,7 +56,8 @@ TEST(vmbus_host_channel, a_list_comes_in_pieces)
         /* Pieces may be smaller than they could be, and a header may have no word at all. */
         bed_send(&the_bed, MESSAGE(8, 0, 1, 0x58, 24 | 1 << 16));
         EXPECT_RULE(&the_bed, GPADL_INCOMPLETE, bed_send(&the_bed, MESSAGE(11, 0, 1, 0x58)));
-        EXPECT_RULE(&the_bed, GPADL_IN_USE, bed_send(&the_bed, MESSAGE(8, 0, 2, 0x58, 16 | 1 << 16)));
+        EXPECT_RULE(&the_bed, GPADL_IN_USE,
+                    bed_send(&the_bed, MESSAGE(8, 0, 2, 0x58, 16 | 1 << 16)));
         EXPECT_MESSAGE(&the_bed, 10, 0, 2, 0x58, 0x8000ffff);
         bed_send(&the_bed, MESSAGE(9, 0, 0, 0x58, 8192, 0));
         EXPECT_RULE(&the_bed, GPADL_EMPTY_BODY, bed_send(&the_bed, MESSAGE(9, 0, 0, 0x58, 1)));
@@ -80,7 +81,8 @@ TEST(vmbus_host_channel, the_longest_list_fits)
                   (uintptr_t)bed_page(&the_bed, PAGE0 + 8189 % BED_PAGES));
         bed_gpadl(&the_bed, 1, 0x56, PAGE0, 8190);
         EXPECT_MESSAGE(&the_bed, 10, 0, 1, 0x56, 0);
-        EXPECT_RULE(&the_bed, GPADL_NO_ROOM, bed_send(&the_bed, MESSAGE(8, 0, 1, 0x57, 16 | 1 << 16)));
+        EXPECT_RULE(&the_bed, GPADL_NO_ROOM,
+                    bed_send(&the_bed, MESSAGE(8, 0, 1, 0x57, 16 | 1 << 16)));
         EXPECT_MESSAGE(&the_bed, 10, 0, 1, 0x57, 0x8000ffff);
         bed_send(&the_bed, MESSAGE(11, 0, 1, 0x55));
         EXPECT_MESSAGE(&the_bed, 12, 0, 0x55);
@@ -96,7 +98,8 @@ TEST(vmbus_host_channel, gpadls_never_share_words)
                 uint32_t which = world_random_below(t, VMBUS_HOST_GPADLS);
                 struct vmbus_host_pages pages;
                 if (pages_of[which] != 0) {
-                        REQUIRE_TRUE(vmbus_host_gpadl_pages(&the_bed.host.channels[0], which, &pages));
+                        REQUIRE_TRUE(
+                                vmbus_host_gpadl_pages(&the_bed.host.channels[0], which, &pages));
                         REQUIRE_EQ(pages.page_count, pages_of[which]);
                         for (uint32_t i = 0; i < pages.page_count; i++)
                                 REQUIRE_EQ(pages.addresses[i],
@@ -137,7 +140,8 @@ TEST(vmbus_host_channel, a_bad_list_is_refused)
         expect_no_gpadl(t, 1);
         EXPECT_RULE(&the_bed, GPADL_LIST, bed_send(&the_bed, GPADL(16, 2, 4096, 0, PAGE0, 0)));
         expect_no_gpadl(t, 1);
-        EXPECT_RULE(&the_bed, GPADL_LIST, bed_send(&the_bed, GPADL(16, 1, 0xffffffff, 0, PAGE0, 0)));
+        EXPECT_RULE(&the_bed, GPADL_LIST,
+                    bed_send(&the_bed, GPADL(16, 1, 0xffffffff, 0, PAGE0, 0)));
         expect_no_gpadl(t, 1);
         EXPECT_RULE(&the_bed, GPADL_PAGE, bed_send(&the_bed, GPADL(16, 1, 4096, 0, PAGE0 - 1, 0)));
         expect_no_gpadl(t, 1);
@@ -175,8 +179,8 @@ TEST(vmbus_host_channel, an_opening_is_checked)
         start(t, 0x50003, 0);
         bed_gpadl(&the_bed, 1, 0x55, PAGE0, 5);
         bed_send(&the_bed, MESSAGE(8, 0, 1, 0x56, 16 | 1 << 16, 4095, 0, PAGE0, 0));
-        bed_send(&the_bed, MESSAGE(8, 0, 1, 0x57, 40 | 2 << 16, 8192, 0, PAGE0, 0, PAGE0 + 1, 0, 4096,
-                               0, PAGE0 + 2, 0));
+        bed_send(&the_bed, MESSAGE(8, 0, 1, 0x57, 40 | 2 << 16, 8192, 0, PAGE0, 0, PAGE0 + 1, 0,
+                                   4096, 0, PAGE0 + 2, 0));
         bed_gpadl(&the_bed, 1, 0x58, PAGE0, 3);
         bed_forget(&the_bed);
         EXPECT_REFUSED(OPEN_GPADL, 0x66, 0, 2, 0);
@@ -204,8 +208,10 @@ TEST(vmbus_host_channel, an_opening_is_checked)
         EXPECT_MESSAGE(&the_bed, 6, 0, 1, 9, 0x8000ffff);
         EXPECT_TRUE(the_bed.host.channels[0].open);
         EXPECT_EQ(the_bed.host.gpadls[0].users, 1);
-        EXPECT_RULE(&the_bed, CHANNEL_UNKNOWN, bed_send(&the_bed, MESSAGE(5, 0, 7, 9, 0x55, 0, 2, 0, 0, 0, 0,
-                0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)));
+        EXPECT_RULE(&the_bed, CHANNEL_UNKNOWN,
+                    bed_send(&the_bed, MESSAGE(5, 0, 7, 9, 0x55, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                               0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                               0, 0, 0, 0)));
         EXPECT_MESSAGE(&the_bed, 6, 0, 7, 9, 0x8000ffff);
 }
 
@@ -327,7 +333,8 @@ TEST(vmbus_host_channel, the_ring_outlives_the_channel)
         EXPECT_RULE(&the_bed, CHANNEL_NOT_OPEN, bed_send(&the_bed, MESSAGE(7, 0, 1)));
         EXPECT_RULE(&the_bed, EVENT_UNKNOWN, vmbus_host_event(&the_bed.host, BED_CHANNEL_BASE + 1));
         EXPECT_RULE(&the_bed, EVENT_UNKNOWN, vmbus_host_event(&the_bed.host, 1));
-        EXPECT_RULE(&the_bed, EVENT_UNKNOWN, vmbus_host_event(&the_bed.host, BED_CHANNEL_BASE + 3000));
+        EXPECT_RULE(&the_bed, EVENT_UNKNOWN,
+                    vmbus_host_event(&the_bed.host, BED_CHANNEL_BASE + 3000));
         bed_send(&the_bed, MESSAGE(11, 0, 1, 0x101));
         EXPECT_MESSAGE(&the_bed, 12, 0, 0x101);
         EXPECT_TRUE(bed_open(&the_bed, &channel, 1, 3, 4)); /* and again */
@@ -374,7 +381,8 @@ TEST(vmbus_host_channel, a_reserved_channel_survives_the_connection)
         REQUIRE_TRUE(bed_attach(&the_bed, &channel, PAGE0, 2, 2));
         bed_forget(&the_bed);
         EXPECT_RULE(&the_bed, OPEN_SINT, bed_send(&the_bed, MESSAGE(18, 0, 1, 0, 16, 0x55, 2)));
-        EXPECT_RULE(&the_bed, CHANNEL_UNKNOWN, bed_send(&the_bed, MESSAGE(18, 0, 9, 0, 2, 0x55, 2)));
+        EXPECT_RULE(&the_bed, CHANNEL_UNKNOWN,
+                    bed_send(&the_bed, MESSAGE(18, 0, 9, 0, 2, 0x55, 2)));
         EXPECT_RULE(&the_bed, CHANNEL_NOT_OPEN, bed_send(&the_bed, MESSAGE(19, 0, 1, 0, 2)));
         bed_send(&the_bed, MESSAGE(18, 0, 1, 4, 2, 0x55, 2));
         EXPECT_SILENCE(&the_bed);

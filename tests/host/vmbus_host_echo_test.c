@@ -92,12 +92,14 @@ TEST(vmbus_host_echo, messages_of_a_pipe_come_back)
 TEST(vmbus_host_echo, a_pipe_header_is_checked)
 {
         static const uint32_t bad[][3] = {
-                {8, 0, 0}, {8, 2, 0}, {8, 3, 0}, {8, 1, 1}, {16, 1, 9}, {16, 1, UINT32_MAX}, {0, 0, 0}};
+                {8, 0, 0}, {8, 2, 0}, {8, 3, 0}, {8, 1, 1},
+                {16, 1, 9}, {16, 1, UINT32_MAX}, {0, 0, 0}};
         for (uint32_t i = 0; i < ARRAY_COUNT(bad); i++) {
                 const uint32_t payload[4] = {bad[i][1], bad[i][2], 0, 0};
                 start(t, 2, 2, 2);
-                EXPECT_RULE(&the_bed, PIPE_HEADER, bed_packet(&the_bed, &channel, VMBUS_SEND_IN_BAND, 0,
-                                                          payload, bad[i][0]));
+                EXPECT_RULE(
+                        &the_bed, PIPE_HEADER,
+                        bed_packet(&the_bed, &channel, VMBUS_SEND_IN_BAND, 0, payload, bad[i][0]));
         }
         start(t, 2, 2, 2);
         EXPECT_RULE(&the_bed, PACKET_TYPE,
@@ -166,13 +168,15 @@ TEST(vmbus_host_echo, a_host_may_ask_as_well)
                 REQUIRE_EQ(packet.transaction_id, id);
                 REQUIRE_TRUE(packet.completion_requested);
                 EXPECT_EQ(payload, id);
-                REQUIRE_EQ(bed_packet(&the_bed, &channel, VMBUS_SEND_COMPLETION, id, "", 0), VMBUS_OK);
+                REQUIRE_EQ(bed_packet(&the_bed, &channel, VMBUS_SEND_COMPLETION, id, "", 0),
+                           VMBUS_OK);
         }
         EXPECT_EQ(bed_receive(&the_bed, &channel, &packet, &payload, 8), VMBUS_EMPTY);
         EXPECT_EQ(echo.completions, echo.requests);
 }
 
-/* A host whose ring is full asks for room; it is woken by the guest's signal and by nothing else. */
+/* A host whose ring is full asks for room; it is woken by the
+ * guest's signal and by nothing else. */
 TEST(vmbus_host_echo, a_full_ring_is_no_end)
 {
         struct vmbus_incoming packet;
@@ -255,7 +259,8 @@ TEST(vmbus_host_echo, a_corrupt_ring_ends_one_channel)
                 }
                 if (i == 4 || i == 5) { /* seen when the host needs room */
                         for (uint32_t j = 0; j < 200; j++)
-                                bed_packet(&the_bed, &channel, VMBUS_SEND_IN_BAND_REQUEST, 0, "", 0);
+                                bed_packet(&the_bed, &channel, VMBUS_SEND_IN_BAND_REQUEST, 0, "",
+                                           0);
                 } else if (i == 6) {
                         up->in = 4097;
                         vmbus_host_event(&the_bed.host, BED_CHANNEL_BASE + 1);
@@ -371,7 +376,8 @@ TEST(vmbus_host_echo, lies_about_a_pipe_have_their_rules)
                                    VMBUS_OK);
                         bed_commit(&the_bed, &channel);
                         result = vmbus_pipe_read_message(&channel.receiver, &channel.from, &buffer);
-                        bool signal UNUSED = vmbus_receiver_commit(&channel.receiver, &channel.from);
+                        bool signal UNUSED =
+                                vmbus_receiver_commit(&channel.receiver, &channel.from);
                 }
                 EXPECT_EQ(vmbus_host_lies_told(&the_bed.host, VMBUS_HOST_LIE_PIPE_HEADER), 1);
                 types += result == VMBUS_BAD_PIPE_TYPE;

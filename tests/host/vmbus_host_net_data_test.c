@@ -50,7 +50,8 @@ static uint32_t send_pages(struct test *t, const uint8_t *start, uint32_t bytes,
         uint64_t offset = (uint64_t)(start - the_bed.ram);
         struct vmbus_gpa_range range = {.byte_count = bytes,
                                         .byte_offset = (uint32_t)(offset % 4096),
-                                        .page_count = (uint32_t)((offset % 4096 + bytes + 4095) / 4096),
+                                        .page_count =
+                                                (uint32_t)((offset % 4096 + bytes + 4095) / 4096),
                                         .pages = pages};
         for (uint32_t i = 0; i < range.page_count; i++)
                 pages[i] = BED_FIRST_PAGE + offset / 4096 + i;
@@ -253,8 +254,10 @@ TEST(vmbus_host_net_data, checksums_are_filled_in)
                         EXPECT_BYTES_EQ(the_net.gave[0] + bytes - payload, frame + bytes - payload,
                                         payload);
                 }
-                if (!tcp) { /* a sum that makes the checksum 0, which would mean that there is none */
-                        uint32_t info[4] = {16, 0, 12, (ipv6 ? 2 : 0x11) | 8}, head = ipv6 ? 54 : 34;
+                /* A sum that makes the checksum 0, which would mean that there is none. */
+                if (!tcp) {
+                        uint32_t info[4] = {16, 0, 12, (ipv6 ? 2 : 0x11) | 8},
+                                 head = ipv6 ? 54 : 34;
                         uint32_t bytes = make_ip(frame, ipv6, false, 4);
                         frame[head + 8] = frame[head + 9] = 0;
                         uint32_t rest = 0xffff - plain_sum(frame + head, 12,
@@ -513,8 +516,8 @@ TEST(vmbus_host_net_data, a_full_port_lets_packets_wait)
         static struct vmbus_host_responder responder;
         static const uint8_t request[42] = {
                 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0x11, 0x22, 0x33, 0x44, 0x55, 8, 6, 0, 1, 8,
-                0, 6, 4, 0, 1, 2, 0x11, 0x22, 0x33, 0x44, 0x55, 10, 0, 2, 15, 0, 0, 0, 0, 0, 0, 10, 0,
-                2, 2};
+                0, 6, 4, 0, 1, 2, 0x11, 0x22, 0x33, 0x44, 0x55, 10, 0, 2, 15, 0, 0, 0, 0, 0, 0,
+                10, 0, 2, 2};
         REQUIRE_TRUE(net_up(t, 0x60001, 1));
         vmbus_host_responder_init(&responder);
         the_net.port = responder.port;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmbus_host_net_test — the card's set-up, its requests and its refusals: spec/vmbus.md, f.1 to f.3,
- * f.6 to f.8. */
+/* vmbus_host_net_test — the card's set-up, its requests and its refusals:
+ * spec/vmbus.md, f.1 to f.3, f.6 to f.8. */
 #include "tests/host/vmbus_host_net_bed.h"
 
 struct net_bed the_net;
@@ -237,8 +237,8 @@ TEST(vmbus_host_net, what_can_be_set)
         EXPECT_EQ(net_control(MESSAGE(5, 56, 3, 0x1021b, 28, 20, 0, 20, 4, 2, 24, 4, 0, 0), answer),
                   16);
         EXPECT_EQ(answer[3], 0);
-        EXPECT_SET_REFUSED(RNDIS_OID_VALUE, 0xc0010015, 5, 56, 3, 0x1021b, 28, 20, 0, 20, 4, 2, 25, 4,
-                           0, 0);
+        EXPECT_SET_REFUSED(RNDIS_OID_VALUE, 0xc0010015, 5, 56, 3, 0x1021b, 28, 20, 0, 20, 4, 2, 25,
+                           4, 0, 0);
         EXPECT_SET_REFUSED(RNDIS_OID_BYTES, 0xc0010014, 5, 44, 3, 0x1021b, 16, 20, 0, 0, 0, 0, 0);
         /* Offloads: the answer, then the indication of what is on now. */
         EXPECT_EQ(net_control(MESSAGE(5, 48, 3, 0xfc01020c, 20, 20, 0, 0x00140180, 0x01040404, 0x04,
@@ -259,9 +259,12 @@ TEST(vmbus_host_net, what_can_be_set)
 TEST(vmbus_host_net, a_broken_request_is_refused)
 {
         REQUIRE_TRUE(net_up(t, 0x60001, 1));
-        EXPECT_RULE(&the_bed, RNDIS_BYTES, EXPECT_EQ(net_control_send(MESSAGE(4, 29, 1, 0, 0, 0, 0)), 5));
-        EXPECT_RULE(&the_bed, RNDIS_BYTES, EXPECT_EQ(net_control_send(MESSAGE(4, 24, 1, 0, 0, 0)), 5));
-        EXPECT_RULE(&the_bed, RNDIS_BYTES, EXPECT_EQ(net_control_send(MESSAGE(4, 7, 1, 0, 0, 0)), 5));
+        EXPECT_RULE(&the_bed, RNDIS_BYTES,
+                    EXPECT_EQ(net_control_send(MESSAGE(4, 29, 1, 0, 0, 0, 0)), 5));
+        EXPECT_RULE(&the_bed, RNDIS_BYTES,
+                    EXPECT_EQ(net_control_send(MESSAGE(4, 24, 1, 0, 0, 0)), 5));
+        EXPECT_RULE(&the_bed, RNDIS_BYTES,
+                    EXPECT_EQ(net_control_send(MESSAGE(4, 7, 1, 0, 0, 0)), 5));
         EXPECT_RULE(&the_bed, RNDIS_BYTES, EXPECT_EQ(net_control_send(MESSAGE(4)), 5));
         EXPECT_RULE(&the_bed, RNDIS_TYPE, EXPECT_EQ(net_control_send(MESSAGE(1, 16, 1, 0)), 2));
         EXPECT_RULE(&the_bed, RNDIS_TYPE, EXPECT_EQ(net_control_send(MESSAGE(9, 16, 1, 0)), 2));
@@ -355,7 +358,8 @@ TEST(vmbus_host_net, frames_wait_while_the_ring_is_full)
 {
         static const uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
         static uint8_t payload[3000];
-        const struct vmbus_outgoing filler = {.kind = VMBUS_SEND_IN_BAND, .payload_bytes = sizeof(payload)};
+        const struct vmbus_outgoing filler = {.kind = VMBUS_SEND_IN_BAND,
+                                              .payload_bytes = sizeof(payload)};
         struct net_transfer transfer;
         struct vmbus_incoming packet;
         uint32_t arrived = 0, taken = 0;
@@ -371,8 +375,9 @@ TEST(vmbus_host_net, frames_wait_while_the_ring_is_full)
         EXPECT_GT(the_net.net.free_suballocations, 2);
         EXPECT_EQ(the_net.net.stalls, 1);
         for (uint32_t i = 0; i < 10; i++)
-                EXPECT_EQ(bed_receive(&the_bed, &the_net.channel, &packet, payload, sizeof(payload)),
-                          VMBUS_OK);
+                EXPECT_EQ(
+                        bed_receive(&the_bed, &the_net.channel, &packet, payload, sizeof(payload)),
+                        VMBUS_OK);
         bed_poll(&the_bed);
         EXPECT_TRUE(vmbus_host_net_takes(&the_net.net));
         while (taken < arrived && net_transfer(&transfer))
@@ -425,8 +430,10 @@ TEST(vmbus_host_net, subchannels_come_and_go_with_the_card)
         bed_forget(&the_bed);
         REQUIRE_TRUE(bed_open(&the_bed, &second, 2, 3, 3));
         /* All frames to the second channel. */
-        EXPECT_EQ(net_control(MESSAGE(5, 60, 3, 0x10204, 32, 20, 0, 0x00200189, 0, 0x101, 4, 28, 0, 0,
-                                      1), answer), 16);
+        EXPECT_EQ(net_control(MESSAGE(5, 60, 3, 0x10204, 32, 20, 0, 0x00200189, 0, 0x101, 4, 28, 0,
+                                      0, 1),
+                              answer),
+                  16);
         EXPECT_EQ(answer[3], 0);
         struct vmbus_incoming packet;
         REQUIRE_EQ(bed_receive(&the_bed, &the_net.channel, &packet, answer, 128), VMBUS_OK);

@@ -121,8 +121,8 @@ TEST(vmbus_host_responder, an_address_is_leased)
                 EXPECT_BYTES_EQ(got + 70, "\2\x11\x22\x33\x44\x55", 6);
                 EXPECT_BYTES_EQ(got + 278, "\x63\x82\x53\x63\x35\1", 6);
                 EXPECT_EQ(got[284], type == 1 ? 2 : 5);
-                EXPECT_BYTES_EQ(got + 285, "\x36\4\x0a\0\2\2\x33\4\0\1\x51\x80\1\4\xff\xff\xff\0\3\4"
-                                           "\x0a\0\2\2\xff", 25);
+                EXPECT_BYTES_EQ(got + 285, "\x36\4\x0a\0\2\2\x33\4\0\1\x51\x80"
+                                           "\1\4\xff\xff\xff\0\3\4\x0a\0\2\2\xff", 25);
         }
         EXPECT_EQ(responder.leases, 1);
         put_dhcp(8);

@@ -132,11 +132,13 @@ TEST(vmbus_host, each_type_has_a_length_a_version_and_a_feature)
                                     bed_send(&the_bed, words, rows[i].bytes - 1));
                 if (rows[i].feature != 0) {
                         bed_connect(&the_bed, 0x60000, 0xff & ~rows[i].feature, true);
-                        EXPECT_RULE(&the_bed, MESSAGE_FEATURE, bed_send(&the_bed, words, rows[i].bytes));
+                        EXPECT_RULE(&the_bed, MESSAGE_FEATURE,
+                                    bed_send(&the_bed, words, rows[i].bytes));
                 }
                 for (uint32_t j = 0; j < ARRAY_COUNT(known) && known[j] < rows[i].version; j++) {
                         bed_connect(&the_bed, known[j], 0xff, true);
-                        EXPECT_RULE(&the_bed, MESSAGE_VERSION, bed_send(&the_bed, words, rows[i].bytes));
+                        EXPECT_RULE(&the_bed, MESSAGE_VERSION,
+                                    bed_send(&the_bed, words, rows[i].bytes));
                 }
         }
 }
@@ -280,7 +282,8 @@ TEST(vmbus_host, a_guest_without_room_loses_nothing)
         EXPECT_SILENCE(&the_bed);
         the_bed.room = 1;
         bed_poll(&the_bed);
-        EXPECT_OK(vmbus_host_message(&the_bed.host, the_bed.connection, MESSAGE(22, 0, 9, taken++)));
+        EXPECT_OK(
+                vmbus_host_message(&the_bed.host, the_bed.connection, MESSAGE(22, 0, 9, taken++)));
         the_bed.room = UINT32_MAX;
         bed_poll(&the_bed);
         for (uint32_t i = 0; i < taken; i++)
@@ -310,7 +313,8 @@ TEST(vmbus_host, a_reset_forgets_all_but_the_offers)
         EXPECT_SILENCE(&the_bed);
         EXPECT_EQ(the_bed.host.version, 0);
         EXPECT_TRUE(vmbus_host_channel(&the_bed.host, 1) != NULL);
-        EXPECT_TRUE(vmbus_host_channel(&the_bed.host, 2) == NULL); /* nobody is left to release it */
+        /* Nobody is left to release it. */
+        EXPECT_TRUE(vmbus_host_channel(&the_bed.host, 2) == NULL);
         EXPECT_FALSE(the_bed.host.channels[0].open);
 }
 

@@ -2,11 +2,12 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* vmbus_lie_test — each lie of the host in tests/peers/vmbus_host, and what the guest says to it.
  *
- * A guest with a card lives under one kind of lie at a time, over several seeds: it connects, sends and
- * receives tagged frames, moves its channel, sets filters. What it noted, and how its calls ended, is
- * held against the row of that lie: every word of the row was said at least once, and no other word
- * ever. A row without words is a lie that changes nothing a guest may rely on: frames get through.
- * Lies about pipes are in vmbus_host_echo_test, about shared pages in vmbus_mailbox_lie_hosted_test. */
+ * A guest with a card lives under one kind of lie at a time, over several seeds: it connects, sends
+ * and receives tagged frames, moves its channel, sets filters. What it noted, and how its calls
+ * ended, is held against the row of that lie: every word of the row was said at least once, and no
+ * other word ever. A row without words is a lie that changes nothing a guest may rely on: frames
+ * get through. Lies about pipes are in vmbus_host_echo_test, about shared pages in
+ * vmbus_mailbox_lie_hosted_test. */
 #include "tests/host/netvsc_bed.h"
 
 #define SEEDS 48
@@ -142,7 +143,8 @@ static const struct row rows[] = {
         ROW(RING_IN_ALIGNMENT, .must.card = N(RING)),
         ROW(RING_IN_BACKWARDS, .must.card = N(RING)),
         ROW(RING_IN_AHEAD, .must.card = N(RING)),
-        /* A host that does not say what it has read is signalled no more; who waits for it is late. */
+        /* A host that does not say what it has read is signalled no
+         * more; who waits for it is late. */
         ROW(RING_OUT_RANGE, .must.outcomes = O(LATE)),
         ROW(RING_OUT_ALIGNMENT, .must.outcomes = O(LATE)),
         ROW(RING_OUT_AHEAD, .must.outcomes = O(LATE)),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmbus_mailbox_lie_hosted_test — both ends of the shared pages, the guest's and that of vmbus-host, and
- * what the one says to each lie of the other. */
+/* vmbus_mailbox_lie_hosted_test — both ends of the shared pages, the guest's and that of
+ * vmbus-host, and what the one says to each lie of the other. */
 #include "tests/expect.h"
 
 #include "base/bytes.h"
@@ -33,7 +33,8 @@ static void host_turn(uint64_t ns)
         meeting.now_ns += ns;
         if (mailbox_guest_reset(&meeting.mailbox))
                 mailbox_reset_done(&meeting.mailbox);
-        for (unsigned i = 0; i < VMBUS_MAILBOX_SLOTS && mailbox_peek(&meeting.mailbox, &message); i++) {
+        for (unsigned i = 0; i < VMBUS_MAILBOX_SLOTS && mailbox_peek(&meeting.mailbox, &message);
+             i++) {
                 meeting.taken++;
                 mailbox_took(&meeting.mailbox);
         }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* Calls of a ring's two ends in an order that their state machines do not have (vmbus_sender.h,
- * vmbus_receiver.h): each ends the program, in release builds too. Two calls that a caller's bug may
- * lead to as well: a packet of no known kind, and one that names no range. */
+ * vmbus_receiver.h): each ends the program, in release builds too. Two calls that a caller's bug
+ * may lead to as well: a packet of no known kind, and one that names no range. */
 #include "tests/host/death.h"
 
 #include "tests/boot/vmbus_ring_rig.h"
@@ -80,7 +80,8 @@ TEST(vmbus_ring, an_end_that_is_awake_cannot_be_woken)
 TEST(vmbus_ring, a_sender_is_asked_for_what_there_is)
 {
         OPEN(rig, 1, 0);
-        expect_death(t, sender_write_unknown, "direct || packet->kind == VMBUS_SEND_TRANSFER_PAGES");
+        expect_death(t, sender_write_unknown,
+                     "direct || packet->kind == VMBUS_SEND_TRANSFER_PAGES");
         expect_death(t, sender_write_rangeless, "packet->gpa->range_count != 0");
         expect_death(t, sender_sleep_for_nothing, "needed_bytes != 0");
 }

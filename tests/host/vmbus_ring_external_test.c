@@ -17,7 +17,8 @@ static const uint8_t vector_gpa_direct[] = {
         9, 0, 8, 0, 0xa, 0, 1, 0, 0x55, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0,
         0, 0x10, 0, 0, 0x10, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0,
         0x40, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0,
-        0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a,
+        0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a,
+        0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a,
         0, 0, 0, 0, 0x58, 0, 0, 0};
 static const uint8_t vector_transfer_pages[] = {
         7, 0, 5, 0, 6, 0, 1, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0xfe, 0xca, 0, 0, 2, 0, 0, 0,
@@ -275,7 +276,8 @@ TEST(vmbus_ring, bad_ranges_latch_the_receiver)
                 commit(&rig);
                 REQUIRE_EQ(get(&rig, &packet), VMBUS_OK);
                 enum vmbus_result wanted = rows[i].good ? VMBUS_OK : VMBUS_BAD_TRANSFER_RANGE;
-                if (!EXPECT_EQ(vmbus_receiver_transfer_ranges(&rig.receiver, &packet, &list), wanted))
+                if (!EXPECT_EQ(vmbus_receiver_transfer_ranges(&rig.receiver, &packet, &list),
+                               wanted))
                         test_log(t, "in row %zu", i);
                 EXPECT_EQ(list.count, rows[i].good ? 1 : 0);
                 EXPECT_EQ(rig.receiver.fault.reason, wanted);
@@ -317,7 +319,8 @@ static bool expect_found(struct test *t, struct rig *rig, uint32_t count, uint32
         if (!EXPECT_EQ(get(rig, &packet), VMBUS_OK))
                 return false;
         enum vmbus_result wanted = bad == count ? VMBUS_OK : VMBUS_BAD_TRANSFER_RANGE;
-        bool held = EXPECT_EQ(vmbus_receiver_transfer_ranges(&rig->receiver, &packet, &list), wanted);
+        bool held =
+                EXPECT_EQ(vmbus_receiver_transfer_ranges(&rig->receiver, &packet, &list), wanted);
         if (bad == count)
                 return EXPECT_EQ(list.count, count) && held &&
                        EXPECT_BYTES_EQ(seen, sent, count * sizeof(sent[0]));
@@ -430,7 +433,8 @@ TEST(vmbus_ring, spans_cover_a_range_on_every_area)
                 REQUIRE_TRUE(attach_at(t, &rig, 4000));
                 REQUIRE_EQ(vmbus_sender_write(&rig.sender, &rig.to, &out, &payload), VMBUS_OK);
                 struct vmbus_writer writer = vmbus_sender_writer(&rig.sender, &payload);
-                EXPECT_EQ(vmbus_writer_spans(&writer, spans), backing == BACKING_FLAT ? 1 : counts[backing]);
+                EXPECT_EQ(vmbus_writer_spans(&writer, spans),
+                          backing == BACKING_FLAT ? 1 : counts[backing]);
                 while (vmbus_writer_left_bytes(&writer) != 0) {
                         uint32_t count = vmbus_writer_spans(&writer, spans);
                         REQUIRE_TRUE(count != 0);

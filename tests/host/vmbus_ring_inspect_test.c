@@ -50,8 +50,8 @@ TEST(vmbus_ring, a_bare_control_page_is_shown)
         EXPECT_EQ(view.free_bytes, 4096 - 8 - 0x50);
         vmbus_text_init(&text, line, sizeof(line));
         vmbus_print_control(&text, &view);
-        EXPECT_STR_EQ(line, "ring size 0x1000 in 0x40 out 0xff0 mask 0x1 pending 0x100 features 0x1 "
-                            "signals 12345 used 80 free 4008\n");
+        EXPECT_STR_EQ(line, "ring size 0x1000 in 0x40 out 0xff0 mask 0x1 pending 0x100 "
+                            "features 0x1 signals 12345 used 80 free 4008\n");
         EXPECT_EQ(line[text.length], 0);
         EXPECT_EQ(line[text.length - 1], '\n');
         control->out = 3;
@@ -79,7 +79,8 @@ TEST(vmbus_ring, live_ends_and_packets_are_shown)
         char lines[800];
         struct rig rig;
         OPEN(rig, 1, 0xfe0);
-        REQUIRE_EQ(put(&rig, VMBUS_SEND_IN_BAND_REQUEST, 0x2a, "0123456789abcdefghi", 19), VMBUS_OK);
+        REQUIRE_EQ(put(&rig, VMBUS_SEND_IN_BAND_REQUEST, 0x2a, "0123456789abcdefghi", 19),
+                   VMBUS_OK);
         REQUIRE_EQ(vmbus_sender_write(&rig.sender, &rig.to, &transfer, &payload), VMBUS_OK);
         REQUIRE_EQ(put(&rig, VMBUS_SEND_IN_BAND, 5, "xy", 2), VMBUS_OK);
         commit(&rig);
@@ -91,9 +92,10 @@ TEST(vmbus_ring, live_ends_and_packets_are_shown)
         vmbus_text_init(&text, lines, sizeof(lines));
         vmbus_print_packets(&text, &rig.memory, 9);
         EXPECT_STR_EQ(lines,
-                      "0x0fe0 in-band id 0x2a wants-completion payload 24: 30 31 32 33 34 35 36 37 38 "
-                      "39 61 62 63 64 65 66 ...\n"
-                      "0x0010 transfer-pages id 0x7 wants-completion set 0xcafe ranges 1 payload 0\n"
+                      "0x0fe0 in-band id 0x2a wants-completion payload 24: "
+                      "30 31 32 33 34 35 36 37 38 39 61 62 63 64 65 66 ...\n"
+                      "0x0010 transfer-pages id 0x7 wants-completion set 0xcafe "
+                      "ranges 1 payload 0\n"
                       "0x0038 in-band payload 8: 78 79 00 00 00 00 00 00\n"
                       "then VMBUS_EMPTY\n");
         vmbus_text_init(&text, lines, sizeof(lines));
@@ -101,10 +103,10 @@ TEST(vmbus_ring, live_ends_and_packets_are_shown)
         EXPECT_STR_EQ(lines, "and no more were asked for\n");
         vmbus_text_init(&text, lines, sizeof(lines));
         vmbus_print_sender(&text, &rig.sender, &rig.to);
-        EXPECT_STR_EQ(lines, "ring size 0x1000 in 0x58 out 0xfe0 mask 0x1 pending 0x0 features 0x1 "
-                             "signals 0 used 120 free 3968\n"
-                             "sender ready next_in 0x70 committed_in 0x58 cached_out 0xfe0 signals 0 "
-                             "polls 1\n");
+        EXPECT_STR_EQ(lines, "ring size 0x1000 in 0x58 out 0xfe0 mask 0x1 pending 0x0 "
+                             "features 0x1 signals 0 used 120 free 3968\n"
+                             "sender ready next_in 0x70 committed_in 0x58 cached_out 0xfe0 "
+                             "signals 0 polls 1\n");
         EXPECT_BYTES_EQ(rig.memory.control, &before, sizeof(before)); /* only looked */
 
         rig.memory.data[0xfe0 + 6] = 4; /* an unknown flag */
@@ -114,8 +116,8 @@ TEST(vmbus_ring, live_ends_and_packets_are_shown)
         EXPECT_EQ(get(&rig, &packet), VMBUS_BAD_FLAGS);
         vmbus_text_init(&text, lines, sizeof(lines));
         vmbus_print_receiver(&text, &rig.receiver, &rig.from);
-        EXPECT_STR_EQ(lines, "ring size 0x1000 in 0x58 out 0xfe0 mask 0x1 pending 0x0 features 0x1 "
-                             "signals 0 used 120 free 3968\n"
+        EXPECT_STR_EQ(lines, "ring size 0x1000 in 0x58 out 0xfe0 mask 0x1 pending 0x0 "
+                             "features 0x1 signals 0 used 120 free 3968\n"
                              "receiver corrupt next_out 0xfe0 committed_out 0xfe0 cached_in 0x58 "
                              "signals 0 polls 2 VMBUS_BAD_FLAGS at 0xfe0 value 0x4 limit 0x1\n");
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmbus_ring_large_test — GPA direct packets whose header has 65,536 bytes and more, up to the largest
- * packet that the format can express: where a size in 16 bits, or one in units of 8 taken for bytes,
- * would wrap (spec/vmbus.md, b.6, c.6). */
+/* vmbus_ring_large_test — GPA direct packets whose header has 65,536 bytes and more, up to the
+ * largest packet that the format can express: where a size in 16 bits, or one in units of 8 taken
+ * for bytes, would wrap (spec/vmbus.md, b.6, c.6). */
 #include "tests/boot/vmbus_ring_rig.h"
 
 #include "base/bytes.h"
@@ -38,7 +38,8 @@ TEST(vmbus_ring, a_gpa_list_may_take_a_header_beyond_64_kib)
         static struct rig rig;
         for (uint32_t i = 0; i < ARRAY_COUNT(pages); i++)
                 pages[i] = 0x100000000ull + i * 3;
-        OPEN(rig, RING_PAGES, RING_PAGES * 4096 - 40); /* each packet lies around the end at first */
+        /* Each packet lies around the end at first. */
+        OPEN(rig, RING_PAGES, RING_PAGES * 4096 - 40);
         for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
                 uint32_t page_count = rows[i].words - 1;
                 const struct vmbus_gpa_range range = {.byte_count = page_count * 4096 - 5,

@@ -2,7 +2,8 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* vmbus_ring_multi_test — several processors asleep on one sender, in the orders in which a wake-up
  * could be lost, one call after the other. A and B are the processors; each test ends with nobody
- * waiting for a signal that nobody owes. The same with threads: vmbus_ring_threads_hosted_test.c. */
+ * waiting for a signal that nobody owes. The same with threads:
+ * vmbus_ring_threads_hosted_test.c. */
 #include "tests/boot/vmbus_ring_rig.h"
 
 #define SMALL_BYTES 1000u /* in the ring, with descriptor and footer */

@@ -142,9 +142,12 @@ TEST(vmbus_ring, every_rule_of_a_pipe_has_its_reason)
                 {VMBUS_SEND_IN_BAND, 16400, 1, 16384, VMBUS_OK, VMBUS_OK},
                 {VMBUS_SEND_IN_BAND, 16400, 1, 16385, VMBUS_BAD_PIPE_LENGTH, VMBUS_BAD_PIPE_LENGTH},
                 {VMBUS_SEND_IN_BAND, 16, 2, 0x00070008, VMBUS_BAD_PIPE_TYPE, VMBUS_OK},
-                {VMBUS_SEND_IN_BAND, 16, 2, 0x00080008, VMBUS_BAD_PIPE_TYPE, VMBUS_BAD_PIPE_PARTIAL},
-                {VMBUS_SEND_IN_BAND, 16, 2, 0x00000000, VMBUS_BAD_PIPE_TYPE, VMBUS_BAD_PIPE_PARTIAL},
-                {VMBUS_SEND_IN_BAND, 16, 2, 0xffff0008, VMBUS_BAD_PIPE_TYPE, VMBUS_BAD_PIPE_PARTIAL},
+                {VMBUS_SEND_IN_BAND, 16, 2, 0x00080008, VMBUS_BAD_PIPE_TYPE,
+                 VMBUS_BAD_PIPE_PARTIAL},
+                {VMBUS_SEND_IN_BAND, 16, 2, 0x00000000, VMBUS_BAD_PIPE_TYPE,
+                 VMBUS_BAD_PIPE_PARTIAL},
+                {VMBUS_SEND_IN_BAND, 16, 2, 0xffff0008, VMBUS_BAD_PIPE_TYPE,
+                 VMBUS_BAD_PIPE_PARTIAL},
                 {VMBUS_SEND_IN_BAND, 16, 2, 0x00000009, VMBUS_BAD_PIPE_TYPE, VMBUS_BAD_PIPE_LENGTH},
         };
         static uint8_t got[16384];
@@ -162,7 +165,8 @@ TEST(vmbus_ring, every_rule_of_a_pipe_has_its_reason)
                 if (rows[i / 2].payload_bytes >= 8)
                         memcpy(rig.memory.data + 16, header, 8);
                 commit(&rig);
-                result = stream ? vmbus_pipe_read(&rig.receiver, &rig.from, &reader, &buffer, &signal)
+                result = stream ? vmbus_pipe_read(&rig.receiver, &rig.from, &reader, &buffer,
+                                                  &signal)
                                 : vmbus_pipe_read_message(&rig.receiver, &rig.from, &buffer);
                 if (!EXPECT_EQ(result, wanted))
                         test_log(t, "in row %zu, %s", i / 2, stream ? "bytes" : "message");
@@ -170,7 +174,8 @@ TEST(vmbus_ring, every_rule_of_a_pipe_has_its_reason)
                         continue;
                 EXPECT_EQ(rig.receiver.fault.reason, wanted);
                 EXPECT_EQ(rig.memory.control->out, 0);
-                result = stream ? vmbus_pipe_read(&rig.receiver, &rig.from, &reader, &buffer, &signal)
+                result = stream ? vmbus_pipe_read(&rig.receiver, &rig.from, &reader, &buffer,
+                                                  &signal)
                                 : vmbus_pipe_read_message(&rig.receiver, &rig.from, &buffer);
                 EXPECT_EQ(result, wanted);
         }
@@ -285,7 +290,8 @@ TEST(vmbus_ring, requests_agree_with_a_list_of_ids)
         while (count < SEEN) {
                 void *context;
                 if (world_random_below(t, 2) == 0) {
-                        zx_status_t status = vmbus_requests_add(&requests, &seen[count], &seen[count]);
+                        zx_status_t status =
+                                vmbus_requests_add(&requests, &seen[count], &seen[count]);
                         REQUIRE_STATUS(waiting == SLOTS ? ZX_ERR_NO_RESOURCES : ZX_OK, status);
                         if (status != ZX_OK)
                                 continue;
@@ -294,7 +300,8 @@ TEST(vmbus_ring, requests_agree_with_a_list_of_ids)
                         waits[count++] = true;
                         waiting++;
                 } else if (count != 0) {
-                        uint32_t i = count - 1 - world_random_below(t, (uint32_t)min_u64(count, 20));
+                        uint32_t i =
+                                count - 1 - world_random_below(t, (uint32_t)min_u64(count, 20));
                         enum vmbus_result result =
                                 vmbus_requests_complete(&requests, seen[i], &context);
                         REQUIRE_EQ(result, waits[i] ? VMBUS_OK : VMBUS_BAD_REQUEST_TWICE);

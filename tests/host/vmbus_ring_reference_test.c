@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmbus_ring_reference_test — what the reference's own tests ask of a ring, with their numbers: ours
- * must give the same answer to each, or a stricter one where spec/vmbus.md, c.6, calls the reference's
- * a flaw. Facts: the tests in OVR (lib.rs, gparange.rs) and, one layer up, OVA (queue.rs).
+/* vmbus_ring_reference_test — what the reference's own tests ask of a ring, with their
+ * numbers: ours must give the same answer to each, or a stricter one where spec/vmbus.md,
+ * c.6, calls the reference's a flaw. Facts: the tests in OVR (lib.rs, gparange.rs) and,
+ * one layer up, OVA (queue.rs).
  *
  *   what is asked there                                       here; elsewhere in more cases
  *   OVR 1  eight bytes through a ring, unmasked               a_packet_goes_through;
@@ -80,7 +81,8 @@ TEST(vmbus_reference, a_producer_waits_for_two_packets)
         EXPECT_FALSE(read_one(t, &rig, NULL, PAYLOAD)); /* nobody waits */
         (void)write_one(t, &rig, NULL, PAYLOAD);
         EXPECT_EQ(put(&rig, VMBUS_SEND_IN_BAND, 0, NULL, PAYLOAD), VMBUS_FULL);
-        EXPECT_EQ(vmbus_sender_prepare_to_sleep(&rig.sender, &rig.to, TOTAL, 2 * TOTAL), VMBUS_FULL);
+        EXPECT_EQ(vmbus_sender_prepare_to_sleep(&rig.sender, &rig.to, TOTAL, 2 * TOTAL),
+                  VMBUS_FULL);
         EXPECT_EQ(rig.memory.control->pending_send_size, 2 * TOTAL);
         EXPECT_FALSE(read_one(t, &rig, NULL, PAYLOAD));
         EXPECT_TRUE(read_one(t, &rig, NULL, PAYLOAD));
@@ -153,8 +155,8 @@ TEST(vmbus_reference, two_ranges_travel)
         EXPECT_FALSE(vmbus_gpa_next(&cursor, &range));
 }
 
-/* The reference writes such a range and refuses it when it is read; ours writes none, and refuses one
- * of a peer, with a page behind it or without. */
+/* The reference writes such a range and refuses it when it is read; ours writes none, and refuses
+ * one of a peer, with a page behind it or without. */
 TEST(vmbus_reference, a_range_of_nothing_is_refused)
 {
         static const uint64_t page[1] = {1};
@@ -212,8 +214,9 @@ TEST(vmbus_reference, a_full_ring_is_waited_for)
         (void)write_one(t, &rig, NULL, 4000);
         const struct vmbus_outgoing out = {.kind = VMBUS_SEND_IN_BAND, .payload_bytes = 4000};
         EXPECT_EQ(put(&rig, VMBUS_SEND_IN_BAND, 0, NULL, 4000), VMBUS_FULL);
-        EXPECT_EQ(vmbus_sender_prepare_to_sleep(&rig.sender, &rig.to, vmbus_outgoing_bytes(&out), 0),
-                  VMBUS_FULL);
+        EXPECT_EQ(
+                vmbus_sender_prepare_to_sleep(&rig.sender, &rig.to, vmbus_outgoing_bytes(&out), 0),
+                VMBUS_FULL);
         EXPECT_TRUE(read_one(t, &rig, NULL, 4000));
         EXPECT_EQ(get(&rig, &packet), VMBUS_EMPTY);
         EXPECT_EQ(vmbus_sender_woken(&rig.sender), VMBUS_OK);

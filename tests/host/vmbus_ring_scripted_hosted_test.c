@@ -160,8 +160,8 @@ static bool expect_same(struct test *t, const struct rig *rig, const struct seen
         EXPECT_LE(script.loads[0], 1u);
         bool same = EXPECT_BYTES_EQ(&restless->packet, &quiet->packet, sizeof(quiet->packet)) &&
                     EXPECT_EQ(restless->result, quiet->result);
-        for (uint32_t i = 0; quiet->packet.type == VMBUS_PACKET_TRANSFER_PAGES && i < restless->count;
-             i++)
+        for (uint32_t i = 0;
+             quiet->packet.type == VMBUS_PACKET_TRANSFER_PAGES && i < restless->count; i++)
                 same &= EXPECT_LE((uint64_t)restless->transfer[i].byte_offset +
                                           restless->transfer[i].byte_count,
                                   1000u);

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmbus_stranger_ring — the two ends of a VMBus ring once more, by another hand than lib/vmbus_ring.
+/* vmbus_stranger_ring — the two ends of a VMBus ring once more, by
+ * another hand than lib/vmbus_ring.
  *
  *   lib/vmbus_ring's sender   -- one ring -->  stranger_consumer
  *   stranger_producer         -- one ring -->  lib/vmbus_ring's receiver
  *
- * The client and the peer in tests/peers/vmbus_host both stand on lib/vmbus_ring, and two ends of one
- * library agree on its mistakes. This file has read the description of the wire and nothing else: it
- * names no file, number or structure of the library. It is slow and plain: bytes one at a time, the
- * peer's index loaded whenever it is needed, nothing cached. The consumer is as strict as the old
- * checked builds of hosts, which look at the footer and at every bit that ought to be zero.
+ * The client and the peer in tests/peers/vmbus_host both stand on lib/vmbus_ring, and two ends of
+ * one library agree on its mistakes. This file has read the description of the wire and nothing
+ * else: it names no file, number or structure of the library. It is slow and plain: bytes one at a
+ * time, the peer's index loaded whenever it is needed, nothing cached. The consumer is as strict as
+ * the old checked builds of hosts, which look at the footer and at every bit that ought to be zero.
  *
  * Owner       the caller's memory throughout
  * Context     one producer, one consumer; never sleeps: who has been told to wait waits himself
@@ -175,7 +176,8 @@ static inline enum stranger_result stranger_room(const struct stranger_producer 
         uint32_t out = atomic_load(stranger_word(memory, STRANGER_OUT));
         if (!stranger_index_good(memory, out))
                 return STRANGER_BROKEN;
-        return stranger_free(memory, producer->next, out) >= bytes ? STRANGER_DONE : STRANGER_NOT_NOW;
+        return stranger_free(memory, producer->next, out) >= bytes ? STRANGER_DONE
+                                                                   : STRANGER_NOT_NOW;
 }
 
 /* Writes a packet behind those that wait for stranger_publish(). */
@@ -326,7 +328,8 @@ static inline bool stranger_release(struct stranger_consumer *consumer)
                pending <= stranger_free(memory, in, consumer->next);
 }
 
-/* c.4: all that was taken is released. True: wait for a signal, then call stranger_consumer_woken();
+/* c.4: all that was taken is released. True: wait for a signal, then
+ * call stranger_consumer_woken();
  * false: look again at once. */
 static inline bool stranger_consumer_waits(struct stranger_consumer *consumer)
 {

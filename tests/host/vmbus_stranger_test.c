@@ -186,8 +186,9 @@ static bool same_packet(struct test *t, struct meeting *both, const struct vmbus
             !EXPECT_EQ(ours->completion_requested, wants) ||
             !EXPECT_EQ(ours->has_transaction_id, has_id) ||
             !EXPECT_EQ(ours->transaction_id, has_id ? theirs->id : 0) ||
-            !EXPECT_EQ(vmbus_receiver_copy(&both->receiver, &ours->payload, payload, sizeof(payload)),
-                       VMBUS_OK) ||
+            !EXPECT_EQ(
+                    vmbus_receiver_copy(&both->receiver, &ours->payload, payload, sizeof(payload)),
+                    VMBUS_OK) ||
             !EXPECT_EQ(ours->payload.bytes, theirs->payload_bytes) ||
             !EXPECT_BYTES_EQ(payload, theirs->payload, theirs->payload_bytes))
                 return false;

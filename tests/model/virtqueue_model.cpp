@@ -186,13 +186,14 @@ int main(int argc, char **argv)
 {
         iterations = argc > 1 ? (unsigned)strtoul(argv[1], nullptr, 0) : 1000;
         wanted = argc > 2 ? argv[2] : "";
-        bool good = holds<both_sleep<false, true, false, false, 1>>("split, event index, one chain") &&
-                    holds<both_sleep<false, false, true, false, 3>>("split, flags") &&
-                    holds<both_sleep<false, true, true, false, 5>>("split, event index") &&
-                    holds<both_sleep<false, true, false, true, 5>>("split, in order") &&
-                    holds<both_sleep<true, true, false, false, 1>>("packed, event index, one chain") &&
-                    holds<both_sleep<true, false, true, false, 3>>("packed, flags") &&
-                    holds<both_sleep<true, true, true, false, 5>>("packed, event index") &&
-                    holds<both_sleep<true, true, false, true, 5>>("packed, in order");
+        bool good =
+                holds<both_sleep<false, true, false, false, 1>>("split, event index, one chain") &&
+                holds<both_sleep<false, false, true, false, 3>>("split, flags") &&
+                holds<both_sleep<false, true, true, false, 5>>("split, event index") &&
+                holds<both_sleep<false, true, false, true, 5>>("split, in order") &&
+                holds<both_sleep<true, true, false, false, 1>>("packed, event index, one chain") &&
+                holds<both_sleep<true, false, true, false, 3>>("packed, flags") &&
+                holds<both_sleep<true, true, true, false, 5>>("packed, event index") &&
+                holds<both_sleep<true, true, false, true, 5>>("packed, in order");
         return good ? 0 : 1;
 }

@@ -6,10 +6,11 @@
  * finds: a packet's word that is read before it was published or overwritten before it was given
  * back (a data race; c.5, 1 and 2), an end that sleeps for ever because its signal was lost (a
  * deadlock; c.5, 3 to 6), and a signal for a packet that was read before its receiver slept (an
- * assertion; c.5, 7). Of vmbus_multi: what one processor leaves to the next under the lock, and what
- * a signal's count brings with it.
+ * assertion; c.5, 7). Of vmbus_multi: what one processor leaves to the next under the lock, and
+ * what a signal's count brings with it.
  *
- * Usage: PROGRAM ITERATIONS [SCENARIO]      exit status 0: nothing found. Needs relacy (Debian: relacy-dev).
+ * Usage: PROGRAM ITERATIONS [SCENARIO]      exit status 0: nothing found. Needs relacy (Debian:
+ * relacy-dev).
  */
 #include <cstdint>
 #include <cstdlib>
@@ -101,7 +102,8 @@ struct two_ends {
                 packet.transaction_id = number;
                 vmbus_range payload;
                 vmbus_result result;
-                while ((result = vmbus_sender_write(&sender, &to, &packet, &payload)) == VMBUS_FULL) {
+                while ((result = vmbus_sender_write(&sender, &to, &packet, &payload)) ==
+                       VMBUS_FULL) {
                         result = vmbus_sender_prepare_to_sleep(&sender, &to, PACKET_BYTES, 0);
                         RL_ASSERT(result == VMBUS_FULL || result == VMBUS_OK);
                         if (result == VMBUS_OK)
@@ -233,8 +235,8 @@ struct receiver_attaches : rl::test_suite<receiver_attaches, 2> {
         }
 };
 
-/* A sender that comes when room may have been given back already: it writes into what its first look
- * has shown. Order 2. */
+/* A sender that comes when room may have been given back already: it writes into what its
+ * first look has shown. Order 2. */
 struct sender_attaches : rl::test_suite<sender_attaches, 2> {
         two_ends ends;
         void before() { ends.open_full(); }
@@ -246,13 +248,14 @@ struct sender_attaches : rl::test_suite<sender_attaches, 2> {
                         return;
                 }
                 RL_ASSERT(vmbus_sender_position(&ends.sender, &ends.to) == VMBUS_OK);
-                if (vmbus_memory_free(&ends.memory, ends.to.next_in, ends.to.cached_out) >= PACKET_BYTES)
+                if (vmbus_memory_free(&ends.memory, ends.to.next_in, ends.to.cached_out) >=
+                    PACKET_BYTES)
                         ends.send(2);
         }
 };
 
-/* A receiver that reads a packet awake, gives it back and then sleeps for the first time: nobody has
- * asked for a signal of that packet. Order 7. */
+/* A receiver that reads a packet awake, gives it back and then sleeps for the first time: nobody
+ * has asked for a signal of that packet. Order 7. */
 struct asked_only : rl::test_suite<asked_only, 2> {
         two_ends ends;
         bool read_awake;
@@ -313,8 +316,8 @@ struct two_behind_a_lock : rl::test_suite<two_behind_a_lock, 3> {
         }
 };
 
-/* One processor looks at `out` for a packet that does not fit yet; the next one writes into what that
- * look has shown. */
+/* One processor looks at `out` for a packet that does not fit yet; the next one writes
+ * into what that look has shown. */
 struct look_behind_a_lock : rl::test_suite<look_behind_a_lock, 3> {
         two_ends ends;
         vmbus_multi multi;
@@ -337,7 +340,8 @@ struct look_behind_a_lock : rl::test_suite<look_behind_a_lock, 3> {
                 outgoing.payload_bytes = index == 0 ? PAYLOAD_BYTES + 16 : 0;
                 bool signal;
                 vmbus_result result;
-                while ((result = vmbus_multi_send(&multi, &outgoing, nullptr, &signal)) == VMBUS_BUSY)
+                while ((result = vmbus_multi_send(&multi, &outgoing, nullptr, &signal)) ==
+                       VMBUS_BUSY)
                         ;
                 RL_ASSERT(result == VMBUS_FULL || (index == 1 && result == VMBUS_OK));
         }

@@ -34,9 +34,10 @@ CMDLINE_FLAG(steps, "net_answer.steps",
              " instruction");
 CMDLINE_UINT(cards, "net_answer.cards", 1, 16,
              "net_answer.echo: goes on with the next card when one is taken away, up to so many");
-CMDLINE_FLAG(until_gone, "net_answer.until-gone",
-             "net_answer.echo: with its first question in hand, announces itself until the card is taken"
-             " away, then answers: a send meets a card that is gone");
+CMDLINE_FLAG(
+        until_gone, "net_answer.until-gone",
+        "net_answer.echo: with its first question in hand, announces itself until the card is taken"
+        " away, then answers: a send meets a card that is gone");
 CMDLINE_STRING(address, "net_answer.ip", "net_answer.echo: the address that it answers for");
 
 #define ANSWERS_MAX 256
@@ -193,8 +194,8 @@ static bool transmit_ended_well(zx_status_t status)
                (cards > 1 && (status == ZX_ERR_BAD_STATE || status == ZX_ERR_PEER_CLOSED));
 }
 
-/* Every bridge on the way learns where we are now; every host that knows us looks again. Returns how the
- * transmit ended. */
+/* Every bridge on the way learns where we are now; every host that knows us looks again.
+ * Returns how the transmit ended. */
 static zx_status_t announce(void)
 {
         struct test *t = answer.t;
@@ -214,8 +215,8 @@ static zx_status_t announce(void)
         return status;
 }
 
-/* For somebody outside who takes the card away when he hears us: no poll looks at it between that and the
- * transmit of what we have to say. */
+/* For somebody outside who takes the card away when he hears us: no poll looks at it between that
+ * and the transmit of what we have to say. */
 static void wait_until_the_card_goes(uint64_t deadline)
 {
         zx_status_t status = ZX_OK;

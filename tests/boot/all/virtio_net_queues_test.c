@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Several queue pairs of the virtio network card: each one's interrupts come on the CPU of its number.
- * The other end is a host on a tap, which answers a flow on the queue that it was asked on. */
+/* Several queue pairs of the virtio network card: each one's interrupts come on
+ * the CPU of its number. The other end is a host on a tap, which answers a flow on
+ * the queue that it was asked on. */
 #include "tests/expect.h"
 
 #include <stdatomic.h>
@@ -20,7 +21,8 @@
 #define BUFFER_BYTES 2048
 #define ECHO_ID 0x5052
 #define ECHO_BYTES 100
-#define TRIES 5 /* of each question, a second each: the host may need one to learn where the flow goes */
+/* Of each question, a second each: the host may need one to learn where the flow goes. */
+#define TRIES 5
 
 static struct {
         struct netdev *netdev;
@@ -116,7 +118,8 @@ static void talk_on(struct test *t, uint32_t queue)
                 net_put_ip(&frame, NET_PROTOCOL_ICMP, GUEST(queue), HOST, 8 + ECHO_BYTES);
                 net_put_echo_request(&frame, ECHO_ID, try, ECHO_BYTES);
                 send(t, queue, &frame);
-                while ((queues.echoes[queue] == before || queues.under_way != 0) && !time_passed(moment))
+                while ((queues.echoes[queue] == before || queues.under_way != 0) &&
+                       !time_passed(moment))
                         poll_all(queue, moment);
         }
         EXPECT_GT(queues.echoes[queue], 0);
@@ -127,7 +130,8 @@ static void talk_on_all(struct test *t, struct virtio_net *card)
         for (uint32_t queue = 0; queue < queues.netdev->queue_pairs; queue++)
                 talk_on(t, queue);
         for (uint32_t queue = 0; queue < 2 * queues.netdev->queue_pairs; queue++) {
-                uint32_t cpus = atomic_load(&queues.cpus[queue]), own = 1u << queue / 2 % cpu_count();
+                uint32_t cpus = atomic_load(&queues.cpus[queue]),
+                         own = 1u << queue / 2 % cpu_count();
                 EXPECT_EQ(cpus & ~own, 0);
                 if (queue % 2 == VIRTIO_NET_RECEIVE_QUEUE)
                         EXPECT_EQ(cpus, own);

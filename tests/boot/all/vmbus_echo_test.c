@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Round trips over the connection that this machine has (run-qemu.sh --vmbus): packets of 8 to 256
- * bytes go to the host's echo, so many at a time, and each must come back in its turn with what it had.
- * On request; the log says how many came back a second.
+/* Round trips over the connection that this machine has (run-qemu.sh --vmbus): packets of 8
+ * to 256 bytes go to the host's echo, so many at a time, and each must come back in its turn with
+ * what it had. On request; the log says how many came back a second.
  *
  * Peer        the host: a packet is compared as a copy, byte by byte
  * Facts       spec/vmbus.md, (b), (c); tests/peers/vmbus_host/vmbus_host_echo.h */
@@ -17,7 +17,8 @@
 static uint64_t packets = 1000, window = 1, seconds = 600;
 CMDLINE_UINT(packets, "vmbus_echo.packets", 1, UINT32_MAX, "vmbus_echo.round_trips: how many");
 CMDLINE_UINT(window, "vmbus_echo.window", 1, 1024, "vmbus_echo.round_trips: under way at a time");
-CMDLINE_UINT(seconds, "vmbus_echo.seconds", 1, 3600, "vmbus_echo.round_trips: in which it must be done");
+CMDLINE_UINT(seconds, "vmbus_echo.seconds", 1, 3600,
+             "vmbus_echo.round_trips: in which it must be done");
 
 #define WORDS_MAX 32
 #define SILENCE_NS (10 * NS_PER_SECOND) /* so long nothing came back: lost */
@@ -41,7 +42,8 @@ static uint32_t make_packet(uint64_t i, uint64_t *words)
         return count * (uint32_t)sizeof(*words);
 }
 
-static uint64_t send_some(struct test *t, struct vmbus_channel *channel, uint64_t sent, uint64_t end)
+static uint64_t send_some(struct test *t, struct vmbus_channel *channel, uint64_t sent,
+                          uint64_t end)
 {
         uint64_t words[WORDS_MAX];
         for (; sent < end; sent++) {
@@ -111,8 +113,8 @@ TEST_WITH(vmbus_echo, round_trips, TEST_ON_REQUEST, TEST_LIMIT_MS)
         EXPECT_EQ(received, packets);
         EXPECT_EQ(sent, packets);
         test_log(t, "%llu round trips, %llu under way, %llu waits: %llu ns each, %llu a second",
-                 (unsigned long long)received, (unsigned long long)window, (unsigned long long)waits,
-                 (unsigned long long)(took_ns / max_u64(received, 1)),
+                 (unsigned long long)received, (unsigned long long)window,
+                 (unsigned long long)waits, (unsigned long long)(took_ns / max_u64(received, 1)),
                  (unsigned long long)(received * NS_PER_SECOND / max_u64(took_ns, 1)));
         EXPECT_OK(vmbus_close(channel));
         for (unsigned i = 0; i < VMBUS_FAULT_COUNT; i++)

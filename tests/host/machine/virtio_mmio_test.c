@@ -145,7 +145,9 @@ static void write_register(void *context, uint64_t offset, uint8_t bytes, uint32
         registers.broken_rules += bytes != 4 || offset >= 0x100;
         switch (offset) {
         case 0x014: registers.feature_bank = value; break;
-        case 0x020: registers.accepted |= (uint64_t)value << 32 * (registers.accept_bank & 1); break;
+        case 0x020:
+                registers.accepted |= (uint64_t)value << 32 * (registers.accept_bank & 1);
+                break;
         case 0x024: registers.accept_bank = value; break;
         case 0x030: expect_lock(); registers.queue = value; break;
         case 0x038: case 0x044: case 0x080: case 0x084: case 0x090: case 0x094: case 0x0a0:
@@ -301,8 +303,8 @@ TEST(virtio_mmio, queue_reset_that_is_only_offered)
         }
 }
 
-/* While a thread waits for the end of its queue's reset, that of another queue resets and revives its
- * own. */
+/* While a thread waits for the end of its queue's reset, that of another
+ * queue resets and revives its own. */
 static void reset_the_other_queue(void)
 {
         scripted_machine.on_sleep = NULL; /* one such thread */
@@ -584,8 +586,9 @@ TEST(irq_line, isa_lines_follow_the_overrides)
 static bool take(const char *value, const char *complaint)
 {
         const char *wrong = virtio_mmio_take_place(value, strlen(value));
-        return complaint == NULL ? wrong == NULL :
-                                   wrong != NULL && strncmp(wrong, complaint, strlen(complaint)) == 0;
+        return complaint == NULL
+                       ? wrong == NULL
+                       : wrong != NULL && strncmp(wrong, complaint, strlen(complaint)) == 0;
 }
 
 /* Words are for the whole boot: what is taken here stays. */

@@ -11,7 +11,8 @@
 
 static const struct virtio_net_header plain;
 
-#define RING_FEATURES (RIG_F(EVENT_IDX) | RIG_F(INDIRECT_DESC) | RIG_F(RING_PACKED) | RIG_F(IN_ORDER))
+#define RING_FEATURES                                                                              \
+        (RIG_F(EVENT_IDX) | RIG_F(INDIRECT_DESC) | RIG_F(RING_PACKED) | RIG_F(IN_ORDER))
 
 /* The subset of RING_FEATURES, MRG_RXBUF and HASH_REPORT with number `choice`, 0..63. */
 static uint64_t chosen(uint32_t choice)
@@ -653,8 +654,8 @@ TEST(virtio_net_frames, client_that_does_not_release)
         rig_finish(t);
 }
 
-/* The device reads and writes the memory that the client names and sees: what changes there after the
- * call, and after the frame was handed up, is seen by the other one. */
+/* The device reads and writes the memory that the client names and sees: what changes there after
+ * the call, and after the frame was handed up, is seen by the other one. */
 TEST(virtio_net_frames, nothing_is_copied)
 {
         const uint8_t changed = 0xa5;

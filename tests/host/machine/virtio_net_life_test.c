@@ -181,8 +181,8 @@ static void expect_command(struct test *t, uint32_t number, uint8_t class, uint8
                 EXPECT_BYTES_EQ(got->data, data, bytes);
 }
 
-#define CONTROL (RIG_NET(CTRL_VQ) | RIG_NET(CTRL_RX) | RIG_NET(CTRL_VLAN) | RIG_NET(CTRL_MAC_ADDR) | \
-                 RIG_NET(NOTF_COAL))
+#define CONTROL (RIG_NET(CTRL_VQ) | RIG_NET(CTRL_RX) | RIG_NET(CTRL_VLAN) |                        \
+                 RIG_NET(CTRL_MAC_ADDR) | RIG_NET(NOTF_COAL))
 
 static const struct netdev_receive_mode mode = {
         .promiscuous = true,
@@ -282,7 +282,8 @@ TEST(virtio_net_life, device_that_refuses)
                 EXPECT_STATUS(ZX_ERR_IO, netdev_set_moderation(rig_card(), &moderation));
         }
         rig.control_says_nothing = false;
-        rig.control_answers_left = 1; /* of new filters the first third: the old ones are told again */
+        /* Of new filters the first third: the old ones are told again. */
+        rig.control_answers_left = 1;
         rig.control_refuses_once = true;
         rig.command_count = 0;
         EXPECT_STATUS(ZX_ERR_IO, netdev_set_receive_mode(rig_card(), &mode));
@@ -341,15 +342,17 @@ static void expect_traffic_on_all(struct test *t, uint32_t pairs)
                 expect_traffic(t, queue);
 }
 
-#define CLIENT_NEEDS 62 /* pages, without a byte of the card's: where attaching begins to be of interest */
+/* Pages, without a byte of the card's: where attaching begins to be of interest. */
+#define CLIENT_NEEDS 62
 
-/* A card with three pairs and a control queue, for a client that wants all of them; with n pages left
- * for the call, for each n until it is enough. A call that is refused can be made again. */
+/* A card with three pairs and a control queue, for a client that wants all of them; with n pages
+ * left for the call, for each n until it is enough. A call that is refused can be made again. */
 static void sweep_pairs(struct test *t, uint64_t features, bool restarts)
 {
         zx_status_t status = ZX_ERR_NO_MEMORY;
         uint32_t failures = 0;
-        for (uint64_t n = restarts ? 0 : CLIENT_NEEDS; n < PAGES && status != ZX_OK && !test_has_failed(t); n++) {
+        for (uint64_t n = restarts ? 0 : CLIENT_NEEDS;
+             n < PAGES && status != ZX_OK && !test_has_failed(t); n++) {
                 pairs_init(t, 3, RIG_NET(MQ) | features);
                 rig.queue_pairs = 3;
                 REQUIRE_OK(rig_start_card());
@@ -486,7 +489,8 @@ TEST(virtio_net_life, interrupts_of_queue_pairs)
         EXPECT_EQ(netdev_counters(rig_card())->interrupts, interrupts + 8);
         EXPECT_EQ(netdev_poll(rig_card(), 1, 64), 5);
         EXPECT_FALSE(ops->pending(rig_card(), 1));
-        /* One for nothing is counted. That of the configuration is the first pair's, whoever polls. */
+        /* One for nothing is counted. That of the configuration is the
+         * first pair's, whoever polls. */
         const struct netdev_queue_counters *counters = &rig_card()->queues[1].counters;
         rig_interrupt(VIRTIO_SOURCE_QUEUE(2));
         EXPECT_EQ(rig_poll(1), 0);
@@ -526,8 +530,8 @@ TEST(virtio_net_life, budget_of_a_poll)
         rig_finish(t);
 }
 
-/* What the device does behind the last look of a poll, when it is told of the parts that it has back
- * and is not asked for interrupts yet. */
+/* What the device does behind the last look of a poll, when it is told of the parts that it has
+ * back and is not asked for interrupts yet. */
 static void deliver_late(uint16_t queue)
 {
         rig.at_notification = NULL;
@@ -542,7 +546,8 @@ static void serve_late(uint16_t queue)
                 rig_serve(0);
 }
 
-/* Asking comes before the last look: nothing that came in between sleeps until the next interrupt. */
+/* Asking comes before the last look: nothing that came in between
+ * sleeps until the next interrupt. */
 TEST(virtio_net_life, what_comes_between_draining_and_asking)
 {
         const uint64_t rings[] = {0, RIG_F(EVENT_IDX), RIG_F(RING_PACKED),
@@ -641,7 +646,8 @@ TEST(virtio_net_life, steering_by_hash)
         EXPECT_EQ(rig.commands[0].command, 2);
         EXPECT_EQ(rig.commands[0].bytes, 4 + 8 + 1 + VIRTIO_NET_KEY_BYTES);
         rig_finish(t);
-        /* With pairs to choose, the hash is the last word: QEMU forgets it when it hears of pairs. */
+        /* With pairs to choose, the hash is the last word: QEMU
+         * forgets it when it hears of pairs. */
         pairs_init(t, 2, RIG_NET(MQ) | RIG_NET(HASH_REPORT));
         rig.queue_pairs = 2;
         REQUIRE_OK(rig_start(t));
@@ -654,8 +660,8 @@ TEST(virtio_net_life, steering_by_hash)
         rig_finish(t);
 }
 
-/* The device takes two pairs and refuses the hash: it hears of one pair and its hash again. One that
- * refuses that, too, cannot be left as it is. */
+/* The device takes two pairs and refuses the hash: it hears of one pair and its hash again. One
+ * that refuses that, too, cannot be left as it is. */
 TEST(virtio_net_life, hash_refused_after_pairs)
 {
         const uint16_t one = 1, two = 2;
@@ -970,7 +976,8 @@ TEST(virtio_net_life, memory_of_a_device_that_never_resets)
         EXPECT_OK(virtio_net_free_memory(&rig_net));
         struct list_node others; /* all there is, and written to */
         list_init(&others);
-        EXPECT_OK(pmm_alloc_pages(&rig.pmm, pmm_count_free_pages(&rig.pmm), PMM_ALLOC_ANY, &others));
+        EXPECT_OK(
+                pmm_alloc_pages(&rig.pmm, pmm_count_free_pages(&rig.pmm), PMM_ALLOC_ANY, &others));
         LIST_FOR_EACH (node, &others)
                 memset(pmm_pa_to_va(&rig.pmm, CONTAINER_OF(node, struct vm_page, list)->pa), 0xee,
                        PAGE_BYTES);

@@ -278,7 +278,8 @@ static void serve_control(struct rig_queue *queue)
         struct virtqueue_element pieces[RIG_QUEUE_SIZE_MAX];
         struct virtqueue_request request = {.elements = pieces, .elements_max = RIG_QUEUE_SIZE_MAX};
         struct virtqueue_chain_io io;
-        while (!rig.control_silent && !queue->wild && virtqueue_device_pop(&queue->device, &request) == ZX_OK) {
+        while (!rig.control_silent && !queue->wild &&
+               virtqueue_device_pop(&queue->device, &request) == ZX_OK) {
                 struct rig_command *command = &rig.commands[rig.command_count++ % RIG_COMMANDS_MAX];
                 uint8_t head[2] = {0};
                 uint32_t done;
@@ -481,7 +482,8 @@ static void expect_parts(const struct vmo_buffer *frame, uint32_t queue)
         const struct virtio_net_pair *pair = &rig_net.pairs[queue];
         for (uint32_t i = 0; i < frame->part_count; i++) {
                 const struct vmo_region *region = &frame->parts[i].region;
-                uint32_t part = frame->parts[i].buffer_id, skipped = i == 0 ? rig_net.header_bytes : 0;
+                uint32_t part = frame->parts[i].buffer_id,
+                         skipped = i == 0 ? rig_net.header_bytes : 0;
                 RIG_PROMISED(part < pair->part_count);
                 if (part >= pair->part_count)
                         return;
@@ -506,7 +508,8 @@ static void expect_contract(const struct netdev_received *frame, uint32_t queue)
                 RIG_PROMISED(bytes <= limit && !info->ecn);
         } else {
                 RIG_PROMISED(bytes <= NETDEV_FRAME_BYTES_MAX && info->segment_bytes != 0);
-                RIG_PROMISED(info->segmentation <= NETDEV_SEGMENT_USO && info->header_bytes <= bytes);
+                RIG_PROMISED(info->segmentation <= NETDEV_SEGMENT_USO &&
+                             info->header_bytes <= bytes);
                 RIG_PROMISED(netdev_can(&rig_card()->capabilities, NETDEV_CAN_COALESCE_BIT));
         }
         if (info->checksum == NETDEV_CHECKSUM_PARTIAL)

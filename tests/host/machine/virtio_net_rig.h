@@ -83,7 +83,8 @@ struct rig {
         uint32_t pages;
         uint64_t free_pages;
         struct list_node taken;
-        uint64_t leaves_pages;  /* with takes_pages: rig_take_pages(this) when features are accepted */
+        /* With takes_pages: rig_take_pages(this) when features are accepted. */
+        uint64_t leaves_pages;
         bool takes_pages;
         uint32_t bad_addresses; /* that the driver gave to the device */
         /* the device: how it is */
@@ -160,7 +161,8 @@ void rig_take_pages(uint64_t left);
  * if it is 0 and MRG_RXBUF was accepted).
  *   returns  false: the driver has given too few buffers; nothing has happened */
 bool rig_deliver(uint32_t pair, struct virtio_net_header header, uint32_t seed, uint32_t count);
-/* Uses the next receive buffer with exactly these bytes, header and all; for what no device does. */
+/* Uses the next receive buffer with exactly these bytes, header and
+ * all; for what no device does. */
 bool rig_deliver_raw(uint32_t pair, const void *bytes, uint32_t count);
 /* Reads what is available in the transmit queue, into rig.sent, and gives it back; returns how
  * many frames. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of drivers/virtio/virtio_pci on a function that answers: mapped and through the window, with
- * vectors, with a line and with neither. Each register is held to its width (Virtio 1.3, 4.1.4.3). */
+/* Tests of drivers/virtio/virtio_pci on a function that answers: mapped and through the
+ * window, with vectors, with a line and with neither. Each register is held to its
+ * width (Virtio 1.3, 4.1.4.3). */
 #include "tests/expect.h"
 
 #include <string.h>
@@ -196,7 +197,8 @@ static uint32_t read_space(const struct pci_device *pci, uint16_t offset, uint8_
         return value;
 }
 
-static void write_space(const struct pci_device *pci, uint16_t offset, uint8_t bytes, uint32_t value)
+static void write_space(const struct pci_device *pci, uint16_t offset, uint8_t bytes,
+                        uint32_t value)
 {
         static const uint32_t masks[PCI_BARS_MAX] = {
                 [BAR_TABLE] = 0xfffff000, [BAR_REGISTERS] = ~(BAR_BYTES - 1),
@@ -293,8 +295,9 @@ static void bring_up(struct test *t, enum virtio_interrupt_mode expected)
         REQUIRE_OK(virtio_device_negotiate(&device, &wishes));
         EXPECT_EQ(ops->interrupts_open(&virtio.transport, 2, on_sources, NULL), expected);
         for (uint16_t queue = 0; queue < 2; queue++) {
-                struct virtio_queue_setup setup = {.size = 64, .descriptors_dev = 0x1122334455667000,
-                                                   .driver_dev = 0x2000, .device_dev = 0x3000};
+                struct virtio_queue_setup setup = {
+                        .size = 64, .descriptors_dev = 0x1122334455667000,
+                        .driver_dev = 0x2000, .device_dev = 0x3000};
                 uint32_t size;
                 REQUIRE_OK(virtio_device_queue_size(&device, queue, 64, &size));
                 REQUIRE_OK(virtio_device_queue_enable(&device, queue, &setup));
@@ -343,8 +346,8 @@ TEST(virtio_pci_life, vector_for_each_queue_above_4_gib)
         bring_down(t);
 }
 
-/* While a thread waits for the end of its queue's reset, that of another queue resets and revives its
- * own. */
+/* While a thread waits for the end of its queue's reset, that of another
+ * queue resets and revives its own. */
 static const struct virtio_queue_setup small_setup = {.size = 32, .descriptors_dev = 0x4000};
 
 static void reset_the_other_queue(void)
@@ -404,7 +407,8 @@ TEST(virtio_pci_life, vectors_are_aimed_at_cpus)
         bring_down(t);
 }
 
-/* The machine has fewer vectors, or the device takes fewer: those that are there stand for the rest. */
+/* The machine has fewer vectors, or the device takes fewer: those that
+ * are there stand for the rest. */
 TEST(virtio_pci_life, vectors_run_out)
 {
         make_function(REGISTERS_PA);

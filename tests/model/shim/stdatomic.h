@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* stdatomic — stands in for C's own when lib/vmbus_ring/vmbus_multi.c is compiled for the relacy model
- * checker, inside a namespace: what that file uses of it, on relacy's atomics. Relacy has made
- * memory_order_* macros of two arguments: the order, and where in the source it stands. */
+/* stdatomic — stands in for C's own when lib/vmbus_ring/vmbus_multi.c is compiled for the relacy
+ * model checker, inside a namespace: what that file uses of it, on relacy's atomics. Relacy has
+ * made memory_order_* macros of two arguments: the order, and where in the source it stands. */
 typedef rl::atomic<unsigned> atomic_uint;
 
 using rl::mo_acquire;

@@ -6,8 +6,8 @@
  *   echo-client OWN_SOCKET QEMU_SOCKET GUEST_ADDRESS WINDOW ECHOES [PAYLOAD_BYTES]
  *   echoes=N lost=N seconds=S rate=ECHOES_A_SECOND best_rate=THE_SAME median_us=M p99_us=P
  *
- * best_rate is that of the fastest STRETCH answers in a row: on a machine that has other things to do
- * it tells more than the whole.
+ * best_rate is that of the fastest STRETCH answers in a row: on a machine that has other things to
+ * do it tells more than the whole.
  *
  * WINDOW requests are under way at a time. The guest's hardware address is asked for by ARP first
  * (as 10.0.2.2), until it answers. One frame is one datagram. Exit status: 0, 1 nobody answered or
@@ -130,8 +130,9 @@ static bool is_echo_answer(const uint8_t *frame, ssize_t bytes, uint32_t *sequen
         uint32_t total = 20 + 8 + client.payload_bytes;
         const uint8_t *ip = frame + 14, *icmp = ip + 20;
         if (bytes < (ssize_t)(14 + total) || get16(frame + 12) != 0x0800 || ip[0] != 0x45 ||
-            ip[9] != 1 || get16(ip + 2) != total || internet_checksum(ip, 20) != 0 || icmp[0] != 0 ||
-            get16(icmp + 4) != ECHO_ID || memcmp(ip + 12, client.guest_ip, 4) != 0 ||
+            ip[9] != 1 || get16(ip + 2) != total || internet_checksum(ip, 20) != 0 ||
+            icmp[0] != 0 || get16(icmp + 4) != ECHO_ID ||
+            memcmp(ip + 12, client.guest_ip, 4) != 0 ||
             internet_checksum(icmp, 8 + client.payload_bytes) != 0)
                 return false;
         *sequence = get16(icmp + 6);
@@ -276,7 +277,8 @@ int main(int argc, char **argv)
         qsort(client.round_trips_ns, echoes, sizeof(*client.round_trips_ns), by_size);
         double best = client.best_stretch_ns == 0 ? echoes / seconds :
                               (double)STRETCH * NS_PER_SECOND / (double)client.best_stretch_ns;
-        printf("echoes=%u lost=%u seconds=%.3f rate=%.0f best_rate=%.0f median_us=%.1f p99_us=%.1f\n",
+        printf("echoes=%u lost=%u seconds=%.3f rate=%.0f best_rate=%.0f "
+               "median_us=%.1f p99_us=%.1f\n",
                echoes, lost, seconds, echoes / seconds, best,
                client.round_trips_ns[echoes / 2] / 1000.0,
                client.round_trips_ns[(uint64_t)echoes * 99 / 100] / 1000.0);

@@ -2,8 +2,8 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* net_port — one end of the program's network: something that frames come from and go to.
  *
- * Kinds: vhost_port.c (a front end), tap_port.c (a tap of this host), responder_port.c (an answering
- * host that exists only here).
+ * Kinds: vhost_port.c (a front end), tap_port.c (a tap of this host), responder_port.c (an
+ * answering host that exists only here).
  *
  * Owner       whoever made it; the fabric keeps a pointer
  * Context     one thread */

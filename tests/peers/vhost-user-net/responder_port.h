@@ -4,8 +4,8 @@
  * answers ARP and ICMP echo, and hands out addresses by DHCP. For guests whose only need is that
  * somebody answers.
  *
- * Its addresses are laid out as those of QEMU's user network: with 10.0.2.2/24 the first client gets
- * 10.0.2.15, and the host says that it is the router.
+ * Its addresses are laid out as those of QEMU's user network: with 10.0.2.2/24 the first client
+ * gets 10.0.2.15, and the host says that it is the router.
  *
  * Peer        whoever sends frames: each is parsed within its bounds, and what is not whole, or not
  *             for us, is not answered

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* A front end's memory, see vhost_memory.h. Relies on mmap(). Facts:
- * docs/interop/vhost-user.rst of QEMU 7.2; mmap(2): offsets and lengths of files with huge pages are
- * multiples of the huge page, which is the file's block size. */
+/* A front end's memory, see vhost_memory.h. Relies on mmap(). Facts: docs/interop/vhost-user.rst of
+ * QEMU 7.2; mmap(2): offsets and lengths of files with huge pages are multiples of the huge page,
+ * which is the file's block size. */
 #define _GNU_SOURCE
 #include "tests/peers/vhost-user-net/vhost_memory.h"
 
@@ -114,7 +114,8 @@ static bool map(struct vhost_mapping *mapping, int fd, const struct stat *file, 
 }
 
 /* The mapping of the same bytes at the same addresses; NULL: there is none. */
-static struct vhost_mapping *find_same(struct vhost_memory *memory, const struct vhost_mapping *mapping)
+static struct vhost_mapping *find_same(struct vhost_memory *memory,
+                                       const struct vhost_mapping *mapping)
 {
         const struct vhost_region *region = &mapping->region;
         for (size_t i = 0; i < memory->table.count; i++) {

@@ -52,15 +52,15 @@ void vhost_memory_fini(struct vhost_memory *memory);
 /* Unmaps everything; the table is empty then, and not lost. */
 void vhost_memory_clear(struct vhost_memory *memory);
 
-/* Maps one more region of the file `fd`. One that is there already, of the same file, has one holder more:
- * QEMU 7.2 adds each region once for every queue pair, over one connection.
+/* Maps one more region of the file `fd`. One that is there already, of the same file, has one
+ * holder more: QEMU 7.2 adds each region once for every queue pair, over one connection.
  *   why      VHOST_WHY_BYTES (vhost_channel.h); says what is wrong with it
  *   returns  false: nothing has changed */
 bool MUST_CHECK vhost_memory_add(struct vhost_memory *memory, const struct vhost_region *region,
                                  int fd, char *why);
 
-/* Takes away a holder of the region with exactly these addresses and length, and unmaps it with the last
- * one; false: there is none. */
+/* Takes away a holder of the region with exactly these addresses and length, and unmaps it with the
+ * last one; false: there is none. */
 bool MUST_CHECK vhost_memory_remove(struct vhost_memory *memory,
                                     const struct vhost_region *region);
 

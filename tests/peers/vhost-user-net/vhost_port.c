@@ -73,8 +73,8 @@ static enum net_frame_fault read_frame(struct vhost_session *session,
         return net_frame_check(header, *bytes, session->features);
 }
 
-/* Pops up to VHOST_PORT_FRAMES chains, and has the beginning of each fetched: by the time that it is
- * copied it has come over from the driver's CPU. How many. */
+/* Pops up to VHOST_PORT_FRAMES chains, and has the beginning of each fetched: by the time that it
+ * is copied it has come over from the driver's CPU. How many. */
 static uint32_t pop_chains(struct vhost_port *vhost, struct vhost_vring *ring)
 {
         uint32_t count = 0, elements = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vhost_port — a port of the fabric that is a vhost-user front end: its socket, its session, and the
- * frames in its rings.
+/* vhost_port — a port of the fabric that is a vhost-user front end: its socket, its session,
+ * and the frames in its rings.
  *
  * Listens on a socket, or connects to one (again and again, once a second); one front end at a
  * time, and after it has gone the next.

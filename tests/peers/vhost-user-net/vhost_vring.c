@@ -79,8 +79,9 @@ static bool used_index(const struct virtqueue_device_config *config, uint16_t *i
         return true;
 }
 
-/* Whether the first descriptor of a packed ring was made available in a lap whose wrap counter is 0
- * and is not used yet. In a ring that begins it never was: there its flags are 0 or those of lap 1. */
+/* Whether the first descriptor of a packed ring was made available in a lap whose wrap
+ * counter is 0 and is not used yet. In a ring that begins it never was: there its
+ * flags are 0 or those of lap 1. */
 static bool in_even_lap(const struct virtqueue_device_config *config)
 {
         const struct virtqueue_packed_descriptor *ring = virtqueue_device_memory_map_whole(
@@ -93,11 +94,11 @@ static bool in_even_lap(const struct virtqueue_device_config *config)
                        VIRTQUEUE_FLAG(VIRTQUEUE_USED_BIT);
 }
 
-/* Where to go on. A packed ring's base has two positions: where the next chain is, and where the next
- * used one goes. They are the same unless a predecessor was killed; then the second is the one from
- * which nothing gets lost. Front ends that know only one (DPDK's) leave the second 0, and begin in an
- * empty ring; 0 is also offset 0 of an even lap, which the first one tells unless it is a whole lap
- * ahead: then the ring does. */
+/* Where to go on. A packed ring's base has two positions: where the next chain is, and where the
+ * next used one goes. They are the same unless a predecessor was killed; then the second is the one
+ * from which nothing gets lost. Front ends that know only one (DPDK's) leave the second 0, and
+ * begin in an empty ring; 0 is also offset 0 of an even lap, which the first one tells unless it is
+ * a whole lap ahead: then the ring does. */
 static bool find_state(const struct vhost_vring *ring, struct virtqueue_device_config *config,
                        char *why)
 {
@@ -110,7 +111,8 @@ static bool find_state(const struct vhost_vring *ring, struct virtqueue_device_c
                 snprintf(why, VHOST_WHY_BYTES, "base 0x%x is no index", ring->base);
                 return false;
         } else if (!used_index(config, &position)) {
-                snprintf(why, VHOST_WHY_BYTES, "the used area is not aligned, or not in one region");
+                snprintf(why, VHOST_WHY_BYTES,
+                         "the used area is not aligned, or not in one region");
                 return false;
         }
         config->state = (struct virtqueue_device_state){position, position};

@@ -5,7 +5,8 @@
  * Everything is in the machine's own byte order. A message is a header of 12 bytes and a payload;
  * file descriptors travel with its first byte. Nothing here does anything.
  *
- * Facts       the vhost-user protocol of QEMU 7.2, docs/interop/vhost-user.rst; spec/virtio.md, 13 */
+ * Facts       the vhost-user protocol of QEMU 7.2,
+ *             docs/interop/vhost-user.rst; spec/virtio.md, 13 */
 #ifndef TESTS_PEERS_VHOST_WIRE_H
 #define TESTS_PEERS_VHOST_WIRE_H
 

@@ -14,8 +14,8 @@
  * implementation (tests/boot/vmbus_ring_test.c) and against ends by another hand
  * (tests/host/vmbus_stranger_ring.h). Freestanding, no allocation, no globals, no clock.
  *
- * Owner       all memory is the caller's: this struct, the words for GPADLs, offers and devices live
- *             as long as the host
+ * Owner       all memory is the caller's: this struct, the words for GPADLs, offers and
+ *             devices live as long as the host
  * Peer        the guest may write every byte that ops.map hands out, at any time, and send any
  *             message; each broken rule has a name (vmbus_host_rule.h). A channel whose ring or
  *             device protocol is broken is served no more until the guest closes it
@@ -86,7 +86,8 @@ struct vmbus_host_device;
 struct vmbus_host_device_ops {
         /* The guest opens the channel; false refuses. */
         bool (*opened)(struct vmbus_host_device *device, struct vmbus_host_channel *channel);
-        /* It is closed, rescinded or lost; nothing of the guest's memory may be touched after it. */
+        /* It is closed, rescinded or lost; nothing of the guest's
+         * memory may be touched after it. */
         void (*closed)(struct vmbus_host_device *device, struct vmbus_host_channel *channel);
         /* One packet; its ranges are read through channel->receiver. True: done with it. False: not
          * now (the ring to the guest is full, say); it comes again. */
@@ -95,7 +96,8 @@ struct vmbus_host_device_ops {
         /* After the packets of each poll: the device's own work, bounded. True: there is more.
          * May be NULL. */
         bool (*work)(struct vmbus_host_device *device, struct vmbus_host_channel *channel);
-        /* A GPADL of the channel is torn down: its pages may not be touched any more. May be NULL. */
+        /* A GPADL of the channel is torn down: its pages may not be
+         * touched any more. May be NULL. */
         void (*gpadl_gone)(struct vmbus_host_device *device, struct vmbus_host_channel *channel,
                            uint32_t gpadl);
 };
@@ -217,7 +219,8 @@ bool vmbus_host_poll(struct vmbus_host *host);
  *   offer    the caller's, unchanged until the guest has released the channel
  *   channel  out, may be NULL
  *   returns  ZX_OK; ZX_ERR_NO_RESOURCES when all places are taken */
-zx_status_t MUST_CHECK vmbus_host_offer(struct vmbus_host *host, const struct vmbus_host_offer *offer,
+zx_status_t MUST_CHECK vmbus_host_offer(struct vmbus_host *host,
+                                        const struct vmbus_host_offer *offer,
                                         struct vmbus_host_channel **channel);
 
 /* Takes an offer back; the channel ends when the guest has released it, at once when the guest has
@@ -251,7 +254,8 @@ enum vmbus_result MUST_CHECK vmbus_host_send_begin(struct vmbus_host_channel *ch
                                                    struct vmbus_writer *writer);
 
 /* Whether a packet of `bytes`, footer included, fits now; as vmbus_host_send() else. */
-enum vmbus_result MUST_CHECK vmbus_host_can_send(struct vmbus_host_channel *channel, uint64_t bytes);
+enum vmbus_result MUST_CHECK vmbus_host_can_send(struct vmbus_host_channel *channel,
+                                                 uint64_t bytes);
 
 /* The guest broke `rule` on this channel: noted. */
 void vmbus_host_broke(struct vmbus_host_channel *channel, enum vmbus_host_rule rule, uint32_t value,
@@ -277,7 +281,7 @@ void vmbus_host_pages_write(const struct vmbus_host_pages *pages, uint64_t offse
  *   list     empty, its words the caller's
  *   returns  true; false when the ranges are too many for the list (noted), bad (the channel is
  *            served no more) or name a page that is not there (noted): the list is empty then */
-bool MUST_CHECK vmbus_host_gpa(struct vmbus_host_channel *channel, const struct vmbus_incoming *packet,
-                               struct vmbus_gpa_list *list);
+bool MUST_CHECK vmbus_host_gpa(struct vmbus_host_channel *channel,
+                               const struct vmbus_incoming *packet, struct vmbus_gpa_list *list);
 
 #endif

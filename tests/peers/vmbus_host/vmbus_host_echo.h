@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmbus_host_echo — a device that sends back what it gets: the simplest one that a channel can have.
+/* vmbus_host_echo — a device that sends back what it gets: the simplest
+ * one that a channel can have.
  *
  *   guest sends                          the echo answers
  *   in-band, no completion requested     in-band, the same payload
  *   in-band, completion requested        completion, the same id and payload
- *   GPA direct                           inverts every byte of the ranges in the guest's memory;
- *                                        completion (if requested) with struct vmbus_host_echo_direct
+ *   GPA direct                           inverts every byte of the ranges in the
+ *                                        guest's memory; completion (if requested) with
+ *                                        struct vmbus_host_echo_direct
  *   completion                           counted, no answer
  *   pipe mode: data, 0 to 16,384 bytes   data, the same bytes (a message pipe; a byte pipe as well)
  *
- * Payloads come back padded to a multiple of 8, as they arrive; in pipe mode with their exact length.
- * With `requests` set, the host also asks: after each opening it sends so many in-band packets that
- * request a completion, transaction ids 1 to `requests`, the payload being the id (8 bytes).
+ * Payloads come back padded to a multiple of 8, as they arrive; in pipe mode with their exact
+ * length. With `requests` set, the host also asks: after each opening it sends so many in-band
+ * packets that request a completion, transaction ids 1 to `requests`, the payload being the id
+ * (8 bytes).
  * Context     as the host */
 #ifndef TESTS_PEERS_VMBUS_HOST_VMBUS_HOST_ECHO_H
 #define TESTS_PEERS_VMBUS_HOST_VMBUS_HOST_ECHO_H

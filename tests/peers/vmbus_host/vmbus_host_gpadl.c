@@ -113,7 +113,8 @@ static bool map_list(struct vmbus_host *host, uint64_t *words, uint32_t range_co
 {
         uint32_t at = 0;
         for (uint32_t i = 0; i < range_count; i++) {
-                uint32_t pages = vmbus_gpa_page_count((uint32_t)words[at], (uint32_t)(words[at] >> 32));
+                uint32_t pages =
+                        vmbus_gpa_page_count((uint32_t)words[at], (uint32_t)(words[at] >> 32));
                 at++;
                 for (uint32_t page = 0; page < pages; page++, at++) {
                         void *address = host->config.ops->map(host->config.context, words[at]);
@@ -267,7 +268,8 @@ void vmbus_host_pages_read(const struct vmbus_host_pages *pages, uint64_t offset
         while (bytes > 0) { /* a page a round */
                 uint32_t within = offset % PAGE_BYTES;
                 uint32_t count = (uint32_t)min_u64(bytes, PAGE_BYTES - within);
-                const uint8_t *page = (const uint8_t *)(uintptr_t)pages->addresses[offset / PAGE_BYTES];
+                const uint8_t *page =
+                        (const uint8_t *)(uintptr_t)pages->addresses[offset / PAGE_BYTES];
                 shared_copy_in(next, page + within, count);
                 next += count;
                 offset += count;

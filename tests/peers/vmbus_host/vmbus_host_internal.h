@@ -59,7 +59,8 @@ void host_send_offers(struct vmbus_host *host);
 void host_gpadl_header(struct vmbus_host *host, const struct host_message *message);
 void host_gpadl_body(struct vmbus_host *host, const struct host_message *message);
 void host_gpadl_teardown(struct vmbus_host *host, const struct host_message *message);
-struct vmbus_host_gpadl *host_gpadl_find(struct vmbus_host *host, uint32_t channel, uint32_t handle);
+struct vmbus_host_gpadl *host_gpadl_find(struct vmbus_host *host, uint32_t channel,
+                                         uint32_t handle);
 /* Whether a GPADL of the channel is left. */
 bool host_gpadl_any(const struct vmbus_host *host, uint32_t channel);
 /* Forgets those of the channel. */

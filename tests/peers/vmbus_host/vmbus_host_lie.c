@@ -150,10 +150,11 @@ void host_lie_before_commit(struct vmbus_host_channel *channel)
                 word ^= (uint64_t)(uint16_t)host_random(host) << VMBUS_WORD0_FLAGS_BIT;
         vmbus_memory_store_u64(memory, start, word);
         if (host_lies(host, VMBUS_HOST_LIE_PACKET_FOOTER))
-                vmbus_memory_store_u64(memory,
-                                       vmbus_memory_advance(memory, channel->to.next_in,
-                                                            memory->data_bytes - VMBUS_FOOTER_BYTES),
-                                       (uint64_t)host_random(host) << 32 | host_random(host));
+                vmbus_memory_store_u64(
+                        memory,
+                        vmbus_memory_advance(memory, channel->to.next_in,
+                                             memory->data_bytes - VMBUS_FOOTER_BYTES),
+                        (uint64_t)host_random(host) << 32 | host_random(host));
 }
 
 static void lie_about_in(struct vmbus_host_channel *channel)
@@ -163,12 +164,13 @@ static void lie_about_in(struct vmbus_host_channel *channel)
         struct vmbus_host *host = channel->host;
         uint32_t in = channel->to.committed_in;
         if (host_lies(host, VMBUS_HOST_LIE_RING_IN_RANGE))
-                shared_store_seq_cst_u32(&control->in, memory->data_bytes + host_random(host) % 4096);
+                shared_store_seq_cst_u32(&control->in,
+                                         memory->data_bytes + host_random(host) % 4096);
         if (host_lies(host, VMBUS_HOST_LIE_RING_IN_ALIGNMENT))
                 shared_store_seq_cst_u32(&control->in, in + 1 + host_random(host) % 7);
         if (host_lies(host, VMBUS_HOST_LIE_RING_IN_BACKWARDS))
-                shared_store_seq_cst_u32(&control->in, vmbus_memory_advance(memory, in,
-                                                                            memory->data_bytes - 8));
+                shared_store_seq_cst_u32(&control->in,
+                                         vmbus_memory_advance(memory, in, memory->data_bytes - 8));
         if (host_lies(host, VMBUS_HOST_LIE_RING_IN_AHEAD))
                 shared_store_seq_cst_u32(&control->in,
                                          vmbus_memory_advance(memory, in,

@@ -109,7 +109,8 @@ void vmbus_host_lie(struct vmbus_host *host, uint64_t seed, uint32_t rate);
 /* Which lies are allowed: the sum of BIT_MASK(VMBUS_HOST_LIE_...). */
 void vmbus_host_lie_only(struct vmbus_host *host, uint64_t lies);
 
-/* Throws the dice; true: the caller tells that lie now. For those that the host does not tell itself. */
+/* Throws the dice; true: the caller tells that lie now. For those that
+ * the host does not tell itself. */
 bool vmbus_host_lies_now(struct vmbus_host *host, enum vmbus_host_lie lie);
 
 /* How many lies were told, of one kind and of all. */

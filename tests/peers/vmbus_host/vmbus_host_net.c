@@ -449,6 +449,6 @@ void vmbus_host_net_link(struct vmbus_host_net *net, bool up)
 bool vmbus_host_net_takes(const struct vmbus_host_net *net)
 {
         return net->state == VMBUS_HOST_NET_READY && net->suballocations != 0 && net->initialised &&
-               (net->link_down || (net->filter != 0 && !net->no_room)) && net->channels[0] != NULL &&
-               net->channels[0]->broken == VMBUS_HOST_NONE;
+               (net->link_down || (net->filter != 0 && !net->no_room)) &&
+               net->channels[0] != NULL && net->channels[0]->broken == VMBUS_HOST_NONE;
 }

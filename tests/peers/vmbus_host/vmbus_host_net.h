@@ -6,8 +6,8 @@
  *   guest <-- ring, receive buffer     <-- RNDIS <-- filter   <-- port.take <-- network
  *
  * Speaks NVSP 6.1, 6, 5, 4, 2 and 1. Carries out the offloads that it announces: checksums and TCP
- * segmentation of what the guest sends, checking of what it receives, VLAN tags both ways. With more
- * than one queue it offers subchannels and spreads frames over them as the guest's table says.
+ * segmentation of what the guest sends, checking of what it receives, VLAN tags both ways. With
+ * more than one queue it offers subchannels and spreads frames over them as the guest's table says.
  *
  *            INIT: a version agreed        first RNDIS message, receive buffer there
  *   BEGIN --------------------------> SETUP -------------------------------> READY
@@ -43,8 +43,9 @@ struct vmbus_host_frame_port {
         void (*give)(void *context, const void *frame, uint32_t bytes);
         /* The next frame for the guest, up to `capacity` bytes; returns its length, 0: none now. */
         uint32_t (*take)(void *context, void *frame, uint32_t capacity);
-        /* Whether there is room for what one packet of the guest can bring (RNDIS_PACKETS_MAX frames, or a
-         * segmented one). While there is not, packets wait in the guest's ring. NULL: always. */
+        /* Whether there is room for what one packet of the guest can bring
+         * (RNDIS_PACKETS_MAX frames, or a segmented one). While there is not, packets wait
+         * in the guest's ring. NULL: always. */
         bool (*ready)(void *context);
 };
 
@@ -112,13 +113,13 @@ void vmbus_host_net_init(struct vmbus_host_net *net, const struct vmbus_host_net
 zx_status_t MUST_CHECK vmbus_host_net_offer(struct vmbus_host_net *net, struct vmbus_host *host,
                                             uint8_t number, struct vmbus_host_channel **channel);
 
-/* The cable is pulled or put back; the guest is told, as soon as there is room. Frames that come to a
- * pulled one are dropped. */
+/* The cable is pulled or put back; the guest is told, as soon as there is room. Frames that come
+ * to a pulled one are dropped. */
 void vmbus_host_net_link(struct vmbus_host_net *net, bool up);
 
-/* Whether frames are taken from the port now, to the guest or to be dropped; false: the card is not up,
- * or the guest has given no memory back for more, and they wait. Its next signal may change that: ask
- * after each vmbus_host_poll(). */
+/* Whether frames are taken from the port now, to the guest or to be dropped; false: the card is not
+ * up, or the guest has given no memory back for more, and they wait. Its next signal may change
+ * that: ask after each vmbus_host_poll(). */
 bool vmbus_host_net_takes(const struct vmbus_host_net *net);
 
 #endif

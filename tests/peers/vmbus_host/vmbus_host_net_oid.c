@@ -36,7 +36,8 @@ static void put_header(uint8_t *object, uint32_t type, uint32_t revision, uint32
         object[3] = (uint8_t)(bytes >> 8);
 }
 
-/* The offload object, revision 1. `parameters`: what was switched off (1) is left out; NULL: all. */
+/* The offload object, revision 1. `parameters`: what was switched
+ * off (1) is left out; NULL: all. */
 static void put_offloads(uint8_t *object, const uint8_t *parameters)
 {
         /* Of the parameters: the byte of each checksum, LSO version 2 of IPv4 and of IPv6. */

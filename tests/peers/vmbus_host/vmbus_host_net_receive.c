@@ -367,9 +367,9 @@ static uint32_t receive_batch(struct vmbus_host_net *net, bool *others)
 
 /* ---- the turn ---- */
 
-/* Packets that wait for the port have no event to come, and completions that would free receive buffers
- * wait behind them: frames that the guest could not be given by now are dropped, as by a wire. Returns
- * whether there is something to go on with. */
+/* Packets that wait for the port have no event to come, and completions that would free receive
+ * buffers wait behind them: frames that the guest could not be given by now are dropped, as by a
+ * wire. Returns whether there is something to go on with. */
 static bool make_port_ready(struct vmbus_host_net *net)
 {
         const struct vmbus_host_frame_port *port = net->config.port;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmbus_host_responder — answers ARP, ICMP echo, DHCP and UDP echo. Facts: the RFCs in the header. */
+/* vmbus_host_responder — answers ARP, ICMP echo, DHCP and UDP echo.
+ * Facts: the RFCs in the header. */
 #include "tests/peers/vmbus_host/vmbus_host_responder.h"
 
 #include "base/bytes.h"
@@ -100,8 +101,8 @@ static uint8_t *new_packet(struct vmbus_host_responder *responder, uint32_t prot
 static bool answer_arp(struct vmbus_host_responder *responder, const uint8_t *frame, uint32_t bytes)
 {
         const uint8_t *arp = frame + ETHERNET_BYTES;
-        if (bytes < ETHERNET_BYTES + ARP_BYTES || get16(arp) != 1 || get16(arp + 2) != ETHERTYPE_IPV4 ||
-            get16(arp + 4) != 0x0604 || get16(arp + 6) != 1)
+        if (bytes < ETHERNET_BYTES + ARP_BYTES || get16(arp) != 1 ||
+            get16(arp + 2) != ETHERTYPE_IPV4 || get16(arp + 4) != 0x0604 || get16(arp + 6) != 1)
                 return false;
         uint32_t target = get32(arp + 24);
         memcpy(responder->guest_mac, arp + 8, 6);

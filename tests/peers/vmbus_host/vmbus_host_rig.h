@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmbus_host_rig — a host with one network card, for tests of a guest's driver. It shows nothing of the
- * protocol: the driver and the host have written down the same messages twice, on purpose and under the
- * same names, so no file can include both.
+/* vmbus_host_rig — a host with one network card, for tests of a guest's driver. It shows nothing of
+ * the protocol: the driver and the host have written down the same messages twice, on purpose and
+ * under the same names, so no file can include both.
  *
  * Owner       one rig, static
  * Context     as vmbus_host.h: one caller at a time */

@@ -134,7 +134,8 @@ static void publish(struct vmbus_host_channel *channel)
                  vmbus_sender_commit(&channel->sender, &channel->to);
         if (channel->receiver.state == VMBUS_END_READY)
                 signal |= vmbus_receiver_commit(&channel->receiver, &channel->from);
-        /* Who turns away with packets left commits once more than it has read (vmbus_receiver.h). */
+        /* Who turns away with packets left commits once more than it
+         * has read (vmbus_receiver.h). */
         if (channel->receiver.state == VMBUS_END_READY && channel->refused)
                 signal |= vmbus_receiver_commit(&channel->receiver, &channel->from);
         if (signal)

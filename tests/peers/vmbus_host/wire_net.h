@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* wire_net — NVSP and RNDIS as the host side sees them; as wire.h is for channel messages.
- * Facts       spec/vmbus.md, (f); the layout of the RSS capabilities and the OIDs of the statistics:
- *             Windows driver documentation (ntddndis.h) */
+ * Facts       spec/vmbus.md, (f); the layout of the RSS capabilities and the OIDs of the
+ *             statistics: Windows driver documentation (ntddndis.h) */
 #ifndef TESTS_PEERS_VMBUS_HOST_WIRE_NET_H
 #define TESTS_PEERS_VMBUS_HOST_WIRE_NET_H
 

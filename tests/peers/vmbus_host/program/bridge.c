@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* bridge — see the header. Facts: QEMU 7.2, net/stream.c; Linux, Documentation/networking/tuntap. */
+/* bridge — see the header. Facts: QEMU 7.2, net/stream.c; Linux,
+ * Documentation/networking/tuntap. */
 #define _GNU_SOURCE
 #include "tests/peers/vmbus_host/program/bridge.h"
 
@@ -51,9 +52,11 @@ static void give(void *context, const void *frame, uint32_t bytes)
         uint32_t done = (uint32_t)sent;
         while (done < bytes + LENGTH_BYTES) {
                 struct msghdr none = {0};
-                const uint8_t *rest = done < LENGTH_BYTES ? length + done
-                                                          : (const uint8_t *)frame + done - LENGTH_BYTES;
-                uint32_t left = done < LENGTH_BYTES ? LENGTH_BYTES - done : bytes + LENGTH_BYTES - done;
+                const uint8_t *rest = done < LENGTH_BYTES
+                                              ? length + done
+                                              : (const uint8_t *)frame + done - LENGTH_BYTES;
+                uint32_t left =
+                        done < LENGTH_BYTES ? LENGTH_BYTES - done : bytes + LENGTH_BYTES - done;
                 struct iovec part = {(void *)(uintptr_t)rest, left};
                 int flags = fcntl(bridge->file, F_GETFL);
                 none.msg_iov = &part;
@@ -78,7 +81,8 @@ static uint32_t take_gathered(struct bridge *bridge, void *frame, uint32_t capac
         uint32_t bytes = (uint32_t)all[0] << 24 | (uint32_t)all[1] << 16 | (uint32_t)all[2] << 8 |
                          all[3];
         if (bytes == 0 || bytes > BRIDGE_FRAME_BYTES_MAX) {
-                fprintf(stderr, "vmbus-host: the network's stream has a frame of %u bytes; closed\n",
+                fprintf(stderr,
+                        "vmbus-host: the network's stream has a frame of %u bytes; closed\n",
                         bytes);
                 close(bridge->file);
                 bridge->file = -1;
@@ -185,7 +189,8 @@ bool bridge_start(struct bridge *bridge, const char *network)
 {
         memset(bridge, 0, sizeof(*bridge));
         bridge->file = -1;
-        bridge->port = (struct vmbus_host_frame_port){.context = bridge, .give = give, .take = take};
+        bridge->port =
+                (struct vmbus_host_frame_port){.context = bridge, .give = give, .take = take};
         vmbus_host_responder_init(&bridge->responder);
         bool good = true;
         if (strcmp(network, "responder") == 0) {

@@ -28,7 +28,8 @@ bool control_start(struct control *control, const char *path)
         control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (control->listener < 0 ||
             bind(control->listener, (struct sockaddr *)&address, sizeof(address)) != 0) {
-                fprintf(stderr, "vmbus-host: --control: cannot bind %s: %s\n", path, strerror(errno));
+                fprintf(stderr, "vmbus-host: --control: cannot bind %s: %s\n", path,
+                        strerror(errno));
                 return false;
         }
         control->path = path;

@@ -29,8 +29,8 @@ struct control {
 bool control_start(struct control *control, const char *path);
 /* What poll() is to wait for: a caller, or what he says; -1: nothing. */
 int control_file(const struct control *control);
-/* Looks, without waiting, and takes the next line, its end replaced by '\0'; false: none now. A line
- * that does not fit ends the call. */
+/* Looks, without waiting, and takes the next line, its end replaced by '\0'; false: none now. A
+ * line that does not fit ends the call. */
 bool control_take(struct control *control, char line[CONTROL_LINE_BYTES]);
 /* Says `answer`, with its line end, to the caller. */
 void control_say(struct control *control, const char *answer);

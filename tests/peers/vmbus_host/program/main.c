@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* main — vmbus-host: a VMBus host for a guest under plain QEMU. `vmbus-host --help` has the options.
+/* main — vmbus-host: a VMBus host for a guest under plain QEMU.
+ * `vmbus-host --help` has the options.
  *
  *   guest's RAM file  <--->  tests/peers/vmbus_host  <--->  bridge (responder, socket, tap)
  *                              |            ^
@@ -253,7 +254,8 @@ static const char *obey(const char *line)
                 show_counts();
                 return "ok\n";
         }
-        if (program.options.echo_only && (strstr(line, "link ") != NULL || strstr(line, " net") != NULL))
+        if (program.options.echo_only &&
+            (strstr(line, "link ") != NULL || strstr(line, " net") != NULL))
                 return "error: this host has no card (--echo)\n";
         if (strcmp(line, "link up") == 0 || strcmp(line, "link down") == 0) {
                 vmbus_host_net_link(&program.net, line[5] == 'u');
@@ -273,7 +275,8 @@ static const char *obey(const char *line)
                 offer_devices();
                 return "ok\n";
         }
-        return "error: expected rescind or offer with net, echo or pipe; link down; link up; show; or count\n";
+        return "error: expected rescind or offer with net, echo or pipe; link down; link up; show; "
+               "or count\n";
 }
 
 static void take_orders(void)
@@ -300,7 +303,8 @@ static void take_events(void)
 static void take_messages(void)
 {
         struct mailbox_message message;
-        for (uint32_t i = 0; i < MESSAGES_PER_ROUND && mailbox_peek(&program.mailbox, &message); i++) {
+        for (uint32_t i = 0; i < MESSAGES_PER_ROUND && mailbox_peek(&program.mailbox, &message);
+             i++) {
                 /* What was signalled before the message was posted is meant before it: a channel is
                  * closed after its last packets. */
                 take_events();
@@ -309,7 +313,8 @@ static void take_messages(void)
                                        message.payload, message.bytes) == ZX_ERR_SHOULD_WAIT)
                         return; /* it stays where it is */
                 if (message.type != 1)
-                        fprintf(stderr, "vmbus-host: a message of type %u, which is none of VMBus\n",
+                        fprintf(stderr,
+                                "vmbus-host: a message of type %u, which is none of VMBus\n",
                                 message.type);
                 mailbox_took(&program.mailbox);
         }
@@ -369,7 +374,8 @@ static void run(void)
                                          {program.server.client, POLLIN, 0},
                                          {program.server.from_guest[0], POLLIN, 0},
                                          {program.server.from_guest[1], POLLIN, 0},
-                                         {network, POLLIN, 0}, /* -1: not asked, it would not sleep */
+                                         /* -1: not asked, it would not sleep. */
+                                         {network, POLLIN, 0},
                                          {control_file(&program.control), POLLIN, 0}};
                 int timeout = more ? 0 : program.host.queue_count != 0 ? NO_ROOM_MS : IDLE_MS;
                 if (poll(files, sizeof(files) / sizeof(files[0]), timeout) < 0 && errno != EINTR) {
@@ -410,7 +416,8 @@ static void print_stats(void)
                 (unsigned long long)program.counted_packets,
                 (unsigned long long)(program.echo.bytes + program.pipe_echo.bytes));
         if (seconds > 0)
-                fprintf(stderr, ", %.0f packets a second", (double)program.counted_packets / seconds);
+                fprintf(stderr, ", %.0f packets a second",
+                        (double)program.counted_packets / seconds);
         fprintf(stderr, "\nvmbus-host: net: %llu frames from the guest, %llu to it, %llu filtered, "
                         "%llu send errors, %llu without room in it, %llu lost behind the card, "
                         "%llu with the link down; stalled %llu times\n",
