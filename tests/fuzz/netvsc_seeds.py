@@ -4,8 +4,9 @@
 
 Usage: netvsc_seeds.py host FOLDER
 
-The seeds are scripts in the form that tests/fuzz/netvsc_host_fuzz.c reads: what the card's user does, what an honest
-host does, and what a hostile one says, at once or while the card waits for an answer.
+The seeds are scripts in the form that tests/fuzz/netvsc_host_fuzz.c reads: what the
+card's user does, what an honest host does, and what a hostile one says, at once or while
+the card waits for an answer.
 """
 
 import seeds
@@ -36,8 +37,10 @@ def frame(size=46, parts=1, offload=0):
 
 
 def transfer(kind, *places, oddities=0, behind=b"", flip=(0, ()), rest=()):
-    """rest: words of the RNDIS message behind those that are made good; flip: one that is not left so."""
-    ranges = b"".join(word(place) + bytes([0, flip[0]]) + words(*rest) + b"".join(word(value) for value in flip[1])
+    """rest: words of the RNDIS message behind those that are made good;
+    flip: one that is not left so."""
+    ranges = b"".join(word(place) + bytes([0, flip[0]]) + words(*rest) +
+                      b"".join(word(value) for value in flip[1])
                       for place in places)
     return bytes([TRANSFER, oddities, len(places), kind]) + ranges + behind + bytes([9])
 
@@ -57,13 +60,17 @@ def info(kind, value):
 POLLED = step(POLL)
 SEEDS = {
     f"{name}_{version}": bytes([version]) + script for version in (0, 1, 2, 7) for name, script in {
-        "frames_out": b"".join(frame(size, 1 + size % 4, size % 16) for size in (46, 100, 300, 1000, 1486)) + step(HOST)
+        "frames_out": b"".join(frame(size, 1 + size % 4, size % 16)
+                               for size in (46, 100, 300, 1000, 1486)) + step(HOST)
                       + POLLED,
-        "frames_in": step(ARRIVE, 7) + step(HOST) + POLLED + step(RELEASE, 3) + step(ARRIVE, 5) + step(HOST) + POLLED,
-        "settings": step(SET, 1) + step(SET, 2) + step(SET, 0x10) + step(RESTART, 1) + step(LINK, 0x80, 0) + step(HOST)
+        "frames_in": step(ARRIVE, 7) + step(HOST) + POLLED + step(RELEASE, 3) + step(ARRIVE, 5) +
+            step(HOST) + POLLED,
+        "settings": step(SET, 1) + step(SET, 2) + step(SET, 0x10) + step(RESTART, 1) +
+            step(LINK, 0x80, 0) + step(HOST)
                     + POLLED,
         "frame": transfer(FRAME, 3) + POLLED + step(RELEASE, 1),
-        "frames": transfer(FRAME, 3, 4, 9) + POLLED + transfer(FRAME, 20, 21) + POLLED + step(RELEASE, 7),
+        "frames": transfer(FRAME, 3, 4, 9) + POLLED + transfer(FRAME, 20, 21) + POLLED +
+            step(RELEASE, 7),
         "frame_checksum": transfer(FRAME_INFO, 3, rest=info(0, 0x14)) + POLLED,
         "frame_tag": transfer(FRAME_INFOS, 3, rest=info(6, 0x1230)) + POLLED,
         "frame_piece": transfer(FRAME_INFO, 3, rest=info(0x80000001, 0x101)) + POLLED,
@@ -72,14 +79,16 @@ SEEDS = {
         "frame_cut": transfer(FRAME, 3, flip=(1, (500,))) + POLLED,
         "frame_outside": transfer(FRAME, 3, flip=(2, (60,))) + POLLED,
         "range_raw": transfer(FRAME, 0x1ff000, oddities=1) + POLLED,
-        "range_long": bytes([TRANSFER, 2, 1, FRAME]) + word(3) + bytes(2) + words() + word(0x300000) + bytes([9]) + POLLED,
+        "range_long": bytes([TRANSFER, 2, 1, FRAME]) + word(3) + bytes(2) + words() +
+            word(0x300000) + bytes([9]) + POLLED,
         "no_range": transfer(FRAME) + POLLED,
         "wrong_set": transfer(FRAME, 3, oddities=32, behind=word(0xface)) + POLLED,
         "wrong_channel": transfer(FRAME, 3, oddities=8, behind=bytes([5])) + POLLED,
         "no_id": transfer(FRAME, 3, oddities=64)[:-1] + bytes([9, 48]) + POLLED,
         "status": transfer(STATUS, 3, flip=(2, (0x4001000c,))) + POLLED,
         "control_as_data": transfer(KEEPALIVE, 3, oddities=8, behind=bytes([0])) + POLLED,
-        "direct": step(PACKET) + words(0, 1, 8, 0, 1) + bytes([LAST_ID]) + word(0x7000f) + bytes([0]) + POLLED,
+        "direct": step(PACKET) + words(0, 1, 8, 0, 1) + bytes([LAST_ID]) + word(0x7000f) +
+            bytes([0]) + POLLED,
         "keepalive": transfer(KEEPALIVE, 3) + POLLED + step(HOST),
         "late_answer": transfer(QUERIED | SUCCESS | INFORMATION, 3) + POLLED,
         "sent": frame() + completion() + POLLED,
@@ -90,12 +99,15 @@ SEEDS = {
         "message": step(MESSAGE, 5, 10) + words(count=10) + POLLED,
         "packet": step(PACKET) + words() + bytes([LAST_ID]) + word(3) + bytes([0]) + POLLED,
         "index": step(SCRIBBLE, 1) + word(3) + POLLED + step(RESTART, 1),
-        "index_far": step(SCRIBBLE, 1) + word(0x10000) + POLLED + step(RESTART, 1) + frame() + step(HOST) + POLLED,
+        "index_far": step(SCRIBBLE, 1) + word(0x10000) + POLLED + step(RESTART, 1) + frame() +
+            step(HOST) + POLLED,
         "out": step(SCRIBBLE, 2) + word(9) + frame() + POLLED,
-        "answer_in_between": step(WAITS, 1) + step(SET, 1) + bytes([0x83]) + transfer(SET_DONE | SUCCESS, 3)[1:] + POLLED,
+        "answer_in_between": step(WAITS, 1) + step(SET, 1) + bytes([0x83]) +
+            transfer(SET_DONE | SUCCESS, 3)[1:] + POLLED,
         "gone": frame() + step(LINK, 0) + POLLED + step(HOST) + POLLED,
         "version": step(WAITS, 1) + step(RESTART, 1) + bytes([ANSWER, 0, 1]) + word(2) + bytes(40),
-        "section": step(WAITS, 1) + step(RESTART, 1) + bytes([0, ANSWER, 3, 1]) + word(0xffffffff) + bytes(40),
+        "section": step(WAITS, 1) + step(RESTART, 1) + bytes([0, ANSWER, 3, 1]) + word(0xffffffff) +
+            bytes(40),
     }.items()
 }
 SEEDS |= {f"bring_up_{name}": bytes([HOSTILE_WAITS]) + script + bytes(40) for name, script in {

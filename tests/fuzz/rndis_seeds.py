@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""Writes a seed corpus for the fuzz target of RNDIS messages: what an honest host sends, and the edges of that.
+"""Writes a seed corpus for the fuzz target of RNDIS messages: what an honest host
+sends, and the edges of that.
 
 Usage: rndis_seeds.py message FOLDER
 
@@ -32,8 +33,8 @@ def info(kind, value):
 def packet(data, *infos, gap=0):
     described = b"".join(infos)
     at = HEADER_BYTES + len(described) + gap
-    return message(PACKET, at - 8, len(data), 0, 0, 0, HEADER_BYTES - 8 if infos else 0, len(described), 0, 0,
-                   behind=described + bytes(gap) + data)
+    return message(PACKET, at - 8, len(data), 0, 0, 0, HEADER_BYTES - 8 if infos else 0,
+                   len(described), 0, 0, behind=described + bytes(gap) + data)
 
 
 FRAME = bytes.fromhex("021122334455525500000202080045") + bytes(45)

@@ -9,13 +9,16 @@ import struct
 import sys
 from pathlib import Path
 
-PCI, MAGIC, PLACED, READ_BACK, NO_VECTORS, NO_MAPPING, STATUS, RESETS = (1 << bit for bit in range(8))
-FEATURES = struct.pack("<II", 0x30010020, 0x101)  # INDIRECT, EVENT_IDX, STATUS, MAC; VERSION_1, RING_RESET
+PCI, MAGIC, PLACED, READ_BACK, NO_VECTORS, NO_MAPPING, STATUS, RESETS = (
+    1 << bit for bit in range(8))
+# INDIRECT, EVENT_IDX, STATUS, MAC; VERSION_1, RING_RESET.
+FEATURES = struct.pack("<II", 0x30010020, 0x101)
 # What a device answers from its reset to DRIVER_OK, roughly: features, sizes, enabled.
 LIFE = (FEATURES + struct.pack("<H", 3) + struct.pack("<H", 256)) * 40
-# Three lives of a device whose registers read back. Before the first queue, once, the masks of four vectors; for each of
-# five queues whether it wants interrupts, how many there are, its size, that it is not live yet, and where its
-# notifications go; then what interrupts, the configuration and its generation say; queues that are reset start again.
+# Three lives of a device whose registers read back. Before the first queue, once, the masks of four
+# vectors; for each of five queues whether it wants interrupts, how many there are, its size, that
+# it is not live yet, and where its notifications go; then what interrupts, the configuration and
+# its generation say; queues that are reset start again.
 PCI_QUEUE = struct.pack("<BHHHH", 0, 5, 256, 0, 1)
 PCI_LIFE = FEATURES + bytes(16) + (PCI_QUEUE * 5 + bytes(50) + bytes(2) * 5 + FEATURES) * 3
 MMIO_QUEUE = struct.pack("<BII", 0, 256, 0)
@@ -35,8 +38,8 @@ def space():
     data[0x34], data[0x3C], data[0x3D] = 0x98, 5, 1
     data[0x98:0xA4] = struct.pack("<BBHII", 0x11, 0x84, 3, 1, 0x801)
     for at, head in (capability(0x84, 5, 0x70, 0, 0), capability(0x70, 2, 0x5C, 0x3000, 0x1000),
-                     capability(0x5C, 4, 0x48, 0x2000, 0x1000), capability(0x48, 3, 0xB0, 0x1000, 0x1000),
-                     capability(0xB0, 1, 0, 0, 0x1000)):
+                     capability(0x5C, 4, 0x48, 0x2000, 0x1000),
+                     capability(0x48, 3, 0xB0, 0x1000, 0x1000), capability(0xB0, 1, 0, 0, 0x1000)):
         data[at:at + 20] = head
     return bytes(data)
 

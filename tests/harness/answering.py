@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""answering: our guest in its answering test (net_answer.echo), and who asks it: the host's kernel through a tap in a
-network namespace, or this process at the other end of a socket."""
+"""answering: our guest in its answering test (net_answer.echo), and who asks it: the host's kernel
+through a tap in a network namespace, or this process at the other end of a socket."""
 
 import os
 import re
@@ -28,15 +28,16 @@ END_PORT = 9
 class AnsweringGuest:
     """In the background: until it has answered `echoes`, or for 0 until it is told to end."""
 
-    def __init__(self, name, options, emulator_options=(), echoes=0, env=None, seconds=LIMIT_S, words=""):
+    def __init__(self, name, options, emulator_options=(), echoes=0, env=None, seconds=LIMIT_S,
+                 words=""):
         elf = images.folder(images.ALL_TESTS) / "paravane.elf"
         self.name = name
         self.result = None
         self.env = env
         self.thread = threading.Thread(target=self._run, args=(
             ["--boot", "pvh", "--image", elf, *options, "--test", "net_answer.echo",
-             "--append", f"net_answer.echoes={echoes} net_answer.seconds={seconds} {words}".strip(), "--timeout",
-             2 * seconds, "--", *emulator_options],), daemon=True)
+             "--append", f"net_answer.echoes={echoes} net_answer.seconds={seconds} {words}".strip(),
+             "--timeout", 2 * seconds, "--", *emulator_options],), daemon=True)
         self.thread.start()
 
     def _run(self, options):
@@ -45,7 +46,8 @@ class AnsweringGuest:
     def finish(self):
         """Waits for the guest's end and insists on a pass; its log of the answers."""
         self.thread.join(boot.RUN_LIMIT_S)
-        assert self.result is not None and self.result.status == boot.PASS, self.result and self.result.explain()
+        assert self.result is not None and self.result.status == boot.PASS, (
+            self.result and self.result.explain())
         return re.search(r"answered (\d+) echoes, (\d+) requests", self.result.stdout)
 
 
@@ -54,7 +56,8 @@ def namespace(run_name):
     """The name of a network namespace of the test's own; skips where none can be made."""
     for tool, package in (("ip", "iproute2"), ("ping", "iputils-ping"), ("arping", "arping")):
         vu.skip_without(tool, package)
-    if "-C" not in subprocess.run(["arping", "--help"], check=False, capture_output=True, text=True).stdout:
+    if "-C" not in subprocess.run(["arping", "--help"], check=False, capture_output=True,
+                                  text=True).stdout:
         pytest.skip("this arping is not the one of the package arping")
     if os.geteuid() != 0 or not os.path.exists("/dev/net/tun"):
         pytest.skip("a tap in a network namespace needs root and /dev/net/tun")
@@ -63,7 +66,8 @@ def namespace(run_name):
     if made.returncode != 0:
         pytest.skip(f"no network namespace can be made here: {made.stderr.strip()}")
     try:
-        tap = subprocess.run(["ip", "netns", "exec", name, "ip", "tuntap", "add", "try0", "mode", "tap"], check=False,
+        tap = subprocess.run(["ip", "netns", "exec", name, "ip", "tuntap", "add", "try0", "mode",
+                              "tap"], check=False,
                              capture_output=True, text=True)
         if tap.returncode != 0:
             pytest.skip(f"no tap can be made here: {tap.stderr.strip()}")
@@ -80,8 +84,8 @@ class TapHost:
         self.asked = 0  # how often for the guest's address, by arping()
 
     def run(self, *command, check=False):
-        return subprocess.run([*self.inside, *map(str, command)], check=check, capture_output=True, text=True,
-                              timeout=LIMIT_S)
+        return subprocess.run([*self.inside, *map(str, command)], check=check, capture_output=True,
+                              text=True, timeout=LIMIT_S)
 
     def bring_up(self):
         """Gives the tap its address, when it is there, and waits until the guest answers."""
@@ -92,7 +96,8 @@ class TapHost:
         self.run("arping", "-C", 1, "-c", 500, "-W", 0.2, "-I", "tap0", GUEST_ADDRESS, check=True)
 
     def arping(self, count):
-        """Asks for the guest's address, and insists on all answers. An answer to one question may be late."""
+        """Asks for the guest's address, and insists on all answers. An answer to
+        one question may be late."""
         said = ""
         for _ in range(ATTEMPTS):
             said = self.run("arping", "-c", count, "-W", 0.5, "-I", "tap0", GUEST_ADDRESS).stdout
@@ -102,23 +107,28 @@ class TapHost:
         raise AssertionError(said)
 
     def echoes(self):
-        """ICMP echoes that left this end, and answers that came, as its kernel counts them, late ones too."""
-        names, values = re.findall(r"^Icmp: (.*)$", self.run("cat", "/proc/net/snmp", check=True).stdout, re.MULTILINE)
+        """ICMP echoes that left this end, and answers that came, as its kernel
+        counts them, late ones too."""
+        names, values = re.findall(r"^Icmp: (.*)$",
+                                   self.run("cat", "/proc/net/snmp", check=True).stdout,
+                                   re.MULTILINE)
         counts = dict(zip(names.split(), map(int, values.split())))
         return counts["OutEchos"], counts["InEchoReps"]
 
     def ping(self, count, payload_bytes=56):
-        """Floods the guest with echoes, and insists on an answer to each. ping itself gives up on the last ones two round
-        trips after its end; the kernel goes on counting."""
+        """Floods the guest with echoes, and insists on an answer to each. ping itself gives up on
+        the last ones two round trips after its end; the kernel goes on counting."""
         sent_before, answers_before = self.echoes()
         said = self.run("ping", "-f", "-q", "-s", payload_bytes, "-c", count, GUEST_ADDRESS).stdout
         assert f"{count} packets transmitted" in said, said
         deadline = time.monotonic() + LIMIT_S
         while self.echoes()[1] - answers_before < count and time.monotonic() < deadline:
             time.sleep(0.05)
-        sent, answers = (now - before for now, before in zip(self.echoes(), (sent_before, answers_before)))
-        assert sent == answers == count, \
-            f"of {count} echoes {sent} left, {answers} answers came, {sent - answers} were lost: {said}"
+        sent, answers = (now - before for now, before in
+                         zip(self.echoes(), (sent_before, answers_before)))
+        assert sent == answers == count, (
+            f"of {count} echoes {sent} left, {answers} answers came, "
+            f"{sent - answers} were lost: {said}")
 
     def end(self, guest):
         """Tells the guest to end, until it does; its log of the answers."""
@@ -147,7 +157,8 @@ def address_bytes(address):
 
 
 def arp_request():
-    return (b"\xff" * 6 + HOST_MAC + bytes.fromhex("08060001080006040001") + HOST_MAC + address_bytes(HOST_ADDRESS) +
+    return (b"\xff" * 6 + HOST_MAC + bytes.fromhex("08060001080006040001") + HOST_MAC +
+            address_bytes(HOST_ADDRESS) +
             bytes(6) + address_bytes(GUEST_ADDRESS)).ljust(60, b"\0")
 
 
@@ -157,10 +168,12 @@ def resolves(frame):
 
 
 def announces(frame):
-    """Whether it is a gratuitous ARP request of the guest: who has our address, from our address."""
+    """Whether it is a gratuitous ARP request of the guest: who has our
+    address, from our address."""
     address = address_bytes(GUEST_ADDRESS)
-    return frame[:6] == b"\xff" * 6 and frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\1" and \
-        frame[6:12] == frame[22:28] and frame[28:32] == frame[38:42] == address
+    return (frame[:6] == b"\xff" * 6 and frame[12:14] == b"\x08\x06" and
+            frame[20:22] == b"\0\1" and frame[6:12] == frame[22:28] and
+            frame[28:32] == frame[38:42] == address)
 
 
 def ip_packet(protocol, payload):
@@ -170,12 +183,14 @@ def ip_packet(protocol, payload):
 
 
 class SocketHost:
-    """This process as the network: `send` and `receive` move one frame each; receive(seconds) may give None."""
+    """This process as the network: `send` and `receive` move one frame each;
+    receive(seconds) may give None."""
 
     def __init__(self, send, receive):
         self.send, self.receive = send, receive
         self.guest_mac = None
-        self.answered = set()  # sequences of the echoes whose answers echo() and wait_for_echo() met
+        # Sequences of the echoes whose answers echo() and wait_for_echo() met.
+        self.answered = set()
 
     def frames(self, seconds):
         """What comes within so many seconds, however much that is."""
@@ -190,7 +205,8 @@ class SocketHost:
             for frame in self.frames(1):
                 if wanted(frame):
                     return frame
-        raise AssertionError(f"the guest is asked for its address, and there is no frame that {wanted.__name__}")
+        raise AssertionError(
+            f"the guest is asked for its address, and there is no frame that {wanted.__name__}")
 
     def resolve(self):
         """The guest's MAC, asked for until it answers."""
@@ -200,7 +216,8 @@ class SocketHost:
         return self.guest_mac
 
     def send_ip(self, protocol, payload):
-        self.send((self.guest_mac + HOST_MAC + b"\x08\0" + ip_packet(protocol, payload)).ljust(60, b"\0"))
+        self.send((self.guest_mac + HOST_MAC + b"\x08\0" +
+                   ip_packet(protocol, payload)).ljust(60, b"\0"))
 
     def send_echo(self, sequence, payload):
         head = struct.pack(">BBHHH", 8, 0, 0, 0x5041, sequence)

@@ -5,10 +5,11 @@
 Usage: bench_boot.py RESULTS_JSON [--rounds N] [--rounds-uefi N]
 
 For each boot path, two figures: to the first line of KTAP, and to the end of a boot without tests
-(test=none). The yardstick is a guest that does nothing (empty_pvh.S; under UEFI empty_efi.S, so that the
-firmware's own time is in it) on the same machine, measured in turn with the boots, so that the machine's
-moods fall on both. Adds to the array in RESULTS_JSON rows like those of tests/bench/bench.c: {"name", "unit", "min", "median", "yardstick",
-"ratio"}, times in nanoseconds, the yardstick's fastest run, and the ratio of the fastest runs.
+(test=none). The yardstick is a guest that does nothing (empty_pvh.S; under UEFI empty_efi.S, so
+that the firmware's own time is in it) on the same machine, measured in turn with the boots, so that
+the machine's moods fall on both. Adds to the array in RESULTS_JSON rows like those of
+tests/bench/bench.c: {"name", "unit", "min", "median", "yardstick", "ratio"}, times in nanoseconds,
+the yardstick's fastest run, and the ratio of the fastest runs.
 """
 
 import argparse
@@ -35,8 +36,8 @@ NS_PER_MS = 1000000
 
 
 def emulator_line(options):
-    printed = subprocess.run([boot.RUNNER, "-n", *options, *COMMON], check=True, capture_output=True,
-                             text=True).stdout
+    printed = subprocess.run([boot.RUNNER, "-n", *options, *COMMON], check=True,
+                             capture_output=True, text=True).stdout
     return shlex.split(printed)
 
 
@@ -57,8 +58,8 @@ def with_esp(line, esp):
 def build_efi_yardstick(folder):
     """An ESP image with empty_efi.S, made by the project's own rules for ours."""
     esp = folder / "efi/esp.img"
-    subprocess.run(["make", "-s", f"YARDSTICK={esp.relative_to(boot.TOP)}", "efi-yardstick"], check=True,
-                   cwd=boot.TOP)
+    subprocess.run(["make", "-s", f"YARDSTICK={esp.relative_to(boot.TOP)}", "efi-yardstick"],
+                   check=True, cwd=boot.TOP)
     return esp
 
 
@@ -72,9 +73,11 @@ def build_yardstick(folder):
 
 
 def time_one(line, wants_ktap):
-    """(ns to the first KTAP line or None, ns to the end); SystemExit when the guest does not succeed."""
+    """(ns to the first KTAP line or None, ns to the end); SystemExit when
+    the guest does not succeed."""
     start = time.monotonic_ns()
-    with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=boot.TOP) as process:
+    with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          cwd=boot.TOP) as process:
         watch = threading.Timer(BOOT_LIMIT_S, process.kill)  # a guest that hangs is one that fails
         watch.start()
         first = None

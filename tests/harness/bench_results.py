@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""bench_results: the file that `make bench` leaves, an array of rows {"name", "unit", "min", "median", "yardstick",
-"ratio"} as tests/bench/bench.c writes them, times in nanoseconds."""
+"""bench_results: the file that `make bench` leaves, an array of rows {"name", "unit", "min",
+"median", "yardstick", "ratio"} as tests/bench/bench.c writes them, times in nanoseconds."""
 
 import json
 

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""bench_vmbus: round trips between the guest and vmbus-host, over the pages and doorbells that they share.
+"""bench_vmbus: round trips between the guest and vmbus-host, over the pages
+and doorbells that they share.
 
 Usage: bench_vmbus.py RESULTS_JSON [--packets N]
 
 Packets of 8 to 256 bytes, each compared when it comes back; a lost one fails the run. One at a time
-(vmbus.round_trip), and 32 under way (vmbus.round_trip.window32), a million of each. The yardstick is the same
-number of round trips between two processes that wake one another by eventfds and share nothing else, measured
-before and after.
+(vmbus.round_trip), and 32 under way (vmbus.round_trip.window32), a million of each. The yardstick
+is the same number of round trips between two processes that wake one another by eventfds and share
+nothing else, measured before and after.
 """
 
 import argparse
@@ -36,7 +37,8 @@ def answer_wakes(there, back, rounds):
 def time_wakes(rounds=YARDSTICK_ROUNDS):
     """Nanoseconds for a wake there and a wake back."""
     there, back = os.eventfd(0), os.eventfd(0)
-    other = multiprocessing.get_context("fork").Process(target=answer_wakes, args=(there, back, rounds))
+    other = multiprocessing.get_context("fork").Process(target=answer_wakes,
+                                                        args=(there, back, rounds))
     other.start()
     begin = time.monotonic_ns()
     for _ in range(rounds):
@@ -52,9 +54,11 @@ def time_wakes(rounds=YARDSTICK_ROUNDS):
 def time_round_trips(packets, window):
     """Nanoseconds a packet, by the guest's clock; SystemExit when one was lost."""
     elf = images.folder(images.ALL_TESTS) / "paravane.elf"
-    result = boot.boot(f"bench_vmbus.{window}", "--vmbus", "--vmbus-args", "--stats", "--boot", "pvh", "--image", elf,
-                       "--timeout", LIMIT_S, "--test", "vmbus_echo.round_trips", "--append",
-                       f"vmbus_echo.packets={packets} vmbus_echo.window={window} vmbus_echo.seconds={LIMIT_S}")
+    result = boot.boot(f"bench_vmbus.{window}", "--vmbus", "--vmbus-args", "--stats", "--boot",
+                       "pvh", "--image", elf, "--timeout", LIMIT_S, "--test",
+                       "vmbus_echo.round_trips", "--append",
+                       f"vmbus_echo.packets={packets} vmbus_echo.window={window} "
+                       f"vmbus_echo.seconds={LIMIT_S}")
     done = re.search(r"(\d+) round trips, .*?: (\d+) ns each", result.stdout)
     if result.status != boot.PASS or done is None or int(done[1]) != packets:
         sys.exit(f"bench_vmbus: {result.explain()}")
@@ -72,9 +76,11 @@ def main():
         before = time_wakes()
         took = time_round_trips(arguments.packets, window)
         yardstick = min(before, time_wakes())
-        rows.append({"name": name, "unit": "packet", "min": took, "median": took, "yardstick": round(yardstick, 1),
+        rows.append({"name": name, "unit": "packet", "min": took, "median": took,
+                     "yardstick": round(yardstick, 1),
                      "ratio": round(took / yardstick, 3)})
-        print(f"{name:<36} {took / 1000:9.2f} {10**9 // took:11} {yardstick / 1000:9.2f} {took / yardstick:6.2f}")
+        print(f"{name:<36} {took / 1000:9.2f} {10**9 // took:11} "
+              f"{yardstick / 1000:9.2f} {took / yardstick:6.2f}")
     bench_results.add(arguments.results, rows)
 
 

@@ -2,8 +2,8 @@
 # Copyright (c) 2026 The Paravane authors
 """boot: runs ./run-qemu.sh and hands back what happened, checked.
 
-Every run leaves its logs in build/test/<name>/: command, serial.log, stderr.log. Time limits here are
-hang detectors, far above what a slow machine takes; no test passes or fails by the clock.
+Every run leaves its logs in build/test/<name>/: command, serial.log, stderr.log. Time limits here
+are hang detectors, far above what a slow machine takes; no test passes or fails by the clock.
 """
 
 import os
@@ -45,7 +45,8 @@ class Run:
         return ktap.parse(self.stdout)
 
     def explain(self):
-        return f"status {self.status}, {self.word} ({self.detail})\n{self.stderr}\n{self.stdout[-4000:]}"
+        return (f"status {self.status}, {self.word} ({self.detail})\n{self.stderr}\n"
+                f"{self.stdout[-4000:]}")
 
 
 def _finish(process, name):
@@ -69,9 +70,10 @@ def run(name, *options, env=None, stdin=None, cwd=TOP):
     folder.mkdir(parents=True)
     command = [str(RUNNER), *map(str, options)]
     (folder / "command").write_text(shlex.join(command) + "\n")
-    with subprocess.Popen(command, cwd=cwd, env=os.environ | (env or {}), text=True, errors="replace",
-                          stdin=stdin or subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, start_new_session=True) as process:
+    with subprocess.Popen(command, cwd=cwd, env=os.environ | (env or {}), text=True,
+                          errors="replace", stdin=stdin or subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          start_new_session=True) as process:
         stdout, stderr = _finish(process, name)
     (folder / "serial.log").write_text(stdout)
     (folder / "stderr.log").write_text(stderr)
@@ -99,7 +101,8 @@ def boot_and_pass(name, *options, env=None):
 
 
 def run_on_terminal(name, *options, env=None):
-    """Runs with the standard output on a pseudo-terminal; (exit status, what the terminal was sent)."""
+    """Runs with the standard output on a pseudo-terminal; (exit status,
+    what the terminal was sent)."""
     folder = BUILD / "test" / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -136,7 +139,8 @@ def screen_lines(output):
 
 
 def program_in(folder, name, *command):
-    """A program that runs `command` with the arguments it gets; its path, for an environment like QEMU=."""
+    """A program that runs `command` with the arguments it gets; its path, for
+    an environment like QEMU=."""
     path = Path(folder) / name
     path.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, command))} "$@"\n')
     path.chmod(0o755)
@@ -144,7 +148,8 @@ def program_in(folder, name, *command):
 
 
 def fake_guest(folder, script, **more):
-    """The environment in which run-qemu.sh boots the guest that `script` describes (fake_qemu.py)."""
+    """The environment in which run-qemu.sh boots the guest that `script`
+    describes (fake_qemu.py)."""
     path = Path(folder) / "guest"
     path.write_text(script)
     return {"QEMU": str(FAKE_QEMU), "FAKE_GUEST": str(path), **more}

@@ -38,7 +38,7 @@ def fake(tmp_path, run_name):
 
     def start(script, *options, **more):
         env = boot_module.fake_guest(tmp_path, script, **more)
-        return boot_module.run(run_name, "--boot", "pvh", "--image", boot_module.empty_elf(tmp_path),
-                               *options, env=env)
+        return boot_module.run(run_name, "--boot", "pvh", "--image",
+                               boot_module.empty_elf(tmp_path), *options, env=env)
 
     return start

@@ -2,7 +2,8 @@
 # Copyright (c) 2026 The Paravane authors
 """elf: the program headers and the Xen note of a 64-bit little-endian ELF file.
 
-Facts: the System V ABI's ELF-64 object file format; the Xen project's ELF notes (type 18, PHYS32_ENTRY).
+Facts: the System V ABI's ELF-64 object file format; the Xen project's ELF
+notes (type 18, PHYS32_ENTRY).
 """
 
 import struct

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""fake_qemu: stands in for the emulator (QEMU=tests/harness/fake_qemu.py ./run-qemu.sh --no-build ...).
+"""fake_qemu: stands in for the emulator (QEMU=tests/harness/fake_qemu.py
+./run-qemu.sh --no-build ...).
 
 Plays the guest that the file $FAKE_GUEST describes, line by line: each line goes to the serial port
 (standard output), except the commands

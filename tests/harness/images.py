@@ -13,9 +13,10 @@ import boot
 RELEASE, DEBUG, CLANG, WITHOUT_TESTS = "release", "debug", "release-clang", "release-notests"
 ALL_TESTS = "release-alltests"
 # The smallest guest that has a network card, and one without any optional device.
-VIRTIO, VIRTIO_WITHOUT_TESTS, NO_DRIVERS = "release-virtio", "release-notests-virtio", "release-nodrivers"
-MAKE_WORDS = {RELEASE: [], DEBUG: ["FLAVOUR=debug"], CLANG: ["CC=clang"], WITHOUT_TESTS: ["TESTS=0"],
-              ALL_TESTS: ["TESTS=all"], VIRTIO: ["DRIVERS=virtio"],
+VIRTIO, VIRTIO_WITHOUT_TESTS, NO_DRIVERS = (
+    "release-virtio", "release-notests-virtio", "release-nodrivers")
+MAKE_WORDS = {RELEASE: [], DEBUG: ["FLAVOUR=debug"], CLANG: ["CC=clang"],
+              WITHOUT_TESTS: ["TESTS=0"], ALL_TESTS: ["TESTS=all"], VIRTIO: ["DRIVERS=virtio"],
               VIRTIO_WITHOUT_TESTS: ["DRIVERS=virtio", "TESTS=0"], NO_DRIVERS: ["DRIVERS="]}
 ALL = tuple(MAKE_WORDS)
 MAKE_LIMIT_S = 1200  # a hang detector
@@ -43,6 +44,7 @@ def copy_tree(target):
 
 
 def make(tree, *words):
-    """Runs make in a tree of its own; returns the finished process with all that was said in stdout."""
+    """Runs make in a tree of its own; returns the finished process with
+    all that was said in stdout."""
     return subprocess.run(["make", "-s", "-j2", *words], cwd=tree, check=False, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=MAKE_LIMIT_S)

@@ -2,10 +2,10 @@
 # Copyright (c) 2026 The Paravane authors
 """ktap: a strict reader of KTAP version 1.
 
-What the kernel's document leaves open is closed here, because the only writer is our own guest: every
-stream has a version line first and a plan before its first result, numbers count up from 1, a test
-with subtests fails when one of them failed, and a line that is none of the four kinds is an error.
-Each complaint names its line. Facts: the Linux kernel's Documentation/dev-tools/ktap.rst.
+What the kernel's document leaves open is closed here, because the only writer is our own guest:
+every stream has a version line first and a plan before its first result, numbers count up from 1, a
+test with subtests fails when one of them failed, and a line that is none of the four kinds is an
+error. Each complaint names its line. Facts: the Linux kernel's Documentation/dev-tools/ktap.rst.
 """
 
 import re

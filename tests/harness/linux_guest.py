@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""linux_guest: a stock Linux as a stranger: Debian's cloud kernel with an initramfs of busybox and the virtio modules.
+"""linux_guest: a stock Linux as a stranger: Debian's cloud kernel with an initramfs of
+busybox and the virtio modules.
 
-The two packages are fetched with apt-get download and only unpacked, under build/linux-guest; nothing is installed.
+The two packages are fetched with apt-get download and only unpacked, under
+build/linux-guest; nothing is installed.
 Facts: the kernel's Documentation/driver-api/early-userspace/buffer-format.rst (cpio, "newc").
 """
 
@@ -18,10 +20,11 @@ import boot
 
 FOLDER = boot.BUILD / "linux-guest"
 FETCH_LIMIT_S = 300
-MODULES = ["virtio/virtio_ring", "virtio/virtio", "virtio/virtio_pci_legacy_dev", "virtio/virtio_pci_modern_dev",
-           "virtio/virtio_pci"]
+MODULES = ["virtio/virtio_ring", "virtio/virtio", "virtio/virtio_pci_legacy_dev",
+           "virtio/virtio_pci_modern_dev", "virtio/virtio_pci"]
 NET_MODULES = ["net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net"]
-APPLETS = ["sh", "mount", "insmod", "ip", "udhcpc", "ping", "poweroff", "sleep", "cat", "echo", "grep"]
+APPLETS = ["sh", "mount", "insmod", "ip", "udhcpc", "ping", "poweroff", "sleep", "cat", "echo",
+           "grep"]
 
 # /udhcpc: called by udhcpc with an address.
 UDHCPC = """#!/bin/sh
@@ -50,8 +53,8 @@ def _download(package, target):
     packages = FOLDER / "packages"
     packages.mkdir(parents=True, exist_ok=True)
     try:
-        fetched = subprocess.run(["apt-get", "download", "-q", package], cwd=packages, check=False, text=True,
-                                 capture_output=True, timeout=FETCH_LIMIT_S)
+        fetched = subprocess.run(["apt-get", "download", "-q", package], cwd=packages, check=False,
+                                 text=True, capture_output=True, timeout=FETCH_LIMIT_S)
     except subprocess.TimeoutExpired:
         pytest.skip(f"{package} was not fetched within {FETCH_LIMIT_S} s")
     found = sorted(packages.glob(f"{package}_*.deb"))
@@ -63,8 +66,8 @@ def _download(package, target):
 
 def _kernel_package():
     """The package that linux-image-cloud-amd64 stands for."""
-    shown = subprocess.run(["apt-cache", "depends", "linux-image-cloud-amd64"], check=False, capture_output=True,
-                           text=True)
+    shown = subprocess.run(["apt-cache", "depends", "linux-image-cloud-amd64"], check=False,
+                           capture_output=True, text=True)
     match = re.search(r"Depends: (linux-image-\S+)", shown.stdout)
     if shown.returncode != 0 or match is None:
         pytest.skip("the distribution has no linux-image-cloud-amd64")
@@ -103,7 +106,8 @@ def _cpio_entry(name, mode, data=b""):
 
 
 def make_initramfs(path, commands):
-    """An initramfs whose init loads the modules, brings eth0 up, runs `commands` (shell) and powers off."""
+    """An initramfs whose init loads the modules, brings eth0 up, runs
+    `commands` (shell) and powers off."""
     prepare()
     entries = [_cpio_entry(name, 0o40755) for name in
                ("bin", "modules", "proc", "sys", "dev")]
@@ -124,14 +128,16 @@ def make_initramfs(path, commands):
 
 def emulator_line(initramfs, memory_mb=256, machine="q35"):
     """QEMU's command line for it, without a card; the console is the serial port."""
-    return ["qemu-system-x86_64", "-machine", f"{machine},accel=tcg", "-cpu", "max", "-m", str(memory_mb),
-            "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", str(prepare()),
-            "-initrd", str(initramfs), "-append", "console=ttyS0 quiet panic=-1 random.trust_cpu=on"]
+    return ["qemu-system-x86_64", "-machine", f"{machine},accel=tcg", "-cpu", "max", "-m",
+            str(memory_mb), "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
+            "-kernel", str(prepare()), "-initrd", str(initramfs), "-append",
+            "console=ttyS0 quiet panic=-1 random.trust_cpu=on"]
 
 
 def insist_on_answers(said, count):
     """Every echo of busybox's ping was answered; or which were not."""
-    answered = {int(number) for number in re.findall(r"^\d+ bytes from .*seq=(\d+) ", said, re.MULTILINE)}
+    answered = {int(number) for number in re.findall(r"^\d+ bytes from .*seq=(\d+) ", said,
+                                                     re.MULTILINE)}
     lost = sorted(set(range(count)) - answered)
     assert not lost, f"no answers to the echoes {lost} of {count}: {said}"
     assert f"{count} packets transmitted, {count} packets received, 0% packet loss" in said, said

@@ -2,10 +2,10 @@
 # Copyright (c) 2026 The Paravane authors
 """summary: the last line of `make test`, from pytest's JUnit file.
 
-Usage: summary.py JUNIT_XML PYTEST_STATUS
-Prints "N passed, N failed" and, where there are some, ", N skipped". A test that failed and then failed
-again while it was taken down counts once; errors count as failures, and so does a run of pytest that
-ended badly without naming a failed test. Exit status 1 if anything failed or nothing passed.
+Usage: summary.py JUNIT_XML PYTEST_STATUS Prints "N passed, N failed" and, where there are some, ",
+N skipped". A test that failed and then failed again while it was taken down counts once; errors
+count as failures, and so does a run of pytest that ended badly without naming a failed test. Exit
+status 1 if anything failed or nothing passed.
 """
 
 import sys
@@ -15,7 +15,8 @@ PYTEST_OK, PYTEST_TESTS_FAILED = 0, 1
 
 
 def tally(xml_path):
-    """(passed, failed, skipped) of the tests in the file, each test counted once, the worst word wins."""
+    """(passed, failed, skipped) of the tests in the file, each test counted
+    once, the worst word wins."""
     order = ("passed", "skipped", "failed")
     words = {}
     for case in ET.parse(xml_path).iter("testcase"):

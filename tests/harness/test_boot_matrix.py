@@ -2,8 +2,8 @@
 # Copyright (c) 2026 The Paravane authors
 """Real boots: every way to start, on machines of many shapes.
 
-PVH and microvm boot every combination. UEFI boots a set in which every pair of values occurs together,
-because the firmware takes seconds; `make test FULL_MATRIX=1` boots them all.
+PVH and microvm boot every combination. UEFI boots a set in which every pair of values occurs
+together, because the firmware takes seconds; `make test FULL_MATRIX=1` boots them all.
 """
 
 import itertools
@@ -78,13 +78,15 @@ def test_the_covering_set_covers():
 @pytest.mark.parametrize("path", ["pvh", "uefi"])
 def test_other_builds_boot(run_name, image, path):
     name = "esp.img" if path == "uefi" else "paravane.elf"
-    _, _, passed = boot.boot_and_pass(run_name, "--boot", path, "--image", images.folder(image) / name)
+    _, _, passed = boot.boot_and_pass(run_name, "--boot", path, "--image",
+                                      images.folder(image) / name)
     assert passed > 0
 
 
 def test_tests_of_portable_parts_pass_in_the_guest_too(run_name):
     """The image with TESTS=all: what usually runs on the host only, built for the kernel."""
-    _, stream, passed = boot.boot_and_pass(run_name, "--boot", "pvh", "--mem", "1G", "--smp", 4, "--image",
+    _, stream, passed = boot.boot_and_pass(run_name, "--boot", "pvh", "--mem", "1G", "--smp", 4,
+                                           "--image",
                                            images.folder(images.ALL_TESTS) / "paravane.elf")
     assert passed > 0
     assert any("Subtest: memory_map" in line for line in stream.all_diagnostics())
@@ -117,7 +119,8 @@ def test_sixteen_megabytes_are_enough(run_name, path):
 def test_too_little_memory_says_how_much_is_enough(run_name, path):
     result = boot.boot(f"{run_name}.short", "--boot", path, "--mem", "4M")
     assert result.status == boot.PANIC, result.explain()
-    said = re.fullmatch(r"not enough memory: \d+ KiB of RAM, this kernel needs (\d+) MiB", result.detail)
+    said = re.fullmatch(r"not enough memory: \d+ KiB of RAM, this kernel needs (\d+) MiB",
+                        result.detail)
     assert said, result.explain()
     enough = int(said.group(1))
     assert enough <= 8
@@ -133,7 +136,8 @@ def test_the_guest_sees_what_the_machine_has(run_name):
 
 
 def test_the_reserve_of_message_pages_is_honoured(run_name):
-    """kernel.bufferchain.reserve-pages, at its ends and beyond; message.* tests that the cache keeps it."""
+    """kernel.bufferchain.reserve-pages, at its ends and beyond; message.*
+    tests that the cache keeps it."""
     for pages in (0, 1, 64, 4096):
         result, _, _ = boot.boot_and_pass(
             f"{run_name}.{pages}", "--boot", "microvm", "--test", "message.*", "--append",
@@ -148,8 +152,8 @@ def test_the_reserve_of_message_pages_is_honoured(run_name):
 
 def test_free_pages_are_checked_on_request(run_name):
     """All tests pass with every free page filled and verified."""
-    result, _, passed = boot.boot_and_pass(run_name, "--boot", "microvm", "--mem", "64M", "--append",
-                                           "kernel.pmm-checker.enable")
+    result, _, passed = boot.boot_and_pass(run_name, "--boot", "microvm", "--mem", "64M",
+                                           "--append", "kernel.pmm-checker.enable")
     assert "# pmm-checker: armed, 4096 bytes a page" in result.stdout and passed > 0
 
 

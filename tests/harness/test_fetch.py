@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""lib/picolibc/fetch.sh: three places in order, hashes checked, and a failure that says what was tried.
+"""lib/picolibc/fetch.sh: three places in order, hashes checked, and a
+failure that says what was tried.
 
 The mirror is one of the test's own: a stand-in for apt-get names it.
 """
@@ -23,7 +24,8 @@ LIMIT_S = 120
 
 @pytest.fixture(name="fetch")
 def fetch_fixture(tmp_path):
-    """Runs fetch.sh with DL_DIR and a mirror in tmp_path; returns the process and the target file."""
+    """Runs fetch.sh with DL_DIR and a mirror in tmp_path; returns the
+    process and the target file."""
     bin_folder, mirror, downloads = tmp_path / "bin", tmp_path / "mirror", tmp_path / "dl"
     for folder in (bin_folder, mirror / "pool/main/a", downloads):
         folder.mkdir(parents=True)
@@ -33,10 +35,10 @@ def fetch_fixture(tmp_path):
     target = tmp_path / "out/archive.tar.gz"
 
     def run():
-        environment = dict(os.environ, PATH=f"{bin_folder}:{os.environ['PATH']}", DL_DIR=str(downloads),
-                           FETCH_SECONDS_MAX="20")
-        return subprocess.run([FETCH, target, HASH, POOL_PATH, NOBODY], env=environment, check=False,
-                              capture_output=True, text=True, timeout=LIMIT_S)
+        environment = dict(os.environ, PATH=f"{bin_folder}:{os.environ['PATH']}",
+                           DL_DIR=str(downloads), FETCH_SECONDS_MAX="20")
+        return subprocess.run([FETCH, target, HASH, POOL_PATH, NOBODY], env=environment,
+                              check=False, capture_output=True, text=True, timeout=LIMIT_S)
 
     run.target, run.mirror, run.downloads = target, mirror / POOL_PATH, downloads / "archive.tar.gz"
     return run

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""Every host test as a test of its own, in a process of its own: all of them under AddressSanitizer and UBSan,
-those with threads under ThreadSanitizer as well."""
+"""Every host test as a test of its own, in a process of its own: all of them under AddressSanitizer
+and UBSan, those with threads under ThreadSanitizer as well."""
 
 import re
 import subprocess
@@ -55,18 +55,21 @@ LONG_LIMIT_S = 3600  # a hang detector
 def test_long(request, name):
     if not request.config.getoption("--full-matrix"):
         pytest.skip("takes minutes: make test FULL_MATRIX=1")
-    result = subprocess.run([PROGRAM, name], check=False, capture_output=True, text=True, errors="replace",
-                            timeout=LONG_LIMIT_S)
-    assert result.returncode == 0 and "1 test(s) run" in result.stdout, result.stdout + result.stderr
+    result = subprocess.run([PROGRAM, name], check=False, capture_output=True, text=True,
+                            errors="replace", timeout=LONG_LIMIT_S)
+    assert result.returncode == 0 and "1 test(s) run" in result.stdout, (
+        result.stdout + result.stderr)
 
 
 # The suites of the memory objects: one more run of each test for each page allocation in it.
-OF_MEMORY = re.compile(r"buffer_chain|channel|memory_death|message_packet|page_|pmm|slab|threads$|validity|vmar|vmo")
+OF_MEMORY = re.compile(
+    r"buffer_chain|channel|memory_death|message_packet|page_|pmm|slab|threads$|validity|vmar|vmo")
 
 
 def suites_of_memory():
     names = listing("asan").stdout.split() if PROGRAM.exists() else []
-    return sorted({name.partition(".")[0] for name in names if OF_MEMORY.match(name.partition(".")[0])})
+    return sorted({name.partition(".")[0] for name in names
+                   if OF_MEMORY.match(name.partition(".")[0])})
 
 
 def refuse(glob, every):
@@ -79,13 +82,15 @@ def test_every_page_allocation_refused_once(suite, request):
     result = refuse(f"{suite}.*", request.config.getoption("--full-matrix"))
     assert result.returncode == 0, result.stdout + result.stderr
     last = result.stdout.splitlines()[-1]
-    assert re.fullmatch(r"\d+ tests, \d+ of \d+ allocations refused, \d+ calls made again, 0 failed", last), last
+    assert re.fullmatch(
+        r"\d+ tests, \d+ of \d+ allocations refused, \d+ calls made again, 0 failed", last), last
 
 
 def test_every_page_allocation_refused_once_in_the_guest(run_name):
     """The tests of memory objects that need real page tables or the kernel's own memory."""
     elf = images.folder(images.ALL_TESTS) / "paravane.elf"
-    result, _, passed = boot.boot_and_pass(run_name, "--boot", "microvm", "--image", elf, "--smp", 1, "--mem",
+    result, _, passed = boot.boot_and_pass(run_name, "--boot", "microvm", "--image", elf, "--smp",
+                                           1, "--mem",
                                                 "64M", "--net", "none", "--test", "refused.*")
     refused = re.findall(r"# \w+\.\w+: (\d+) of (\d+) allocations refused", result.stdout)
     assert passed > 0 and sum(int(some) for some, _ in refused) > 300, result.explain()
@@ -95,7 +100,8 @@ def test_every_page_allocation_refused_once_in_the_guest(run_name):
 
 def test_the_memory_suites_are_found():
     found = suites_of_memory()
-    for suite in ["buffer_chain", "channel", "message_packet", "page_cache", "pmm", "slab", "vmar", "vmo", "vmo_store"]:
+    for suite in ["buffer_chain", "channel", "message_packet", "page_cache", "pmm", "slab", "vmar",
+                  "vmo", "vmo_store"]:
         assert suite in found
 
 

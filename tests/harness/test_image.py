@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""The files that are built: their shape, their size, that they come out the same, and what does not build."""
+"""The files that are built: their shape, their size, that they come out the
+same, and what does not build."""
 
 import struct
 import subprocess
@@ -14,8 +15,8 @@ import images
 PAGE_BYTES = 4096
 KERNEL_VA = 0xFFFFFFFF80200000  # linker.ld
 KERNEL_PA = 0x200000
-# What the kernel itself takes, and on top of it the device families: all that virtio and virtio-net can
-# negotiate, then VMBus with its transports and its card.
+# What the kernel itself takes, and on top of it the device families: all that virtio and virtio-net
+# can negotiate, then VMBus with its transports and its card.
 SIZE_LIMIT_BYTES = {images.NO_DRIVERS: 256 * 1024,
                     images.VIRTIO: 272 * 1024, images.VIRTIO_WITHOUT_TESTS: 152 * 1024,
                     images.RELEASE: 344 * 1024, images.WITHOUT_TESTS: 208 * 1024}
@@ -36,14 +37,16 @@ def test_note_is_where_every_loader_finds_it(image, name):
     (note,) = elf.notes(found[0])
     assert note[:2] == (b"Xen\0", elf.XEN_PHYS32_ENTRY)
     entry = int.from_bytes(note[2], "little")
-    inside = [segment for segment in segments if segment.type == elf.PT_LOAD and segment.executable and
+    inside = [segment for segment in segments if segment.type == elf.PT_LOAD and
+              segment.executable and
               segment.paddr <= entry < segment.paddr + segment.memory_bytes]
     assert inside, f"the entry {entry:#x} is in no executable segment"
 
 
 @every_image
 def test_no_segment_is_writable_and_executable(image):
-    loads = [s for s in elf.segments(images.folder(image) / "paravane.elf") if s.type == elf.PT_LOAD]
+    loads = [s for s in elf.segments(images.folder(image) / "paravane.elf")
+             if s.type == elf.PT_LOAD]
     assert [s for s in loads if s.executable] and [s for s in loads if s.writable]
     for segment in loads:
         assert not (segment.writable and segment.executable), hex(segment.vaddr)
@@ -51,7 +54,8 @@ def test_no_segment_is_writable_and_executable(image):
 
 @every_image
 def test_segments_share_no_page_and_keep_the_offset(image):
-    loads = [s for s in elf.segments(images.folder(image) / "paravane.elf") if s.type == elf.PT_LOAD]
+    loads = [s for s in elf.segments(images.folder(image) / "paravane.elf")
+             if s.type == elf.PT_LOAD]
     end = KERNEL_VA
     for segment in loads:
         assert segment.vaddr // PAGE_BYTES * PAGE_BYTES >= end
@@ -69,7 +73,8 @@ def test_size(image):
 def test_the_esp_holds_the_application(image, tmp_path):
     built = images.folder(image) / "BOOTX64.EFI"
     copy = tmp_path / "copy.efi"
-    subprocess.run(["mcopy", "-i", images.folder(image) / "esp.img", "::/EFI/BOOT/BOOTX64.EFI", copy],
+    subprocess.run(["mcopy", "-i", images.folder(image) / "esp.img", "::/EFI/BOOT/BOOTX64.EFI",
+                    copy],
                    check=True)
     assert copy.read_bytes() == built.read_bytes()
     data = built.read_bytes()
@@ -89,7 +94,8 @@ def tree(tmp_path_factory):
 
 
 @in_a_copy
-@pytest.mark.parametrize("name", ["paravane.elf", "paravane.stripped.elf", "BOOTX64.EFI", "esp.img"])
+@pytest.mark.parametrize("name", ["paravane.elf", "paravane.stripped.elf", "BOOTX64.EFI",
+                                  "esp.img"])
 def test_the_same_bytes_in_another_folder(tree, name):
     here = (images.folder(images.RELEASE) / name).read_bytes()
     there = (tree / "build/release" / name).read_bytes()
@@ -159,12 +165,14 @@ def test_a_vector_instruction_does_not_link(tree, instruction):
     with Change(tree, "kernel/main.c", planted):
         result = images.make(tree, "build/release/paravane.elf")
     assert result.returncode != 0, f"{instruction} went into the image"
-    assert "check_no_simd" in result.stdout and instruction.split()[0] in result.stdout, result.stdout
+    assert "check_no_simd" in result.stdout, result.stdout
+    assert instruction.split()[0] in result.stdout, result.stdout
 
 
 @in_a_copy
 def test_the_copy_is_whole_again(tree):
-    """After all that was tried in it: the same bytes once more, so nothing that failed left a trace."""
+    """After all that was tried in it: the same bytes once more, so nothing
+    that failed left a trace."""
     result = images.make(tree, "image")
     assert result.returncode == 0, result.stdout
     assert (tree / "build/release/paravane.elf").read_bytes() == \

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""What make rebuilds when something changes, and what it tells editors: in a copy of the tree, object by object."""
+"""What make rebuilds when something changes, and what it tells editors: in a copy of
+the tree, object by object."""
 
 import json
 import os
@@ -14,7 +15,8 @@ import images
 
 # One file of each world: kernel with and without the C library, UEFI, host.
 KERNEL, PURE = "build/release/obj/kernel/glob.c.o", "build/release/obj/kernel/pmm_run.c.o"
-EFI, HOST = "build/release/efi/arch/x86_64/boot_efi_map.c.o", "build/host-asan/obj/kernel/pmm_run.c.o"
+EFI, HOST = ("build/release/efi/arch/x86_64/boot_efi_map.c.o",
+             "build/host-asan/obj/kernel/pmm_run.c.o")
 OBJECTS = (KERNEL, PURE, EFI, HOST)
 
 in_this_copy = pytest.mark.xdist_group("copy_for_make")
@@ -75,8 +77,10 @@ def test_compile_commands(tree):
     """A JSON file that names every C file, with arguments by which each kind of file compiles."""
     result = images.make(tree, "compile_commands.json")
     assert result.returncode == 0, result.stdout
-    entries = {entry["file"]: entry for entry in json.loads((tree / "compile_commands.json").read_text())}
-    sources = {path.relative_to(tree).as_posix() for folder in ("arch", "drivers", "kernel", "lib", "tests")
+    entries = {entry["file"]: entry
+               for entry in json.loads((tree / "compile_commands.json").read_text())}
+    sources = {path.relative_to(tree).as_posix() for folder in
+               ("arch", "drivers", "kernel", "lib", "tests")
                for path in (tree / folder).rglob("*.c")}
     assert set(entries) == sources
     one_of_each_folder = {Path(name).parent: name for name in sorted(sources)}.values()
@@ -84,6 +88,6 @@ def test_compile_commands(tree):
                  "tests/host/pmm_test.c", "tests/host/pmm_model_test.c", "tests/host/runner.c",
                  "tests/fuzz/virtio_net_device_fuzz.c", *one_of_each_folder}:
         entry = entries[name]
-        result = subprocess.run([*entry["arguments"], "-fsyntax-only"], cwd=entry["directory"], check=False,
-                                capture_output=True, text=True)
+        result = subprocess.run([*entry["arguments"], "-fsyntax-only"], cwd=entry["directory"],
+                                check=False, capture_output=True, text=True)
         assert result.returncode == 0, result.stderr

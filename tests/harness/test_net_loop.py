@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""Our guest in a network that returns each frame (tests/boot/all/net_loop_test.c): lengths, queue pairs, checksums and
-segments through vhost-user-net, filters, announcements and link of QEMU's own card."""
+"""Our guest in a network that returns each frame (tests/boot/all/net_loop_test.c):
+lengths, queue pairs, checksums and segments through vhost-user-net, filters, announcements
+and link of QEMU's own card."""
 
 import contextlib
 import json
@@ -28,8 +29,9 @@ MONITOR_LIMIT_S = 120  # a hang detector
 
 def run_guest(name, tests, emulator_options, words="", env=None):
     elf = images.folder(images.ALL_TESTS) / "paravane.elf"
-    return boot.boot_and_pass(name, "--boot", "pvh", "--image", elf, "--mem", MEMORY, "--smp", CPUS, "--net", "none", "--test", tests,
-                              "--append", f"cmd=virtio {words}".rstrip(), "--", *emulator_options, env=env)
+    return boot.boot_and_pass(name, "--boot", "pvh", "--image", elf, "--mem", MEMORY, "--smp", CPUS,
+                              "--net", "none", "--test", tests, "--append",
+                              f"cmd=virtio {words}".rstrip(), "--", *emulator_options, env=env)
 
 
 # ---- a back end that returns frames with what is to be done to them ----
@@ -51,11 +53,13 @@ def test_offloads_and_queue_pairs_come_back(run_name, tmp_path, device, pairs, o
     path = tmp_path / "s"
     with vu.back_end(tmp_path / "back", "-s", path, "-m", "echo", "--stats", *options) as back:
         vu.wait_for_socket(path, back)
-        result, _, passed = run_guest(run_name, "net_loop.*come_back*", [*shared_memory(128), *card(path, device, pairs)])
+        result, _, passed = run_guest(run_name, "net_loop.*come_back*",
+                                      [*shared_memory(128), *card(path, device, pairs)])
         stats = back.stats()[str(path)]
     assert passed == 2, result.explain()
     assert f"frames on {pairs} queue pairs" in result.stdout, result.explain()
-    left, to_cut = map(int, re.search(r"(\d+) checksums left to the card, (\d+) frames to be cut", result.stdout).groups())
+    left, to_cut = map(int, re.search(r"(\d+) checksums left to the card, (\d+) frames to be cut",
+                                      result.stdout).groups())
     uso = "host-uso" in result.stdout
     assert to_cut == (0 if cut == 0 else 9 if uso else 6), result.explain()
     assert left == (0 if "csum" in "".join(options) else 4), result.explain()
@@ -68,7 +72,8 @@ def test_fewer_queue_pairs_than_the_card_has(run_name, tmp_path):
     path = tmp_path / "s"
     with vu.back_end(tmp_path / "back", "-s", path, "-m", "echo", "--stats") as back:
         vu.wait_for_socket(path, back)
-        result, _, passed = run_guest(run_name, "net_loop.frames*", [*shared_memory(128), *card(path, ",mq=on", 4)],
+        result, _, passed = run_guest(run_name, "net_loop.frames*",
+                                      [*shared_memory(128), *card(path, ",mq=on", 4)],
                                       "virtio_net.queue-pairs=3")
     assert passed == 1 and "frames on 3 queue pairs" in result.stdout, result.explain()
     assert re.search(r"virtio: net0 at .*, 3 queue pairs of ", result.stdout), result.explain()
@@ -91,12 +96,14 @@ class Mirror:
             frame = self.socket.recv(FRAME_BYTES_MAX)
             if not frame:
                 return
-            with contextlib.suppress(ConnectionRefusedError, FileNotFoundError):  # the emulator has ended
+            # The emulator has ended.
+            with contextlib.suppress(ConnectionRefusedError, FileNotFoundError):
                 self.socket.sendto(frame, self.theirs)
 
     def card(self, properties=""):
         return ["-netdev", f"dgram,id=n,local.type=unix,local.path={self.theirs},remote.type=unix,"
-                           f"remote.path={self.ours}", "-device", f"virtio-net-pci,id=card,netdev=n,romfile={properties}"]
+                           f"remote.path={self.ours}", "-device",
+                f"virtio-net-pci,id=card,netdev=n,romfile={properties}"]
 
     def __enter__(self):
         return self
@@ -153,21 +160,26 @@ def test_announcement_and_link(run_name, short_folder, properties):
                    {"execute": "set_link", "arguments": {"name": "card", "up": True}}]).start()
     with Mirror(short_folder) as mirror:
         result, _, passed = run_guest(run_name, "net_loop.announces*",
-                                      [*mirror.card(properties), "-qmp", f"unix:{path},server=on,wait=off"])
+                                      [*mirror.card(properties), "-qmp",
+                                       f"unix:{path},server=on,wait=off"])
     assert passed == 1, result.explain()
-    assert re.search(r"announced [1-9]\d*, down [1-9]\d*, up [1-9]", result.stdout), result.explain()
+    assert re.search(r"announced [1-9]\d*, down [1-9]\d*, up [1-9]",
+                     result.stdout), result.explain()
 
 
 def test_a_guest_announces_itself(run_name, short_folder):
-    """`announce-self` makes the answering guest send gratuitous ARP, from its own address, and it answers on."""
+    """`announce-self` makes the answering guest send gratuitous ARP, from its own
+    address, and it answers on."""
     path, ours, theirs = (f"{short_folder}/{name}" for name in ("monitor", "here", "qemu"))
     announce = {"initial": 10, "max": 10, "rounds": 1, "step": 10}
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
         wire.bind(ours)
         wire.settimeout(MONITOR_LIMIT_S)
         guest = answering.AnsweringGuest(run_name, ["--mem", MEMORY, "--net", "none"], [
-            "-netdev", f"dgram,id=n,local.type=unix,local.path={theirs},remote.type=unix,remote.path={ours}",
-            "-device", "virtio-net-pci,id=card,netdev=n,romfile=", "-qmp", f"unix:{path},server=on,wait=off"])
+            "-netdev",
+            f"dgram,id=n,local.type=unix,local.path={theirs},remote.type=unix,remote.path={ours}",
+            "-device", "virtio-net-pci,id=card,netdev=n,romfile=", "-qmp",
+            f"unix:{path},server=on,wait=off"])
         Monitor(path, [{"execute": "announce-self", "arguments": announce}]).start()
         frame = wire.recv(FRAME_BYTES_MAX)
         while not answering.announces(frame):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""Two guests, their cards tied together: every frame that one sends reaches the other, once, in order
-and unchanged (tests/boot/all/net_pair_test.c). `make test FULL_MATRIX=1` exchanges a million."""
+"""Two guests, their cards tied together: every frame that one sends reaches the other,
+once, in order and unchanged (tests/boot/all/net_pair_test.c). `make test
+FULL_MATRIX=1` exchanges a million."""
 
 import concurrent.futures
 import re
@@ -16,16 +17,18 @@ FRAMES, FRAMES_FULL = 20_000, 1_000_000
 LISTEN_LIMIT_S = 120  # a hang detector
 SILENCE_S = 800       # another one: a guest says nothing while it exchanges frames
 
-# What each side's card is told, beside its network: (machine options, card, properties, words for the guest)
+# What each side's card is told, beside its network: (machine options, card,
+# properties, words for the guest)
 SPLIT = (["--boot", "pvh"], "virtio-net-pci", "", "")
 PACKED = (["--boot", "pvh"], "virtio-net-pci", ",packed=on", "")
 MMIO = (["--boot", "microvm"], "virtio-net-device", "", "")
 MMIO_PACKED = (["--boot", "microvm"], "virtio-net-device", ",packed=on,mrg_rxbuf=off", "")
 PLAIN = (["--boot", "pvh", "--machine", "pc"], "virtio-net-pci",
          ",vectors=0,event_idx=off,indirect_desc=off,mrg_rxbuf=off", "virtio_net.queue-size=64")
-LARGE = (["--boot", "pvh", "--smp", "1"], "virtio-net-pci", ",rx_queue_size=1024,iommu_platform=on,disable-legacy=on",
-         "virtio_net.queue-size=1024")
-PAIRS = {"split-mmio": (SPLIT, MMIO), "packed-plain": (PACKED, PLAIN), "large-mmio_packed": (LARGE, MMIO_PACKED)}
+LARGE = (["--boot", "pvh", "--smp", "1"], "virtio-net-pci",
+         ",rx_queue_size=1024,iommu_platform=on,disable-legacy=on", "virtio_net.queue-size=1024")
+PAIRS = {"split-mmio": (SPLIT, MMIO), "packed-plain": (PACKED, PLAIN),
+         "large-mmio_packed": (LARGE, MMIO_PACKED)}
 
 
 def guest(name, side, netdev, number, frames):
@@ -34,9 +37,10 @@ def guest(name, side, netdev, number, frames):
     words = f"net_pair.frames={frames} cmd=virtio {words}".rstrip()
     image = images.folder(images.ALL_TESTS) / "paravane.elf"
     return boot.boot_and_pass(name, *options, "--image", image, "--mem", "256M", "--net", "none",
-                              "--test", "net_pair.exchange", "--append", words, "--timeout", SILENCE_S, "--",
-                              "-netdev", netdev,
-                              "-device", f"{card},netdev=n,mac=52:54:00:00:00:{number:02x}{properties}")
+                              "--test", "net_pair.exchange", "--append", words, "--timeout",
+                              SILENCE_S, "--", "-netdev", netdev,
+                              "-device",
+                              f"{card},netdev=n,mac=52:54:00:00:00:{number:02x}{properties}")
 
 
 def exchange(run_name, folder, sides, frames):

@@ -38,8 +38,9 @@ def udp_ports(frame):
     return struct.unpack_from(">HH", frame, 14 + header_bytes)
 
 
-@pytest.mark.parametrize("options", [["pvh", "--machine", "q35"], ["pvh", "--machine", "pc"], ["uefi"],
-                                     ["microvm"]], ids=["pvh-q35", "pvh-pc", "uefi", "microvm"])
+@pytest.mark.parametrize("options", [["pvh", "--machine", "q35"], ["pvh", "--machine", "pc"],
+                                     ["uefi"], ["microvm"]],
+                         ids=["pvh-q35", "pvh-pc", "uefi", "microvm"])
 def test_capture_has_a_dhcp_exchange(run_name, tmp_path, options):
     capture = tmp_path / "frames.pcap"
     boot.boot_and_pass(run_name, "--boot", *options, "--pcap", capture)
@@ -66,7 +67,8 @@ def test_mmio_device_is_found_and_interrupts(run_name, options, place):
 
 
 def test_mmio_devices_named_twice_or_not_there(run_name):
-    """The slot of ACPI's device again, an empty slot, an address where nothing is: one card is found."""
+    """The slot of ACPI's device again, an empty slot, an address where
+    nothing is: one card is found."""
     words = "virtio_mmio.device=512@0xfeb02e00:5 virtio_mmio.device=512@0xfeb00000:5 " \
             "virtio_mmio.device=4K@0xd0000000:6"
     result, _, passed = boot.boot_and_pass(run_name, "--boot", "microvm", "--test", "*net.*",
@@ -80,7 +82,8 @@ def test_mmio_devices_named_twice_or_not_there(run_name):
 LEGACY = {
     "mmio": (["--boot", "microvm", "--", "-global", "virtio-mmio.force-legacy=true"], "0xfeb02e00",
              "-global virtio-mmio.force-legacy=false"),
-    "pci": (["--boot", "pvh", "--net", "none", "--", "-device", "virtio-net-pci,disable-modern=on,romfile="],
+    "pci": (["--boot", "pvh", "--net", "none", "--", "-device",
+             "virtio-net-pci,disable-modern=on,romfile="],
             "00:01.0", "disable-modern=off"),
 }
 
@@ -93,8 +96,10 @@ def test_legacy_device_is_refused_with_a_sentence(run_name, options, place, reme
     assert "virtio: net0" not in result.stdout
 
 
-# Interrupts and registers of a card on PCI: the mode that the console names, by what the card lacks.
-NO_VECTORS = ["--net", "none", "--", "-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0,vectors=0,romfile="]
+# Interrupts and registers of a card on PCI: the mode that the console
+# names, by what the card lacks.
+NO_VECTORS = ["--net", "none", "--", "-netdev", "user,id=net0", "-device",
+              "virtio-net-pci,netdev=net0,vectors=0,romfile="]
 PCI_CARDS = {
     "line-q35": (["--machine", "q35", *NO_VECTORS], "an interrupt line"),
     "line-pc": (["--machine", "pc", *NO_VECTORS], "an interrupt line"),
@@ -115,20 +120,22 @@ def test_pci_card_interrupts(run_name, options, mode):
 def test_cards_share_a_line(run_name):
     """Four slots apart on pc the pins of two cards are wired together."""
     result, _, passed = boot.boot_and_pass(
-        run_name, "--boot", "pvh", "--machine", "pc", "--net", "none", "--test", "*net.*", "--append",
-        "cmd=irq", "--", "-netdev", "user,id=a", "-netdev", "user,id=b",
+        run_name, "--boot", "pvh", "--machine", "pc", "--net", "none", "--test", "*net.*",
+        "--append", "cmd=irq", "--", "-netdev", "user,id=a", "-netdev", "user,id=b",
         "-device", "virtio-net-pci,netdev=a,vectors=0,addr=4,romfile=",
         "-device", "virtio-net-pci,netdev=b,vectors=0,addr=8,romfile=")
-    assert re.search(r"virtio: net0 at 00:04\.0.*an interrupt line", result.stdout), result.explain()
-    assert re.search(r"virtio: net1 at 00:08\.0.*an interrupt line", result.stdout), result.explain()
+    assert re.search(r"virtio: net0 at 00:04\.0.*an interrupt line",
+                     result.stdout), result.explain()
+    assert re.search(r"virtio: net1 at 00:08\.0.*an interrupt line",
+                     result.stdout), result.explain()
     assert len(re.findall(r"irq: vector \S+ virtio, GSI", result.stdout)) == 1, result.explain()
     assert passed > 0 and "# SKIP" not in result.stdout, result.explain()
 
 
 def test_registers_above_4_gib(run_name):
     """OVMF places 64-bit BARs there."""
-    result, _, passed = boot.boot_and_pass(run_name, "--boot", "uefi", "--test", "*net.*", "--append",
-                                           "cmd=pci")
+    result, _, passed = boot.boot_and_pass(run_name, "--boot", "uefi", "--test", "*net.*",
+                                           "--append", "cmd=pci")
     card = result.stdout.partition("1af4:1000")[2].partition("capability")[0]
     bar = re.search(r"BAR4 memory (0x[0-9a-f]+), 0x4000 bytes, 64-bit", card)
     assert bar and int(bar.group(1), 16) >= 1 << 32, result.explain()
@@ -138,23 +145,29 @@ def test_registers_above_4_gib(run_name):
 # What virtio_net.features leaves alone, and what goes with it.
 LEFT_ALONE = {
     "some": ("-packed,-mrg-rxbuf", {"packed", "mrg-rxbuf"}, ()),
-    "with-dependants": ("-ctrl-vq", {"ctrl-vq", "ctrl-rx", "ctrl-vlan", "ctrl-mac-addr", "guest-announce"}, ()),
-    "wrong-names": ("-nonsense,packed,-status,-version-1,-", {"status"}, ("-nonsense", "packed", "-version-1", "-")),
+    "with-dependants": ("-ctrl-vq", {"ctrl-vq", "ctrl-rx", "ctrl-vlan", "ctrl-mac-addr",
+                                     "guest-announce"}, ()),
+    "wrong-names": ("-nonsense,packed,-status,-version-1,-", {"status"},
+                    ("-nonsense", "packed", "-version-1", "-")),
 }
 
 
 PCI_CARD = (["--boot", "pvh"], ["-device", "virtio-net-pci,netdev=net0,packed=on,romfile="])
-MMIO_CARD = (["--boot", "microvm"], ["-machine", "acpi=off", "-device", "virtio-net-device,netdev=net0"])
+MMIO_CARD = (["--boot", "microvm"], ["-machine", "acpi=off", "-device",
+                                     "virtio-net-device,netdev=net0"])
 
 
 def boot_with_features(run_name, word, machine=PCI_CARD):
-    """What the guest says, and the names of what its card offered and of what it accepted; real traffic has passed."""
+    """What the guest says, and the names of what its card offered and of what it
+    accepted; real traffic has passed."""
     boot_options, emulator_options = machine
     result, _, passed = boot.boot_and_pass(
         run_name, *boot_options, "--net", "none", "--test", "*net.*", "--append",
-        f"cmd=virtio virtio_net.features={word}", "--", "-netdev", "user,id=net0", *emulator_options)
+        f"cmd=virtio virtio_net.features={word}", "--", "-netdev", "user,id=net0",
+        *emulator_options)
     assert passed > 0 and "# SKIP" not in result.stdout, result.explain()
-    offered, accepted = (set(re.search(rf"virtio:     {which} +(.*)", result.stdout).group(1).split())
+    offered, accepted = (set(re.search(rf"virtio:     {which} +(.*)",
+                                       result.stdout).group(1).split())
                          for which in ("offered", "accepted"))
     return result, offered, accepted
 
@@ -163,9 +176,11 @@ def boot_with_features(run_name, word, machine=PCI_CARD):
 def test_features_are_left_alone(run_name, word, absent, wrong):
     result, offered, accepted = boot_with_features(run_name, word)
     assert absent < offered and not absent & accepted, result.explain()
-    everything = {"packed", "mrg-rxbuf", "ctrl-vq", "ctrl-rx", "status", "event-idx", "indirect", "version-1", "mac"}
+    everything = {"packed", "mrg-rxbuf", "ctrl-vq", "ctrl-rx", "status", "event-idx", "indirect",
+                  "version-1", "mac"}
     assert everything - absent < accepted, result.explain()
-    complaints = re.findall(r"virtio_net\.features: '(.*)' is none to leave alone; expected -NAME,-NAME... or none",
+    complaints = re.findall(
+        r"virtio_net\.features: '(.*)' is none to leave alone; expected -NAME,-NAME... or none",
                             result.stdout)
     assert complaints == list(wrong), result.explain()
 
@@ -178,7 +193,8 @@ def test_a_card_works_without_any_feature(run_name, machine):
     assert "mtu 1500, 1 queue pairs" in result.stdout, result.explain()
 
 
-NOT_DRIVEN = re.compile(r"virtio: the device of type (\d+) at (\S+) is not driven: only network cards are, 4 at most")
+NOT_DRIVEN = re.compile(
+    r"virtio: the device of type (\d+) at (\S+) is not driven: only network cards are, 4 at most")
 
 
 def test_devices_that_are_no_cards_are_named(run_name):
@@ -186,8 +202,10 @@ def test_devices_that_are_no_cards_are_named(run_name):
     result, _, passed = boot.boot_and_pass(
         run_name, "--boot", "pvh", "--machine", "q35", "--net", "none", "--test", "*net.*", "--",
         "-device", "virtio-rng-pci,addr=4", "-netdev", "user,id=net0",
-        "-device", "virtio-net-pci,netdev=net0,addr=5,romfile=", "-device", "virtio-balloon-pci,addr=6")
-    assert NOT_DRIVEN.findall(result.stdout) == [("4", "00:04.0"), ("5", "00:06.0")], result.explain()
+        "-device", "virtio-net-pci,netdev=net0,addr=5,romfile=", "-device",
+        "virtio-balloon-pci,addr=6")
+    assert NOT_DRIVEN.findall(result.stdout) == [("4", "00:04.0"),
+                                                 ("5", "00:06.0")], result.explain()
     assert "virtio: net0 at 00:05.0, " in result.stdout
     assert passed > 0 and "# SKIP" not in result.stdout, result.explain()
 
@@ -195,8 +213,8 @@ def test_devices_that_are_no_cards_are_named(run_name):
 def test_more_cards_than_there_is_room_for(run_name):
     cards = [word for i in range(5) for word in ("-netdev", f"user,id=n{i}", "-device",
                                                  f"virtio-net-pci,netdev=n{i},addr={i + 4},romfile=")]
-    result, _, passed = boot.boot_and_pass(run_name, "--boot", "pvh", "--machine", "q35", "--net", "none",
-                                           "--test", "*net.*", "--", *cards)
+    result, _, passed = boot.boot_and_pass(run_name, "--boot", "pvh", "--machine", "q35", "--net",
+                                           "none", "--test", "*net.*", "--", *cards)
     assert re.findall(r"virtio: (net\d) at (\S+),", result.stdout) == \
         [(f"net{i}", f"00:0{i + 4}.0") for i in range(4)], result.explain()
     assert NOT_DRIVEN.findall(result.stdout) == [("1", "00:08.0")], result.explain()
@@ -209,8 +227,11 @@ FAULT_MACHINES = {"q35": ["pvh", "--machine", "q35"], "microvm": ["microvm"]}
 
 @pytest.mark.parametrize("options", FAULT_MACHINES.values(), ids=FAULT_MACHINES)
 def test_a_card_that_fails_is_brought_up_again(run_name, options):
-    """DEVICE_NEEDS_RESET of QEMU's own, and a used index that jumps: reset, and the network answers again."""
-    result, _, passed = boot.boot_and_pass(run_name, "--boot", *options, "--test", "virtio_net_fault.*")
+    """DEVICE_NEEDS_RESET of QEMU's own, and a used index that jumps: reset, and
+    the network answers again."""
+    result, _, passed = boot.boot_and_pass(run_name, "--boot", *options, "--test",
+                                           "virtio_net_fault.*")
     assert passed == 2 and "# SKIP" not in result.stdout, result.explain()
-    # QEMU's broken device holds its line up whatever the driver says; what was brought up again does not.
+    # QEMU's broken device holds its line up whatever the driver says; what
+    # was brought up again does not.
     assert result.stdout.count("interrupts without end") <= 1, result.explain()

@@ -14,8 +14,8 @@ FLOOD_S = 2
 BURSTS = 8  # of 32 frames, which then go round and round
 
 
-@pytest.mark.parametrize("options", ["", ",packed_vq=1", ",in_order=1", ",packed_vq=1,in_order=1", ",mrg_rxbuf=0",
-                                     ",packed_vq=1,vectorized=1", ",queue_size=64"])
+@pytest.mark.parametrize("options", ["", ",packed_vq=1", ",in_order=1", ",packed_vq=1,in_order=1",
+                                     ",mrg_rxbuf=0", ",packed_vq=1,vectorized=1", ",queue_size=64"])
 def test_frames_in_are_frames_out(tmp_path, options):
     """Frames circle between testpmd and macswap: none may get lost, and none may come twice."""
     testpmd.skip_without("virtio")
@@ -42,8 +42,8 @@ def test_queue_pairs(tmp_path):
     path = tmp_path / "s"
     with vu.back_end(tmp_path / "back", "-s", path, "-m", "macswap", "--stats") as back:
         vu.wait_for_socket(path, back)
-        with testpmd.run(tmp_path, "driver", f"net_virtio_user0,path={path},queues=4", "--forward-mode=io",
-                         "--rxq=4", "--txq=4") as driver:
+        with testpmd.run(tmp_path, "driver", f"net_virtio_user0,path={path},queues=4",
+                         "--forward-mode=io", "--rxq=4", "--txq=4") as driver:
             driver.command(f"start tx_first {BURSTS}", "packet forwarding")
             time.sleep(FLOOD_S)
             text = driver.command("stop", r"Done\.")
@@ -72,13 +72,16 @@ def test_front_end_comes_back(tmp_path):
 
 
 def test_two_drivers_through_the_switch(tmp_path):
-    """One floods, the other receives, over the switch: what arrives is what was sent, less what it counts."""
+    """One floods, the other receives, over the switch: what arrives is what was
+    sent, less what it counts."""
     testpmd.skip_without("virtio")
     one, two = tmp_path / "1", tmp_path / "2"
     with vu.back_end(tmp_path / "back", "-s", one, "-s", two, "--stats") as back:
         vu.wait_for_socket(two, back)
-        with testpmd.run(tmp_path, "receiver", f"net_virtio_user0,path={two}", "--forward-mode=rxonly") as receiver, \
-                testpmd.run(tmp_path, "sender", f"net_virtio_user0,path={one}", "--forward-mode=txonly") as sender:
+        with testpmd.run(tmp_path, "receiver", f"net_virtio_user0,path={two}",
+                         "--forward-mode=rxonly") as receiver, \
+                testpmd.run(tmp_path, "sender", f"net_virtio_user0,path={one}",
+                            "--forward-mode=txonly") as sender:
             receiver.command("start", "packet forwarding")
             sender.command("start", "packet forwarding")
             time.sleep(FLOOD_S)

@@ -2,8 +2,8 @@
 # Copyright (c) 2026 The Paravane authors
 """vhost-user-net behind QEMU's vhost-user netdev: our guest's own network tests against it.
 
-The card has no MSI-X (vectors=0): without KVM, QEMU 7.2 dereferences a null pointer when a guest unmasks a
-vector of a vhost-user device, whatever the guest is.
+The card has no MSI-X (vectors=0): without KVM, QEMU 7.2 dereferences a null pointer when a guest
+unmasks a vector of a vhost-user device, whatever the guest is.
 """
 
 import os
@@ -18,7 +18,8 @@ import images
 import linux_guest
 import testpmd
 import vhost_user as vu
-from answering import ATTEMPTS, GUEST_ADDRESS, HOST_ADDRESS, AnsweringGuest, TapHost, namespace  # noqa: F401
+from answering import (  # noqa: F401
+    ATTEMPTS, GUEST_ADDRESS, HOST_ADDRESS, AnsweringGuest, TapHost, namespace)
 
 MEMORY_MB = 64
 GUEST_TESTS = "*net.*"
@@ -70,10 +71,12 @@ def test_guest_meets_the_responder(run_name, tmp_path, device, options):
     """DHCP, ARP, echoes of all lengths, bursts, restart: all answered by the built-in host."""
     images.folder(images.RELEASE)
     path = tmp_path / "s"
-    with vu.back_end(tmp_path / "back", "-s", path, "-r", "10.0.2.2/24", "--stats", *options) as back:
+    with vu.back_end(tmp_path / "back", "-s", path, "-r", "10.0.2.2/24", "--stats",
+                     *options) as back:
         vu.wait_for_socket(path, back)
         size = 1024 if "1024" in device else 256
-        result, stream, _ = boot_guest(run_name, card(path, device), words=f"virtio_net.queue-size={size}")
+        result, stream, _ = boot_guest(run_name, card(path, device),
+                                       words=f"virtio_net.queue-size={size}")
         stats = back.stats()
     assert passed_without_skip(stream) >= 6
     assert f"queue pairs of {size} and {size}" in result.stdout, result.explain()
@@ -102,7 +105,8 @@ def test_capture_has_what_the_guest_said(run_name, tmp_path):
 
 def answering(name, cards, echoes=0, shared=True, **more):
     memory = shared_memory() if shared else []
-    return AnsweringGuest(name, ["--mem", f"{MEMORY_MB}M", "--net", "none"], [*memory, *cards], echoes, **more)
+    return AnsweringGuest(name, ["--mem", f"{MEMORY_MB}M", "--net", "none"], [*memory, *cards],
+                          echoes, **more)
 
 
 @pytest.mark.parametrize("device", ["", ",packed=on"], ids=["split", "packed"])
@@ -112,8 +116,8 @@ def test_host_pings_the_guest_through_qemus_own_tap(run_name, tmp_path, namespac
     host = TapHost(namespace)
     emulator = boot.program_in(tmp_path, "qemu", *host.inside, "qemu-system-x86_64")
     guest = answering(run_name, ["-netdev", "tap,id=n,ifname=tap0,script=no,downscript=no",
-                                 "-device", f"virtio-net-pci,netdev=n,romfile={device}"], shared=False,
-                      env={"QEMU": emulator})
+                                 "-device", f"virtio-net-pci,netdev=n,romfile={device}"],
+                      shared=False, env={"QEMU": emulator})
     host.bring_up()
     host.arping(5)
     host.ping(echoes, 300)
@@ -125,7 +129,8 @@ def test_host_pings_the_guest_through_a_tap(run_name, tmp_path, namespace, devic
     """arping, then ping -f from the host's kernel: none lost."""
     path, echoes = tmp_path / "s", 2000
     host = TapHost(namespace)
-    with vu.back_end(tmp_path / "back", "-s", path, "-t", "tap0", "--stats", command=host.inside) as back:
+    with vu.back_end(tmp_path / "back", "-s", path, "-t", "tap0", "--stats",
+                     command=host.inside) as back:
         vu.wait_for_socket(path, back)
         guest = answering(run_name, card(path, device))
         host.bring_up()
@@ -137,15 +142,16 @@ def test_host_pings_the_guest_through_a_tap(run_name, tmp_path, namespace, devic
 
 
 def test_back_end_goes_and_comes_back(run_name, tmp_path, namespace):
-    """The back end is killed under a running guest and started again: QEMU connects anew, the rings go on where
-    the used rings stand, and the guest, which knows nothing of it, answers on."""
+    """The back end is killed under a running guest and started again: QEMU connects anew, the rings
+    go on where the used rings stand, and the guest, which knows nothing of it, answers on."""
     path, echoes = tmp_path / "s", 200
     host = TapHost(namespace)
     guest_card = card(path)
     guest_card[1] += ",reconnect=1"
 
     def serve(folder):
-        return vu.back_end(tmp_path / folder, "-s", path, "-t", "tap0", "--stats", "-v", command=host.inside)
+        return vu.back_end(tmp_path / folder, "-s", path, "-t", "tap0", "--stats", "-v",
+                           command=host.inside)
 
     def ping():
         host.bring_up()
@@ -170,22 +176,26 @@ def run_linux(tmp_path, cards, commands):
     vu.skip_without("qemu-system-x86_64", "qemu-system-x86")
     initramfs = linux_guest.make_initramfs(tmp_path / "initramfs.gz", commands)
     line = linux_guest.emulator_line(initramfs)
-    line += ["-object", "memory-backend-memfd,id=shared,size=256M,share=on", "-machine", "memory-backend=shared"]
-    run = subprocess.run([*line, *cards], check=False, capture_output=True, text=True, errors="replace",
-                         stdin=subprocess.DEVNULL, timeout=LINUX_LIMIT_S)
+    line += ["-object", "memory-backend-memfd,id=shared,size=256M,share=on", "-machine",
+             "memory-backend=shared"]
+    run = subprocess.run([*line, *cards], check=False, capture_output=True, text=True,
+                         errors="replace", stdin=subprocess.DEVNULL, timeout=LINUX_LIMIT_S)
     (tmp_path / "linux.log").write_text(run.stdout + run.stderr)
     assert "guest: end" in run.stdout, run.stdout[-3000:] + run.stderr
     return run.stdout
 
 
-@pytest.mark.parametrize(("device", "bits"), [("", 0), (",packed=on", vu.F_PACKED)], ids=["split", "packed"])
+@pytest.mark.parametrize(("device", "bits"), [("", 0), (",packed=on", vu.F_PACKED)],
+                         ids=["split", "packed"])
 def test_linux_gets_an_address_and_pings(tmp_path, device, bits):
     path = tmp_path / "s"
     linux_guest.prepare()
-    with vu.back_end(tmp_path / "back", "-s", path, "-r", f"{HOST_ADDRESS}/24", "--stats", "-v") as back:
+    with vu.back_end(tmp_path / "back", "-s", path, "-r", f"{HOST_ADDRESS}/24", "--stats",
+                     "-v") as back:
         vu.wait_for_socket(path, back)
         said = run_linux(tmp_path, card(path, device),
-                         f"udhcpc -i eth0 -n -q -t 10 -s /udhcpc; ping -c 20 -i 0.05 -s 1400 {HOST_ADDRESS}")
+                         "udhcpc -i eth0 -n -q -t 10 -s /udhcpc; "
+                         f"ping -c 20 -i 0.05 -s 1400 {HOST_ADDRESS}")
         stats = back.stats()[str(path)]
     assert f"guest: address {GUEST_ADDRESS} router {HOST_ADDRESS}" in said
     linux_guest.insist_on_answers(said, 20)
@@ -200,9 +210,11 @@ def test_linux_and_our_guest_through_the_switch(run_name, tmp_path):
     linux_guest.prepare()
     with vu.back_end(tmp_path / "back", "-s", linux_path, "-s", path, "--stats") as back:
         vu.wait_for_socket(path, back)
-        guest = answering(run_name, card(path, ",mac=52:54:00:aa:bb:cc"), echoes, seconds=LINUX_LIMIT_S)
+        guest = answering(run_name, card(path, ",mac=52:54:00:aa:bb:cc"), echoes,
+                          seconds=LINUX_LIMIT_S)
         said = run_linux(tmp_path, card(linux_path),
-                         f"ip addr add {HOST_ADDRESS}/24 dev eth0; ping -c {echoes} -i 0.05 {GUEST_ADDRESS}")
+                         f"ip addr add {HOST_ADDRESS}/24 dev eth0; "
+                         f"ping -c {echoes} -i 0.05 {GUEST_ADDRESS}")
         assert guest.finish()[1] == str(echoes)
         assert back.stderr() == ""
     linux_guest.insist_on_answers(said, echoes)
@@ -211,11 +223,13 @@ def test_linux_and_our_guest_through_the_switch(run_name, tmp_path):
 # ---- DPDK's device ----
 
 @pytest.mark.xdist_group("dpdk")
-@pytest.mark.parametrize("device", ["", ",packed=on", ",mrg_rxbuf=off"], ids=["split", "packed", "nomrg"])
+@pytest.mark.parametrize("device", ["", ",packed=on", ",mrg_rxbuf=off"],
+                         ids=["split", "packed", "nomrg"])
 def test_dpdks_device_serves_our_guest(run_name, tmp_path, device):
-    """Our driver before DPDK's vhost device, whose other port is a front end of our back end's responder: testpmd
-    carries frames between the two, and guests' own tests run over all of it, one after the other. (Not the longest
-    burst: testpmd drops frames for which a guest has no buffer yet.)"""
+    """Our driver before DPDK's vhost device, whose other port is a front end of our back
+    end's responder: testpmd carries frames between the two, and guests' own tests run over
+    all of it, one after the other. (Not the longest burst: testpmd drops frames for which a
+    guest has no buffer yet.)"""
     testpmd.skip_without("vhost")
     testpmd.skip_without("virtio")
     images.folder(images.RELEASE)
@@ -226,7 +240,8 @@ def test_dpdks_device_serves_our_guest(run_name, tmp_path, device):
                          more=[f"net_virtio_user0,path={other}"]) as device_side:
             device_side.command("start", "packet forwarding")
             for test in ("dhcp_offer", "icmp_echo_of_all_lengths", "burst_of_100"):
-                runs = (boot.boot(f"{run_name}.{test}", *guest_options(card(path, device), f"net.{test}"))
+                runs = (boot.boot(f"{run_name}.{test}",
+                                  *guest_options(card(path, device), f"net.{test}"))
                         for _ in range(ATTEMPTS))
                 passed = next((run for run in runs if run.status == boot.PASS), None)
                 assert passed is not None, f"{test} failed {ATTEMPTS} times"
@@ -242,11 +257,13 @@ def test_dpdk_answers_our_guest(run_name, tmp_path, device):
     testpmd.skip_without("vhost")
     images.folder(images.RELEASE)
     path = tmp_path / "s"
-    with testpmd.run(tmp_path, "device", f"net_vhost0,iface={path}", "--forward-mode=icmpecho") as device_side:
+    with testpmd.run(tmp_path, "device", f"net_vhost0,iface={path}",
+                     "--forward-mode=icmpecho") as device_side:
         device_side.command("start", "packet forwarding")
         for test in ("arp_of_the_router", "icmp_echo_of_all_lengths"):
             _, stream, _ = boot.boot_and_pass(
-                f"{run_name}.{test}", *guest_options(card(path, device), f"net.{test}", "net.peer=host"))
+                f"{run_name}.{test}", *guest_options(card(path, device), f"net.{test}",
+                                                     "net.peer=host"))
             assert passed_without_skip(stream) == 1
         received, sent, lost = device_side.stop()
     assert received >= sent >= 10 and lost == 0
@@ -255,12 +272,15 @@ def test_dpdk_answers_our_guest(run_name, tmp_path, device):
 @pytest.mark.xdist_group("dpdk")
 @pytest.mark.parametrize("device", ["", ",packed=on"], ids=["split", "packed"])
 def test_dpdk_returns_our_guests_frames(run_name, tmp_path, device):
-    """testpmd exchanges the addresses of each frame (macswap) and sends it back: of our own to ourselves, the same."""
+    """testpmd exchanges the addresses of each frame (macswap) and sends it back: of our
+    own to ourselves, the same."""
     testpmd.skip_without("vhost")
     path = tmp_path / "s"
     elf = images.folder(images.ALL_TESTS) / "paravane.elf"
-    with testpmd.run(tmp_path, "device", f"net_vhost0,iface={path}", "--forward-mode=macswap") as device_side:
+    with testpmd.run(tmp_path, "device", f"net_vhost0,iface={path}",
+                     "--forward-mode=macswap") as device_side:
         device_side.command("start", "packet forwarding")
-        boot.boot_and_pass(run_name, "--image", elf, *guest_options(card(path, device), "net_loop.frames*"))
+        boot.boot_and_pass(run_name, "--image", elf,
+                           *guest_options(card(path, device), "net_loop.frames*"))
         received, sent, lost = device_side.stop()
     assert received == sent and lost == 0 and sent >= 2 * 16

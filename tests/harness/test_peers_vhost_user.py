@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""vhost-user-net by itself: its command line, front ends that do everything right or one thing wrong, and
-drivers that break their rings. It runs under AddressSanitizer and UBSan, which also count leaks at its end."""
+"""vhost-user-net by itself: its command line, front ends that do everything right or one
+thing wrong, and drivers that break their rings. It runs under AddressSanitizer and UBSan,
+which also count leaks at its end."""
 
 import os
 import socket
@@ -21,8 +22,8 @@ def path(tmp_path):
 
 def run_program(*options):
     vu.require_program(vu.PROGRAM_ASAN)
-    return subprocess.run([vu.PROGRAM_ASAN, *map(str, options)], check=False, capture_output=True, text=True,
-                          timeout=vu.LIMIT_S)
+    return subprocess.run([vu.PROGRAM_ASAN, *map(str, options)], check=False, capture_output=True,
+                          text=True, timeout=vu.LIMIT_S)
 
 
 # ---- the command line ----
@@ -30,8 +31,9 @@ def run_program(*options):
 def test_help_names_every_option():
     result = run_program("--help")
     assert result.returncode == 0 and result.stderr == ""
-    for word in ("--socket", "--connect", "--tap", "--respond", "--mode", "--pcap", "--when-full", "--queues",
-                 "--without", "--mac", "--busy-poll", "--stats", "--once", "--verbose", "Exit status"):
+    for word in ("--socket", "--connect", "--tap", "--respond", "--mode", "--pcap", "--when-full",
+                 "--queues", "--without", "--mac", "--busy-poll", "--stats", "--once", "--verbose",
+                 "Exit status"):
         assert word in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 100
 
@@ -74,7 +76,8 @@ def test_a_socket_in_use_is_left_alone_and_a_stale_one_is_replaced(tmp_path, pat
         first.process.kill()
         first.process.wait()
     assert path.exists()
-    with vu.back_end(tmp_path / "2", "-s", path, "-m", "echo") as second, vu.FrontEnd(path) as front:
+    with vu.back_end(tmp_path / "2", "-s", path, "-m",
+                     "echo") as second, vu.FrontEnd(path) as front:
         front.ask(vu.GET_FEATURES)
         second.stop()
     assert not path.exists()
@@ -148,7 +151,8 @@ def test_base_is_handed_back_and_taken_up(swap, path):
 
 
 def test_a_killed_predecessor_loses_nothing(swap, path):
-    """The base says that two chains were taken which the used ring does not have: they are taken again."""
+    """The base says that two chains were taken which the used ring does not
+    have: they are taken again."""
     with vu.FrontEnd(path) as front:
         front.negotiate()
         front.share_memory()
@@ -165,18 +169,21 @@ def test_a_killed_predecessor_loses_nothing(swap, path):
 
 
 @pytest.mark.parametrize("base,lap,count",
-                         [(0x8000, 1, 3), (0x80038003, 1, 0), (0x0005, 0, 5), (0x8000, 0, vu.QUEUE_SIZE)],
-                         ids=["only one position", "nothing new", "nothing used", "a whole lap, nothing used"])
+                         [(0x8000, 1, 3), (0x80038003, 1, 0), (0x0005, 0, 5),
+                          (0x8000, 0, vu.QUEUE_SIZE)],
+                         ids=["only one position", "nothing new", "nothing used",
+                              "a whole lap, nothing used"])
 def test_packed_ring_goes_on_where_it_was_used(swap, path, base, lap, count):
-    """A base of two positions, the second of which is 0: not told, or offset 0 of an even lap. Chains that a
-    predecessor took and did not give back are taken again."""
+    """A base of two positions, the second of which is 0: not told, or offset 0 of an even lap.
+    Chains that a predecessor took and did not give back are taken again."""
     avail, used = 1 << 7, 1 << 15
     with vu.FrontEnd(path) as front:
         front.negotiate(features=vu.F_VERSION_1 | vu.F_MRG_RXBUF | vu.F_PACKED)
         front.share_memory()
         for i in range(count):
             front.put(0x80000 + i * 512, bytes(12) + vu.a_frame(64, i))
-            front.describe(1, i, 0x80000 + i * 512, 76, i, avail if lap else used)  # id before flags
+            # Id before flags.
+            front.describe(1, i, 0x80000 + i * 512, 76, i, avail if lap else used)
         front.start_ring(1, base=base)
         for i in range(count):
             at = front.ring_at(1)[0] + 16 * i + 14
@@ -300,7 +307,8 @@ def test_memory_slots(swap, path):
 
 
 def test_a_memory_slot_has_as_many_holders_as_added_it(swap, path):
-    """QEMU 7.2 adds each region once for every queue pair; it is there until each has removed it."""
+    """QEMU 7.2 adds each region once for every queue pair; it is there
+    until each has removed it."""
     with vu.FrontEnd(path) as front:
         front.negotiate(protocol=vu.PROTOCOL_REPLY_ACK | vu.PROTOCOL_SLOTS)
         single = bytes(8) + front.region()
@@ -321,7 +329,8 @@ def test_a_memory_slot_has_as_many_holders_as_added_it(swap, path):
 
 
 def test_configuration(tmp_path, path):
-    with vu.back_end(tmp_path / "logs", "-s", path, "-m", "echo", "-a", "52:54:00:01:02:03") as back:
+    with vu.back_end(tmp_path / "logs", "-s", path, "-m", "echo", "-a",
+                     "52:54:00:01:02:03") as back:
         vu.wait_for_socket(path, back)
         with vu.FrontEnd(path) as front:
             front.negotiate(protocol=vu.PROTOCOL_CONFIG)
@@ -375,53 +384,68 @@ WRONG = {
     "short_payload": (lambda f: f.send(vu.SET_FEATURES, b"1234"), "SET_FEATURES: 4 bytes"),
     "features": (lambda f: f.send(vu.SET_FEATURES, word(1 << 63)), "were not offered"),
     "protocol_features": (lambda f: f.send(vu.SET_PROTOCOL_FEATURES, word(2)), "were not offered"),
-    "not_negotiated": (lambda f: f.send(vu.GET_MAX_MEM_SLOTS), "protocol feature 15 was not negotiated"),
+    "not_negotiated": (
+        lambda f: f.send(vu.GET_MAX_MEM_SLOTS), "protocol feature 15 was not negotiated"),
     "fds_where_none": (lambda f: f.send(vu.SET_OWNER, fds=[f.memory_fd]), "1 descriptors, 0 to 0"),
-    "too_many_fds": (lambda f: f.send(vu.SET_OWNER, fds=[f.memory_fd] * 20), "more than 8 descriptors"),
-    "regions_count": (lambda f: f.send(vu.SET_MEM_TABLE, struct.pack("=II", 9, 0), [f.memory_fd] * 8),
+    "too_many_fds": (lambda f: f.send(vu.SET_OWNER,
+                                      fds=[f.memory_fd] * 20), "more than 8 descriptors"),
+    "regions_count": (lambda f: f.send(vu.SET_MEM_TABLE, struct.pack("=II", 9, 0),
+                                       [f.memory_fd] * 8),
                       "9 regions, at most 8"),
     "regions_bytes": (lambda f: f.send(vu.SET_MEM_TABLE, struct.pack("=II", 2, 0) + f.region(),
                                        [f.memory_fd] * 2), "bytes for 2 regions"),
     "regions_fds": (lambda f: f.send(vu.SET_MEM_TABLE, struct.pack("=II", 1, 0) + f.region()),
                     "0 descriptors for 1 regions"),
     "region_empty": (lambda f: f.send(*table(f, f.region(size=0))), "a region of 0 bytes"),
-    "region_wraps": (lambda f: f.send(*table(f, f.region(guest=(1 << 64) - 4096, size=8192))), "wraps"),
-    "region_offset_wraps": (lambda f: f.send(*table(f, f.region(offset=(1 << 64) - 4096))), "wraps"),
+    "region_wraps": (lambda f: f.send(*table(f, f.region(guest=(1 << 64) - 4096,
+                                                         size=8192))), "wraps"),
+    "region_offset_wraps": (lambda f: f.send(*table(f,
+                                                    f.region(offset=(1 << 64) - 4096))), "wraps"),
     "region_beyond_file": (lambda f: f.send(*table(f, f.region(offset=4096))), "of a file of"),
     "region_no_file": (lambda f: f.send(vu.SET_MEM_TABLE, struct.pack("=II", 1, 0) + f.region(),
                                         [f.socket.fileno()]), "is no file"),
     "regions_overlap": (lambda f: f.send(*table(f, f.region(size=8192),
-                                                f.region(guest=4096, user=vu.USER_BASE + 65536, size=4096))),
+                                                f.region(guest=4096, user=vu.USER_BASE + 65536,
+                                                         size=4096))),
                         "overlaps region"),
-    "regions_twice": (lambda f: f.send(*table(f, f.region(), f.region())), "2 regions, 1 of them different"),
+    "regions_twice": (lambda f: f.send(*table(f, f.region(),
+                                              f.region())), "2 regions, 1 of them different"),
     "regions_overlap_user": (lambda f: f.send(*table(f, f.region(size=8192),
                                                      f.region(guest=65536, user=vu.USER_BASE + 4096,
                                                               size=4096))), "overlaps region"),
     "ring_number": (lambda f: f.send(vu.SET_VRING_NUM, state(16, 64)), "ring 16, there are 16"),
     "ring_size": (lambda f: f.send(vu.SET_VRING_NUM, state(0, 100)), "a split ring of 100 entries"),
-    "ring_size_zero": (lambda f: f.send(vu.SET_VRING_NUM, state(0, 0)), "a split ring of 0 entries"),
+    "ring_size_zero": (lambda f: f.send(vu.SET_VRING_NUM,
+                                        state(0, 0)), "a split ring of 0 entries"),
     "ring_size_huge": (lambda f: f.send(vu.SET_VRING_NUM, state(0, 65536)), "of 65536 entries"),
-    "ring_runs": (lambda f: (f.share_memory(), f.start_ring(0), f.send(vu.SET_VRING_NUM, state(0, 64))),
+    "ring_runs": (lambda f: (f.share_memory(), f.start_ring(0),
+                             f.send(vu.SET_VRING_NUM, state(0, 64))),
                   "ring 0 runs"),
     "base_too_large": (lambda f: (f.share_memory(), f.start_ring(0, base=0x10000)), "is no index"),
     "ring_unmapped": (lambda f: f.start_ring(0), "in no memory region"),
     "ring_logs": (lambda f: f.send(vu.SET_VRING_ADDR, addresses(0, 1, 0, 0, 0)), "logging"),
     "ring_misaligned": (lambda f: (f.share_memory(), f.start_ring(0),
-                                   f.send(vu.SET_VRING_ADDR, addresses(0, 0, 0x1008, 0x3000, 0x2000))),
+                                   f.send(vu.SET_VRING_ADDR,
+                                          addresses(0, 0, 0x1008, 0x3000, 0x2000))),
                         "not aligned"),
     "ring_leaves_region": (lambda f: (f.share_memory(), f.start_ring(0),
                                       f.send(vu.SET_VRING_ADDR,
-                                             addresses(0, 0, vu.MEMORY_BYTES - 16, 0x3000, 0x2000))),
+                                             addresses(0, 0, vu.MEMORY_BYTES - 16, 0x3000,
+                                                       0x2000))),
                            "not in one region"),
-    "kick_both": (lambda f: f.send(vu.SET_VRING_KICK, word(vu.NO_FD), [f.memory_fd]), "1 descriptors with"),
+    "kick_both": (lambda f: f.send(vu.SET_VRING_KICK, word(vu.NO_FD),
+                                   [f.memory_fd]), "1 descriptors with"),
     "kick_neither": (lambda f: f.send(vu.SET_VRING_KICK, word(0)), "0 descriptors with"),
-    "kick_no_event": (lambda f: f.send(vu.SET_VRING_KICK, word(0), [f.memory_fd]), "cannot be waited for"),
-    "call_no_eventfd": (lambda f: f.send(vu.SET_VRING_CALL, word(0), [f.memory_fd]), "is no eventfd"),
+    "kick_no_event": (lambda f: f.send(vu.SET_VRING_KICK, word(0),
+                                       [f.memory_fd]), "cannot be waited for"),
+    "call_no_eventfd": (lambda f: f.send(vu.SET_VRING_CALL, word(0),
+                                         [f.memory_fd]), "is no eventfd"),
     "enable_what": (lambda f: f.send(vu.SET_VRING_ENABLE, state(0, 7)), "neither 0 nor 1"),
     "features_while_running": (lambda f: (f.share_memory(), f.start_ring(0),
                                           f.send(vu.SET_FEATURES, word(vu.F_PROTOCOL_FEATURES))),
                                "features change while rings run"),
-    "no_reading": (lambda f: [f.send(vu.GET_FEATURES) for _ in range(100000)], "reply could not be sent"),
+    "no_reading": (lambda f: [f.send(vu.GET_FEATURES)
+                              for _ in range(100000)], "reply could not be sent"),
 }
 
 

@@ -2,8 +2,8 @@
 # Copyright (c) 2026 The Paravane authors
 """README.md keeps its word: its two commands, and what it says one should now see.
 
-In the block under "What you should now see" an ellipsis (…) stands for any text, as numbers and times
-differ; a line of an ellipsis alone stands for any lines.
+In the block under "What you should now see" an ellipsis (…) stands for any text, as numbers and
+times differ; a line of an ellipsis alone stands for any lines.
 """
 
 import re

@@ -36,7 +36,8 @@ ok 1 pmm
 ok 2 pci
 # verdict: PASS 2 tests passed, 1 skipped
 """
-FAILED = GOOD.replace("  ok 2 free\nok 1 pmm", "  # pmm_test.c:7: expected 1 == 2\n  not ok 2 free\n"
+FAILED = GOOD.replace("  ok 2 free\nok 1 pmm",
+                      "  # pmm_test.c:7: expected 1 == 2\n  not ok 2 free\n"
                       "not ok 1 pmm").replace("PASS 2 tests passed", "FAIL 1 of 3 tests failed")
 VERDICT_LINE = "# verdict: PASS 2 tests passed, 1 skipped\n"
 STARTED = "KTAP version 1\n# Paravane release\n1..1\n  KTAP version 1\n  # Subtest: crash\n  1..1\n"
@@ -61,7 +62,8 @@ def values_of(line, option):
 # ---- the emulator's line ----
 
 LINES = [
-    ("defaults", [], [("-M", "q35"), ("-accel", "tcg"), ("-cpu", "max"), ("-smp", "2"), ("-m", "256M"),
+    ("defaults", [], [("-M", "q35"), ("-accel", "tcg"), ("-cpu", "max"), ("-smp", "2"),
+                      ("-m", "256M"),
                       ("-netdev", "user,id=net0"), ("-serial", "stdio"),
                       ("-device", "isa-debug-exit,iobase=0xf4,iosize=4")]),
     ("machine", ["--machine", "pc"], [("-M", "pc")]),
@@ -73,7 +75,8 @@ LINES = [
     ("smp", ["--smp", "4"], [("-smp", "4")]),
     ("mem", ["--mem", "4G"], [("-m", "4G")]),
     ("cpu", ["--cpu", "Nehalem"], [("-cpu", "Nehalem")]),
-    ("equals", ["--cpu=Nehalem,+x2apic", "--mem=64M"], [("-cpu", "Nehalem,+x2apic"), ("-m", "64M")]),
+    ("equals", ["--cpu=Nehalem,+x2apic", "--mem=64M"],
+     [("-cpu", "Nehalem,+x2apic"), ("-m", "64M")]),
     ("kvm", ["--boot", "pvh", "--accel", "kvm"],
      [("-accel", "kvm"), ("-cpu", "host,-arch-capabilities")]),
     ("flavour", ["--boot", "pvh", "--flavour", "debug"], [("-kernel", "build/debug/paravane.elf")]),
@@ -88,10 +91,12 @@ LINES = [
     ("uefi_words", ["--test", "a,b.*", "--append", "x=1"],
      [("-fw_cfg", "name=opt/paravane/cmdline,string=test=a,,b.* x=1")]),
     ("tap", ["--net", "tap=vm0"], [("-netdev", "tap,id=net0,ifname=vm0,script=no,downscript=no")]),
-    ("socket", ["--net", "socket=localhost:99"], [("-netdev", "socket,id=net0,connect=localhost:99")]),
+    ("socket", ["--net", "socket=localhost:99"],
+     [("-netdev", "socket,id=net0,connect=localhost:99")]),
     ("unix", ["--net", "socket=/tmp/s"],
      [("-netdev", "stream,id=net0,server=off,addr.type=unix,addr.path=/tmp/s")]),
-    ("pcap", ["--pcap", "/tmp/x,y"], [("-object", "filter-dump,id=dump0,netdev=net0,file=/tmp/x,,y")]),
+    ("pcap", ["--pcap", "/tmp/x,y"],
+     [("-object", "filter-dump,id=dump0,netdev=net0,file=/tmp/x,,y")]),
     ("rest", ["--smp", "2", "--", "--smp", "3", "-name", "a b"], [("-smp", "2"), ("-name", "a b")]),
 ]
 
@@ -219,7 +224,8 @@ def test_missing_emulator_and_firmware(run_name):
 
 def test_missing_tools_are_named_with_their_packages(run_name, tmp_path):
     """A PATH in which the shell's tools are, but neither the emulator nor a package manager."""
-    for tool in ("bash", "env", "cat", "sed", "paste", "dirname", "head", "tr", "grep", "mktemp", "rm"):
+    for tool in ("bash", "env", "cat", "sed", "paste", "dirname", "head", "tr", "grep", "mktemp",
+                 "rm"):
         (tmp_path / tool).symlink_to(f"/usr/bin/{tool}")
     result = boot.run(run_name, "--boot", "pvh", "-n", env={"PATH": str(tmp_path)})
     assert result.status == boot.MISSING
@@ -231,7 +237,8 @@ def test_missing_tools_are_named_with_their_packages(run_name, tmp_path):
 def test_help_names_every_option(run_name):
     result = boot.run(run_name, "--help")
     assert result.status == boot.PASS
-    for option in ("--boot --machine --smp --mem --cpu --accel --net --pcap --gdb --test --append --timeout"
+    for option in (
+        "--boot --machine --smp --mem --cpu --accel --net --pcap --gdb --test --append --timeout"
                    " --flavour --image --no-build --raw -n --help").split():
         assert f"  {option} " in result.stdout or f"  {option}\n" in result.stdout
 
@@ -239,7 +246,8 @@ def test_help_names_every_option(run_name):
 def test_runs_from_another_folder(fake, tmp_path):
     env = boot.fake_guest(tmp_path, GOOD + "@exit 33\n")
     boot.empty_elf(tmp_path)
-    result = boot.run("another_folder", "--boot", "pvh", "--image", "fake.elf", env=env, cwd=tmp_path)
+    result = boot.run("another_folder", "--boot", "pvh", "--image", "fake.elf", env=env,
+                      cwd=tmp_path)
     assert result.status == boot.PASS, result.explain()
 
 
@@ -249,24 +257,29 @@ VERDICTS = [
     ("pass", GOOD + "@exit 33\n", boot.PASS, "PASS", "2 tests passed, 1 skipped"),
     ("pass_by_power_off", GOOD + "@shutdown guest-shutdown\n@exit 0\n", boot.PASS, "PASS", ""),
     ("pass_by_reset", GOOD + "@shutdown guest-reset\n@exit 0\n", boot.PASS, "PASS", ""),
-    ("nothing_to_run", "KTAP version 1\n1..0 # SKIP test=none\n# verdict: PASS test=none\n@exit 33\n",
+    ("nothing_to_run",
+     "KTAP version 1\n1..0 # SKIP test=none\n# verdict: PASS test=none\n@exit 33\n",
      boot.PASS, "PASS", "test=none"),
     ("fail", FAILED + "@exit 35\n", boot.FAIL, "FAIL", "1 of 3 tests failed"),
     ("fail_by_power_off", FAILED + "@exit 0\n", boot.FAIL, "FAIL", "1 of 3 tests failed"),
-    ("nothing_matches", "KTAP version 1\n1..0 # SKIP nothing\n# verdict: FAIL no self-test matches 'x'\n"
+    ("nothing_matches",
+     "KTAP version 1\n1..0 # SKIP nothing\n# verdict: FAIL no self-test matches 'x'\n"
      "@exit 35\n", boot.FAIL, "FAIL", "no self-test matches 'x'"),
     ("status_fail_verdict_pass", GOOD + "@exit 35\n", boot.FAIL, "FAIL", "0 of 3 tests failed"),
     ("status_pass_verdict_fail", FAILED + "@exit 33\n", boot.FAIL, "FAIL", "1 of 3"),
-    ("hidden_failure", FAILED.replace("FAIL 1 of", "PASS 1 of") + "@exit 33\n", boot.FAIL, "FAIL", ""),
+    ("hidden_failure", FAILED.replace("FAIL 1 of", "PASS 1 of") + "@exit 33\n", boot.FAIL, "FAIL",
+     ""),
     ("panic", PANICKED + "@exit 37\n", boot.PANIC, "PANIC", "write to unmapped 0x10 (not present)"),
-    ("panic_by_reset", PANICKED + "@shutdown guest-reset\n@exit 0\n", boot.PANIC, "PANIC", "unmapped"),
+    ("panic_by_reset", PANICKED + "@shutdown guest-reset\n@exit 0\n", boot.PANIC, "PANIC",
+     "unmapped"),
     ("panic_cut_short", STARTED + "# panic: double\n@shutdown guest-reset\n@exit 0\n",
      boot.PANIC, "PANIC", "double"),
     ("status_panic_alone", STARTED + "@exit 37\n", boot.PANIC, "PANIC", "no cause given"),
     ("status_panic_verdict_pass", GOOD + "@exit 37\n", boot.PANIC, "PANIC", ""),
     ("reset", STARTED + "  # last words\n@shutdown guest-reset\n@exit 0\n",
      boot.NO_RESULT, "RESET", "triple fault most likely; the last line was '  # last words'"),
-    ("reset_before_ktap", "firmware\n@shutdown guest-reset\n@exit 0\n", boot.NO_RESULT, "RESET", "firmware"),
+    ("reset_before_ktap", "firmware\n@shutdown guest-reset\n@exit 0\n", boot.NO_RESULT, "RESET",
+     "firmware"),
     ("silent", "@exit 0\n", boot.NO_RESULT, "SILENT", "no serial output, QEMU left with status 0"),
     ("silent_success", "@exit 33\n", boot.NO_RESULT, "SILENT", "status 33"),
     ("firmware_only", "\x1b[2J\x1b[01;01HUEFI Shell\n@exit 0\n", boot.NO_RESULT, "SILENT",
@@ -277,23 +290,26 @@ VERDICTS = [
      "no verdict line"),
     ("powered_off_in_a_suite", STARTED + "@shutdown guest-shutdown\n@exit 0\n", boot.NO_RESULT,
      "INCOMPLETE", "no verdict line"),
-    ("suite_missing", GOOD.replace("1..2\n  KTAP", "1..3\n  KTAP", 1) + "@exit 33\n", boot.NO_RESULT,
-     "INCOMPLETE", "2 of 3 suites ended"),
+    ("suite_missing", GOOD.replace("1..2\n  KTAP", "1..3\n  KTAP", 1) + "@exit 33\n",
+     boot.NO_RESULT, "INCOMPLETE", "2 of 3 suites ended"),
     ("test_missing", GOOD.replace("  1..2", "  1..3") + "@exit 33\n", boot.NO_RESULT, "INCOMPLETE",
      "suite 'pmm' planned 3 and ran 2"),
     ("test_number_wrong", GOOD.replace("ok 2 free", "ok 3 free") + "@exit 33\n", boot.NO_RESULT,
      "INCOMPLETE", "test 3 of suite 'pmm' came as number 2"),
     ("suite_number_wrong", GOOD.replace("ok 2 pci", "ok 3 pci") + "@exit 33\n", boot.NO_RESULT,
      "INCOMPLETE", "result 3 came as number 2"),
-    ("no_plan", "KTAP version 1\n# verdict: PASS\n@exit 33\n", boot.NO_RESULT, "INCOMPLETE", "no plan"),
-    ("verdict_not_last", GOOD + "# more\n@exit 33\n", boot.NO_RESULT, "INCOMPLETE", "after the verdict"),
-    ("verdict_twice", GOOD + VERDICT_LINE + "@exit 33\n", boot.NO_RESULT, "INCOMPLETE", "two verdict lines"),
+    ("no_plan", "KTAP version 1\n# verdict: PASS\n@exit 33\n", boot.NO_RESULT, "INCOMPLETE",
+     "no plan"),
+    ("verdict_not_last", GOOD + "# more\n@exit 33\n", boot.NO_RESULT, "INCOMPLETE",
+     "after the verdict"),
+    ("verdict_twice", GOOD + VERDICT_LINE + "@exit 33\n", boot.NO_RESULT, "INCOMPLETE",
+     "two verdict lines"),
     ("verdict_word_unknown", GOOD.replace(": PASS", ": PASSED") + "@exit 33\n", boot.NO_RESULT,
      "INCOMPLETE", "the verdict is 'PASSED 2"),
-    ("suite_fails_alone", GOOD.replace("\nok 1 pmm", "\nnot ok 1 pmm") + "@exit 33\n", boot.NO_RESULT,
-     "INCOMPLETE", "suite 'pmm' failed without a failed test"),
-    ("cut_in_a_line", GOOD.replace(VERDICT_LINE, "") + "@part # verdict: PA\n@exit 33\n", boot.NO_RESULT,
-     "INCOMPLETE", "the verdict is 'PA'"),
+    ("suite_fails_alone", GOOD.replace("\nok 1 pmm", "\nnot ok 1 pmm") + "@exit 33\n",
+     boot.NO_RESULT, "INCOMPLETE", "suite 'pmm' failed without a failed test"),
+    ("cut_in_a_line", GOOD.replace(VERDICT_LINE, "") + "@part # verdict: PA\n@exit 33\n",
+     boot.NO_RESULT, "INCOMPLETE", "the verdict is 'PA'"),
     ("emulator_refuses", "@stderr fake: no such machine\n@exit 1\n", boot.ERROR, "ERROR",
      "the emulator left with status 1"),
     ("emulator_odd_status", GOOD + "@exit 3\n", boot.ERROR, "ERROR", "status 3"),
@@ -353,7 +369,8 @@ def test_backtraces_gain_source_lines(run_name, tmp_path):
     source = tmp_path / "words.s"
     source.write_text('.file 1 "kernel/words.c"\n' + SYMBOLS)
     elf = tmp_path / "words.elf"
-    subprocess.run(["gcc", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x80000000", "-o", elf, source],
+    subprocess.run(["gcc", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x80000000", "-o", elf,
+                    source],
                    check=True)
     # 0x80000006 is the byte behind the call: line 20, while the call is on line 10.
     script = STARTED + """\
@@ -365,7 +382,8 @@ def test_backtraces_gain_source_lines(run_name, tmp_path):
 # verdict: PANIC invalid opcode
 @exit 37
 """
-    result = boot.run(run_name, "--boot", "pvh", "--image", elf, env=boot.fake_guest(tmp_path, script))
+    result = boot.run(run_name, "--boot", "pvh", "--image", elf,
+                      env=boot.fake_guest(tmp_path, script))
     lines = result.stdout.splitlines()
     assert "#   at 0x0000000080000007 helper+0x0 (kernel/words.c:30)" in lines, result.explain()
     assert "#   at 0x0000000080000006 _start+0x6 (kernel/words.c:10)" in lines, result.explain()
@@ -381,7 +399,8 @@ def test_signals_leave_nothing_behind(tmp_path, number, status):
     record = tmp_path / "argv"
     env = os.environ | boot.fake_guest(tmp_path, "@deaf\nKTAP version 1\n@forever\n",
                                        TMPDIR=str(scratch), FAKE_ARGV=str(record))
-    with subprocess.Popen([str(boot.RUNNER), "--boot", "pvh", "--image", str(boot.empty_elf(tmp_path))],
+    with subprocess.Popen([str(boot.RUNNER), "--boot", "pvh", "--image",
+                           str(boot.empty_elf(tmp_path))],
                           env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                           start_new_session=True) as process:
         assert process.stdout.readline() == "KTAP version 1\n"  # it runs
@@ -428,8 +447,8 @@ def test_firmware_without_a_newline_before_the_stream(fake):
 
 def terminal(name, tmp_path, script, *options, **more):
     env = boot.fake_guest(tmp_path, script, **more)
-    return boot.run_on_terminal(name, "--boot", "pvh", "--image", str(boot.empty_elf(tmp_path)), *options,
-                                env=env)
+    return boot.run_on_terminal(name, "--boot", "pvh", "--image", str(boot.empty_elf(tmp_path)),
+                                *options, env=env)
 
 
 def test_terminal_view_of_a_success(run_name, tmp_path):
@@ -443,7 +462,8 @@ def test_terminal_view_of_a_success(run_name, tmp_path):
     assert "  ok     pci                  1 test, 1 skipped" in lines
     assert not [line for line in lines if "a note of a test that passes" in line]
     assert lines[-2].startswith("PASS (2 tests passed, 1 skipped)  ")
-    assert "\x1b[32m" in output and "1/2 alloc" in output  # coloured, and the running test was there
+    # Coloured, and the running test was there.
+    assert "\x1b[32m" in output and "1/2 alloc" in output
 
 
 def test_terminal_view_of_a_failure(run_name, tmp_path):

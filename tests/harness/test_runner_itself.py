@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""The guest's test runner, its panics and its watchdog, on real boots that must fail in the right words.
+"""The guest's test runner, its panics and its watchdog, on real boots that
+must fail in the right words.
 
 The tests of the suite `crash` run only when they are asked for; each does one thing wrong.
 """
@@ -40,7 +41,8 @@ CULPRITS = {"stack_overflow": ("recurse", "tests/boot/crash_test.c"),
             "double_fault": ("arch_fault_without_stack", "arch/x86_64/exit.c")}
 
 
-# It is the same kernel under UEFI, on tables of another origin and behind a firmware that takes seconds.
+# It is the same kernel under UEFI, on tables of another origin and behind a
+# firmware that takes seconds.
 UNDER_UEFI = ("panic", "stack_overflow", "hang_cli", "triple_fault")
 CRASHES_BY_PATH = [(path, *crash) for path in ("pvh", "microvm", "uefi") for crash in CRASHES
                    if path != "uefi" or crash[0] in UNDER_UEFI]
@@ -59,8 +61,10 @@ def test_crash(run_name, path, name, status, word, cause):
 
 
 def check_backtrace(result, function, file):
-    """Function names come from the guest, file and line from the host; both must know the culprit."""
-    frames = [FRAME.match(line) for line in result.stdout.splitlines() if line.startswith("#   at ")]
+    """Function names come from the guest, file and line from the host;
+    both must know the culprit."""
+    frames = [FRAME.match(line) for line in result.stdout.splitlines()
+              if line.startswith("#   at ")]
     assert frames, result.explain()
     named = {frame.group(1): frame.group(2) for frame in frames if frame}
     assert re.search(rf"\b{re.escape(file)}:[0-9]+$", named.get(function, "")), result.explain()
@@ -121,13 +125,15 @@ def test_a_glob_that_nothing_matches_fails(run_name):
     ("frobnicate", "frobnicate"),
     ("frobnicate=3", "frobnicate"),
     ("kernel.bufferchain.reserve-pages=many", "kernel.bufferchain.reserve-pages"),
-    ("kernel.bufferchain.reserve-pages=99999999999999999999999", "kernel.bufferchain.reserve-pages"),
+    ("kernel.bufferchain.reserve-pages=99999999999999999999999",
+     "kernel.bufferchain.reserve-pages"),
     ("kernel.bufferchain.reserve-pages=", "kernel.bufferchain.reserve-pages"),
     ("kernel.bufferchain.reserve-pages=64X", "kernel.bufferchain.reserve-pages"),
 ])
 def test_wrong_words_are_named_and_the_boot_goes_on(run_name, words, named):
     plain = boot.boot(run_name, "--boot", "pvh", "--test", "none")
-    result, stream, _ = boot.boot_and_pass(run_name, "--boot", "pvh", "--test", "none", "--append", words)
+    result, stream, _ = boot.boot_and_pass(run_name, "--boot", "pvh", "--test", "none", "--append",
+                                           words)
     about = [line for line in stream.all_diagnostics() if "cmdline: " in line and named in line]
     assert about, result.explain()
     assert not [line for line in plain.stdout.splitlines() if line in about]
@@ -136,4 +142,5 @@ def test_wrong_words_are_named_and_the_boot_goes_on(run_name, words, named):
 def test_console_words(run_name):
     result, _, _ = boot.boot_and_pass(run_name, "--boot", "pvh", "--test", "none",
                                       "--append", "cmd=help,nosuchword")
-    assert "nosuchword" in result.stdout.split("command line", 1)[1].split("\n", 1)[1], result.explain()
+    assert "nosuchword" in result.stdout.split("command line",
+                                               1)[1].split("\n", 1)[1], result.explain()

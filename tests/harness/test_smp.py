@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""Machines with several CPUs: all of them run, all tests pass on them, and a panic on any ends them all.
-And machines with much memory, or with less of it than they have."""
+"""Machines with several CPUs: all of them run, all tests pass on them, and a panic on any ends them
+all. And machines with much memory, or with less of it than they have."""
 
 import re
 
@@ -22,7 +22,8 @@ def pytest_generate_tests(metafunc):
         machines = [(path, cpus) for path in PATHS for cpus in (4, 8)] + [("q35", 16)]
         if metafunc.config.getoption("--full-matrix"):
             machines.append(("q35", MOST))  # each host processor runs many
-        metafunc.parametrize("machine_with", machines, ids=lambda machine: f"{machine[0]}-{machine[1]}")
+        metafunc.parametrize("machine_with", machines,
+                             ids=lambda machine: f"{machine[0]}-{machine[1]}")
 
 
 def test_all_cpus_run(run_name, machine_with):
@@ -37,22 +38,24 @@ def test_all_cpus_run(run_name, machine_with):
 
 
 def test_as_many_cpus_as_there_can_be(run_name):
-    """All of them start and answer; the tests that each needs all of them for take minutes (--full-matrix)."""
-    result, _, passed = boot.boot_and_pass(run_name, *PATHS["q35"], "--smp", MOST, "--test", "smp.every_cpu*",
-                                           "--append", "cmd=cpu watchdog=off")
+    """All of them start and answer; the tests that each needs all of them for
+    take minutes (--full-matrix)."""
+    result, _, passed = boot.boot_and_pass(run_name, *PATHS["q35"], "--smp", MOST, "--test",
+                                           "smp.every_cpu*", "--append", "cmd=cpu watchdog=off")
     assert passed == 1 and f"# cpu: {MOST} CPUs run" in result.stdout, result.explain()
     assert f"# cpu: {MOST - 1} APIC " in result.stdout, result.explain()
 
 
 def test_one_cpu_pays_for_no_others(run_name):
     elf = images.folder(images.ALL_TESTS) / "paravane.elf"
-    _, _, passed = boot.boot_and_pass(run_name, "--boot", "microvm", "--image", elf, "--smp", 1, "--test", "cpu.alone*")
+    _, _, passed = boot.boot_and_pass(run_name, "--boot", "microvm", "--image", elf, "--smp", 1,
+                                      "--test", "cpu.alone*")
     assert passed == 1  # not skipped
 
 
 def test_no_more_cpus_than_asked_for(run_name):
-    result, _, _ = boot.boot_and_pass(run_name, "--boot", "microvm", "--smp", 4, "--test", "smp.*", "--append",
-                                      "cpus=2")
+    result, _, _ = boot.boot_and_pass(run_name, "--boot", "microvm", "--smp", 4, "--test", "smp.*",
+                                      "--append", "cpus=2")
     assert "# cpu: 2 CPUs run" in result.stdout, result.explain()
 
 
@@ -82,9 +85,10 @@ def test_an_end_on_another_cpu(run_name, name, cause):
 
 
 def test_eight_gibibytes(run_name):
-    result, _, passed = boot.boot_and_pass(run_name, "--boot", "pvh", "--mem", "8G", "--smp", 2, "--append",
-                                           "cmd=pmm")
-    assert passed > 0 and re.search(r"^# pmm: arena 1 'high' 0x100000000\.\.0x", result.stdout, re.M)
+    result, _, passed = boot.boot_and_pass(run_name, "--boot", "pvh", "--mem", "8G", "--smp", 2,
+                                           "--append", "cmd=pmm")
+    assert passed > 0 and re.search(r"^# pmm: arena 1 'high' 0x100000000\.\.0x", result.stdout,
+                                    re.M)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -92,7 +96,8 @@ def test_memory_can_be_limited(run_name, path):
     result, _, passed = boot.boot_and_pass(run_name, *PATHS[path], "--mem", "64M", "--append",
                                            "kernel.memory-limit-mb=16")
     assert passed > 0
-    assert re.search(r"^# memory: limited to 16 MiB, 4[78] MiB are left alone", result.stdout, re.M), \
+    assert re.search(r"^# memory: limited to 16 MiB, 4[78] MiB are left alone", result.stdout,
+                     re.M), \
         result.explain()
     assert re.search(r"^# memory: 16 MiB in ", result.stdout, re.M), result.explain()
 

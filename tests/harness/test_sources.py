@@ -51,8 +51,8 @@ def shell_scripts():
 def test_shellcheck(script):
     if shutil.which("shellcheck") is None:
         pytest.skip("shellcheck is not installed")
-    result = subprocess.run(["shellcheck", "-x", script], check=False, capture_output=True, text=True,
-                            cwd=boot.TOP)
+    result = subprocess.run(["shellcheck", "-x", script], check=False, capture_output=True,
+                            text=True, cwd=boot.TOP)
     assert result.returncode == 0, result.stdout
 
 
@@ -64,7 +64,8 @@ FEATURE = r"\b(?:VIRTIO_F_|VIRTIO_NET_F_|NET\()([A-Z][A-Z0-9_]*)"
 
 def split_off_wishes(features_c):
     """The names of what is accepted when it is offered, and the source without that list."""
-    before, wishes, after = re.split(r"(\.wanted = .*?,\n        \.refused)", features_c, maxsplit=1, flags=re.DOTALL)
+    before, wishes, after = re.split(r"(\.wanted = .*?,\n        \.refused)", features_c,
+                                     maxsplit=1, flags=re.DOTALL)
     names = set(re.findall(FEATURE, wishes))
     assert "RECEIVE_COALESCED" in wishes
     coalesced = re.search(r"#define RECEIVE_COALESCED.*?\n\n", features_c, flags=re.DOTALL).group()
@@ -72,11 +73,13 @@ def split_off_wishes(features_c):
 
 
 def unexplained_features(header, features_h, features_c, others):
-    """Feature bits with a name that are neither accepted and used nor in the header's paragraph that says why not."""
+    """Feature bits with a name that are neither accepted and used nor in the header's
+    paragraph that says why not."""
     named = set(re.findall(r"^ +VIRTIO_(?:NET_)?F_(\w+) = \d+,", features_h, flags=re.MULTILINE))
     wanted, rest = split_off_wishes(features_c)
     used = wanted & set(re.findall(FEATURE, rest + others))
-    paragraph = re.search(r"^ \* Features .*?(?=^ \* Peer )", header, flags=re.DOTALL | re.MULTILINE).group()
+    paragraph = re.search(r"^ \* Features .*?(?=^ \* Peer )", header,
+                          flags=re.DOTALL | re.MULTILINE).group()
     paragraph = re.sub(r"\b(\w+)4/6", r"\g<1>4 \g<1>6", paragraph)
     return named - used - set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", paragraph))
 
@@ -91,10 +94,12 @@ def feature_sources():
 
 
 def test_every_feature_is_used_or_the_reason_is_written_down():
-    assert unexplained_features(*feature_sources()) == {"VERSION_1"}, "only this one is always required"
+    assert unexplained_features(*feature_sources(
+        )) == {"VERSION_1"}, "only this one is always required"
 
 
-@pytest.mark.parametrize("feature", ["NOTIFICATION_DATA", "HOST_UFO", "ACCESS_PLATFORM", "GUEST_HDRLEN"])
+@pytest.mark.parametrize("feature", ["NOTIFICATION_DATA", "HOST_UFO", "ACCESS_PLATFORM",
+                                     "GUEST_HDRLEN"])
 def test_a_feature_without_a_reason_is_seen(feature):
     header, *sources = feature_sources()
     assert feature in header
@@ -103,5 +108,6 @@ def test_a_feature_without_a_reason_is_seen(feature):
 
 def test_a_feature_that_is_only_accepted_is_seen():
     header, features_h, features_c, others = feature_sources()
-    assert unexplained_features(header, features_h, features_c, others.replace("VIRTIO_NET_F_CTRL_VQ", "0")) == \
+    assert unexplained_features(header, features_h, features_c,
+                                others.replace("VIRTIO_NET_F_CTRL_VQ", "0")) == \
         {"VERSION_1", "CTRL_VQ"}

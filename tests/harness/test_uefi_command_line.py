@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""Where a kernel that UEFI starts has its words from: load options, else a file beside the loader, else fw_cfg.
+"""Where a kernel that UEFI starts has its words from: load options, else a file
+beside the loader, else fw_cfg.
 
-Each boot offers the better source and the worse one; fw_cfg alone is what every other boot here uses.
+Each boot offers the better source and the worse one; fw_cfg alone is
+what every other boot here uses.
 """
 
 import shlex
@@ -24,7 +26,8 @@ def words_of(output):
 def esp_with(path, content):
     """A copy of the ESP image with paravane.cmd beside the loader."""
     shutil.copy(images.folder(images.RELEASE) / "esp.img", path)
-    subprocess.run(["mcopy", "-i", path, "-", "::/EFI/BOOT/paravane.cmd"], check=True, input=content)
+    subprocess.run(["mcopy", "-i", path, "-", "::/EFI/BOOT/paravane.cmd"], check=True,
+                   input=content)
     return path
 
 
@@ -43,13 +46,16 @@ def test_a_file_that_is_no_text_is_refused_in_words(run_name, tmp_path):
 
 
 def test_load_options_come_before_the_file_and_fw_cfg(run_name, tmp_path):
-    """QEMU hands -kernel and -append to OVMF, which starts the program with the words as load options."""
+    """QEMU hands -kernel and -append to OVMF, which starts the program with
+    the words as load options."""
     printed = boot.run(f"{run_name}.line", "-n", "--no-build", "--boot", "uefi", "--net", "none",
-                       "--image", esp_with(tmp_path / "esp.img", b"test=list"), "--append", "test=list")
+                       "--image", esp_with(tmp_path / "esp.img", b"test=list"), "--append",
+                       "test=list")
     assert printed.status == boot.PASS, printed.explain()
     line = [word.replace(",bootindex=0", "") for word in shlex.split(printed.stdout)]
-    line += ["-kernel", images.folder(images.RELEASE) / "BOOTX64.EFI", "-append", "test=none cmd=help"]
-    result = subprocess.run(line, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                            errors="replace", timeout=BOOT_LIMIT_S)
+    line += ["-kernel", images.folder(images.RELEASE) / "BOOTX64.EFI", "-append",
+             "test=none cmd=help"]
+    result = subprocess.run(line, check=False, stdin=subprocess.DEVNULL, capture_output=True,
+                            text=True, errors="replace", timeout=BOOT_LIMIT_S)
     assert result.returncode == STATUS_PASS, result.stderr + result.stdout[-2000:]
     assert words_of(result.stdout) == "test=none cmd=help"

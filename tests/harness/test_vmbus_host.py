@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""vmbus-host without QEMU: its ivshmem server, its mailbox, its options; and with QEMU, by --vmbus."""
+"""vmbus-host without QEMU: its ivshmem server, its mailbox, its options;
+and with QEMU, by --vmbus."""
 
 import json
 import os
@@ -92,7 +93,8 @@ def test_a_packet_comes_back_through_guest_memory(host):
     guest.wait(1)
     assert guest.memory[vmbus_guest.EVENTS_TO_GUEST + channel // 8] == 1 << channel % 8
     down = 103 * PAGE
-    assert guest.ram[down:down + 32] == struct.pack("<HHHHQQQ", 11, 2, 3, 0, 0x2A, 0x0807060504030201, 0)
+    assert guest.ram[down:down + 32] == struct.pack("<HHHHQQQ", 11, 2, 3, 0, 0x2A,
+                                                    0x0807060504030201, 0)
     guest.reset(4)  # the guest begins anew, and gets everything again
     assert set(guest.connect()) == {ECHO, PIPE}
     guest.close()
@@ -103,7 +105,8 @@ def test_a_packet_comes_back_through_guest_memory(host):
 
 
 def test_events_go_where_the_guest_wants_them(host):
-    """To the processor of the opening, then to that of ModifyChannel, each by its own vector; to none that is not."""
+    """To the processor of the opening, then to that of ModifyChannel, each by its own
+    vector; to none that is not."""
     program = host("--echo")
     guest = Guest(program)
     guest.reset(1)
@@ -118,7 +121,8 @@ def test_events_go_where_the_guest_wants_them(host):
 
     def echo(number, vp):
         at = 32 * number
-        guest.ram[101 * PAGE + at:101 * PAGE + at + 32] = struct.pack("<HHHHQQQ", 6, 2, 3, 1, number, 0, at << 32)
+        guest.ram[101 * PAGE + at:101 * PAGE + at + 32] = struct.pack("<HHHHQQQ", 6, 2, 3, 1,
+                                                                      number, 0, at << 32)
         struct.pack_into("<I", guest.ram, 102 * PAGE + 4, 32 * number)  # all read
         struct.pack_into("<I", guest.ram, 100 * PAGE, at + 32)
         guest.event(connection)
@@ -246,7 +250,8 @@ class Orders:
         assert self.ask(line) == ["ok"]
 
     def turns(self):
-        """How often the host has woken up so far, and how often the guest had no room for frames."""
+        """How often the host has woken up so far, and how often the
+        guest had no room for frames."""
         said = self.ask("count")
         return tuple(map(int, re.fullmatch(r"turns (\d+), stalls (\d+)", said[0]).groups()))
 
@@ -316,7 +321,8 @@ REFUSALS = [
     (["--lie", "x"], "expected a number"),
     (["--lie-rate", "0"], "expected a number"),
     (["--lie-only", "NOTHING"], "expected a lie"),
-    (["--socket", "s", "--ram", "r", "--mem", "1M", "--lie-only", "LINK"], "--lie-only without --lie"),
+    (["--socket", "s", "--ram", "r", "--mem", "1M", "--lie-only", "LINK"],
+     "--lie-only without --lie"),
     (["--nonsense", "1"], "unknown option --nonsense"),
     (["--mem"], "expected a value"),
 ]
@@ -341,8 +347,8 @@ def test_refusals(options, sentence):
     (["--control", "/tmp/" + "x" * 200], "longer than"),
 ])
 def test_what_cannot_be_opened(tmp_path, options, sentence):
-    result = subprocess.run([PROGRAM, "--socket", tmp_path / "s", "--ram", tmp_path / "r", "--mem", "1M",
-                             *options], check=False, capture_output=True, text=True,
+    result = subprocess.run([PROGRAM, "--socket", tmp_path / "s", "--ram", tmp_path / "r", "--mem",
+                             "1M", *options], check=False, capture_output=True, text=True,
                             stdin=subprocess.DEVNULL, timeout=60)
     assert result.returncode == 1
     assert sentence in result.stderr
@@ -350,13 +356,15 @@ def test_what_cannot_be_opened(tmp_path, options, sentence):
 
 def test_help_and_list():
     for option, word in (["--help"], "usage: vmbus-host"), (["--lie-only", "list"], "RNDIS_LENGTH"):
-        result = subprocess.run([PROGRAM, *option], check=False, capture_output=True, text=True, timeout=60)
+        result = subprocess.run([PROGRAM, *option], check=False, capture_output=True, text=True,
+                                timeout=60)
         assert result.returncode == 0
         assert word in result.stdout
 
 
 def test_a_frame_goes_to_a_socket_network_and_back(host, short_folder):
-    """The card itself is tested in C; here, that the program ends cleanly with a network behind it."""
+    """The card itself is tested in C; here, that the program ends cleanly
+    with a network behind it."""
     server = socket.socket(socket.AF_UNIX)
     server.bind(str(short_folder / "net"))
     server.listen(1)
@@ -373,7 +381,8 @@ def test_a_frame_goes_to_a_socket_network_and_back(host, short_folder):
 # ---- with a guest: ./run-qemu.sh --vmbus ----
 
 WITH_ASAN = {"VMBUS_HOST": str(PROGRAM)}
-MACHINES = {"pvh-q35": ["pvh", "--machine", "q35"], "pvh-pc": ["pvh", "--machine", "pc", "--smp", "1"],
+MACHINES = {"pvh-q35": ["pvh", "--machine", "q35"],
+            "pvh-pc": ["pvh", "--machine", "pc", "--smp", "1"],
             "uefi": ["uefi", "--mem", "512M", "--smp", "4"]}
 
 
@@ -393,20 +402,26 @@ def numbers(stderr, word):
 
 @pytest.mark.parametrize("options", MACHINES.values(), ids=MACHINES)
 def test_a_guest_connects(run_name, folder, options):
-    result, _, _ = boot.boot_and_pass(run_name, "--vmbus", "--vmbus-args", "--stats --verbose", "--test",
-                                      "base.*", "--append", "cmd=vmbus", "--boot", *options,
-                                      env=WITH_ASAN | {"VMBUS_FOLDER": folder})
+    result, _, _ = boot.boot_and_pass(run_name, "--vmbus", "--vmbus-args", "--stats --verbose",
+                                      "--test", "base.*", "--append", "cmd=vmbus", "--boot",
+                                      *options, env=WITH_ASAN | {"VMBUS_FOLDER": folder})
     assert "vmbus: version 6.0 over shared pages" in result.stdout
-    assert re.search(r"vmbus: connected, version 6.0, features 0x20, over shared pages, \d+ messages in, \d+ out, "
-                     r"0 pages leaked\n.*channel 1.0, f8615163-df3e-46c5-913f-f2d2f965ed0e, open, driver netvsc, \d+ "
-                     r"events in, \d+ out\n.* out: (\d+) bytes, in (\d+), out \d+, \d+ used, mask [01], pending 0, "
-                     r"VMBUS_OK\n.* in: \1 bytes, in \d+, out \d+, 0 used, mask 1, pending 0, VMBUS_OK\n"
-                     r".*channel 2.0, 5f0a1e70-6c3b-4d0a-9b1e-000000000001, offered, driver none, 0 events in, 0 out\n"
-                     r".*channel 3.0, 5f0a1e70-6c3b-4d0a-9b1e-000000000002, offered, driver none, 0 events in, 0 out\n",
+    assert re.search(r"vmbus: connected, version 6.0, features 0x20, over shared pages, "
+                     r"\d+ messages in, \d+ out, 0 pages leaked\n"
+                     r".*channel 1.0, f8615163-df3e-46c5-913f-f2d2f965ed0e, open, driver netvsc, "
+                     r"\d+ events in, \d+ out\n"
+                     r".* out: (\d+) bytes, in (\d+), out \d+, \d+ used, mask [01], pending 0, "
+                     r"VMBUS_OK\n"
+                     r".* in: \1 bytes, in \d+, out \d+, 0 used, mask 1, pending 0, VMBUS_OK\n"
+                     r".*channel 2.0, 5f0a1e70-6c3b-4d0a-9b1e-000000000001, offered, "
+                     r"driver none, 0 events in, 0 out\n"
+                     r".*channel 3.0, 5f0a1e70-6c3b-4d0a-9b1e-000000000002, offered, "
+                     r"driver none, 0 events in, 0 out\n",
                      result.stdout), result.explain()
     assert "the guest broke" not in result.stderr
     messages_in, messages_out = numbers(result.stderr, "messages")[:2]
-    assert messages_in >= 2 and messages_out >= 5, result.stderr  # contact, request; answer, offers, end
+    # Contact, request; answer, offers, end.
+    assert messages_in >= 2 and messages_out >= 5, result.stderr
 
 
 @pytest.mark.parametrize("version", ["3.0", "4.0", "4.1", "5.0", "5.1", "5.2", "5.3"])
@@ -414,7 +429,8 @@ def test_a_guest_takes_an_older_host(run_name, version):
     """Its echo and its card are in use."""
     for tests, count in ("vmbus_client.echoes*", 1), ("net.*", 4):
         result, _, passed = boot.boot_and_pass(f"{run_name}.{count}", "--vmbus", "--vmbus-args",
-                                               f"--vmbus-version {version} --stats", "--test", tests, "--boot", "pvh",
+                                               f"--vmbus-version {version} --stats", "--test",
+                                               tests, "--boot", "pvh",
                                                "--append", "cmd=vmbus", env=WITH_ASAN)
         assert f"vmbus: version {version} over shared pages" in result.stdout
         assert "netvsc: net0 on channel " in result.stdout, result.explain()
@@ -425,14 +441,17 @@ def test_a_guest_takes_an_older_host(run_name, version):
 @pytest.mark.parametrize("seed", range(12))
 def test_a_guest_survives_a_lying_host(run_name, seed):
     """Whatever the host says: no crash, no hang, the other tests pass."""
-    boot.boot_and_pass(run_name, "--vmbus", "--vmbus-args", f"--lie {seed} --lie-rate {2 + seed % 4 * 4} --stats",
+    boot.boot_and_pass(run_name, "--vmbus", "--vmbus-args",
+                       f"--lie {seed} --lie-rate {2 + seed % 4 * 4} --stats",
                        "--test", "base.*", "--boot", "pvh", env=WITH_ASAN)
 
 
-@pytest.mark.parametrize("lie", ["MAILBOX_HEAD", "MAILBOX_TAIL", "MAILBOX_TYPE", "MAILBOX_BYTES", "MAILBOX_ZERO"])
+@pytest.mark.parametrize("lie", ["MAILBOX_HEAD", "MAILBOX_TAIL", "MAILBOX_TYPE", "MAILBOX_BYTES",
+                                 "MAILBOX_ZERO"])
 def test_a_guest_notices_pages_that_lie(run_name, lie):
     """The first lie ends the connection with its name; the rest of the guest goes on."""
-    result, _, _ = boot.boot_and_pass(run_name, "--vmbus", "--vmbus-args", f"--lie 1 --lie-rate 1 --lie-only {lie} "
+    result, _, _ = boot.boot_and_pass(run_name, "--vmbus", "--vmbus-args",
+                                      f"--lie 1 --lie-rate 1 --lie-only {lie} "
                                       "--stats", "--test", "base.*", "--boot", "pvh", env=WITH_ASAN)
     assert "vmbus: the host broke a rule: VMBUS_FAULT_TRANSPORT" in result.stdout, result.explain()
     assert f"lie: {lie} " in result.stderr
@@ -443,8 +462,8 @@ def test_a_guest_notices_pages_that_lie(run_name, lie):
                          ids=["pages", "sections", "jumbo"])
 def test_a_guest_talks_through_its_card(run_name, options):
     """An address by DHCP, ARP, echoes of all lengths and a burst, over netvsc."""
-    result, _, passed = boot.boot_and_pass(run_name, "--vmbus", "--vmbus-args", "--stats", "--boot", "pvh",
-                                           "--test", "net.*", *options, env=WITH_ASAN)
+    result, _, passed = boot.boot_and_pass(run_name, "--vmbus", "--vmbus-args", "--stats", "--boot",
+                                           "pvh", "--test", "net.*", *options, env=WITH_ASAN)
     assert "netvsc: net0 on channel " in result.stdout, result.explain()
     assert passed > 0 and "# SKIP" not in result.stdout
     assert "the guest broke" not in result.stderr
@@ -453,8 +472,8 @@ def test_a_guest_talks_through_its_card(run_name, options):
 @pytest.mark.parametrize("seed", range(100, 106))
 def test_a_guest_talks_to_a_lying_host(run_name, seed):
     """Frames may be lost, and then tests fail; the guest neither falls nor hangs."""
-    result = boot.boot(run_name, "--vmbus", "--vmbus-args", f"--lie {seed} --lie-rate 40", "--boot", "pvh",
-                       "--test", "net.*", env=WITH_ASAN)
+    result = boot.boot(run_name, "--vmbus", "--vmbus-args", f"--lie {seed} --lie-rate 40", "--boot",
+                       "pvh", "--test", "net.*", env=WITH_ASAN)
     assert result.status in (boot.PASS, boot.FAIL), result.explain()
 
 
@@ -463,8 +482,8 @@ def test_no_packet_is_lost_on_the_way_round(run_name, window, packets):
     """Each comes back, in its turn, with what it had; `make bench` sends a million."""
     result, _, _ = boot.boot_and_pass(
         run_name, "--vmbus", "--vmbus-args", "--stats", "--boot", "pvh", "--image",
-        images.folder(images.ALL_TESTS) / "paravane.elf", "--test", "vmbus_echo.round_trips", "--append",
-        f"vmbus_echo.packets={packets} vmbus_echo.window={window}", env=WITH_ASAN)
+        images.folder(images.ALL_TESTS) / "paravane.elf", "--test", "vmbus_echo.round_trips",
+        "--append", f"vmbus_echo.packets={packets} vmbus_echo.window={window}", env=WITH_ASAN)
     assert f"# {packets} round trips, {window} under way" in result.stdout
     assert f"vmbus-host: echo: {packets} packets" in result.stderr
 
@@ -475,7 +494,8 @@ CONNECT_LIMIT_S = 60
 STUCK_S = 1  # without room for a frame: it is not only slow
 STALL_S = 1
 IDLE_MS = 50  # vmbus-host's, between two looks without a doorbell
-LINK_SEEN_S = 5  # by when a guest has looked at its card; a link down and up between two looks is no change
+# By when a guest has looked at its card; a link down and up between two looks is no change.
+LINK_SEEN_S = 5
 
 
 class Stream:
@@ -494,7 +514,8 @@ class Stream:
     def receive(self, seconds):
         self.network.settimeout(seconds)
         try:
-            while len(self.gathered) < 4 or len(self.gathered) < 4 + struct.unpack(">I", self.gathered[:4])[0]:
+            while (len(self.gathered) < 4 or
+                   len(self.gathered) < 4 + struct.unpack(">I", self.gathered[:4])[0]):
                 more = self.network.recv(65536)
                 assert more, "the network was closed"
                 self.gathered += more
@@ -516,8 +537,10 @@ def execute(monitor, said, word):
 
 
 def flood_until_it_is_stuck(network):
-    """Sends frames as long as the other end of the stream takes them; how many, and what is left of one more."""
-    frame = b"\xff" * 6 + answering.HOST_MAC + b"\x88\xb5" + bytes(1000)  # a type for experiments: nobody answers
+    """Sends frames as long as the other end of the stream takes them; how many, and
+    what is left of one more."""
+    # A type for experiments: nobody answers.
+    frame = b"\xff" * 6 + answering.HOST_MAC + b"\x88\xb5" + bytes(1000)
     frame = struct.pack(">I", len(frame)) + frame
     whole, rest = 0, frame
     while select.select([], [network.network], [], STUCK_S)[1]:
@@ -569,7 +592,8 @@ def tcp_stream(_folder):
 def unix_datagrams(folder):
     server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     server.bind(str(folder / "net"))
-    return Datagrams(server, f"{folder}/net.vmbus-host"), ["--vmbus-args", f"--net dgram={folder}/net"]
+    return Datagrams(server, f"{folder}/net.vmbus-host"), ["--vmbus-args",
+                                                           f"--net dgram={folder}/net"]
 
 
 def test_a_wait_for_an_answer_ends_among_other_frames():
@@ -587,7 +611,8 @@ def test_a_wait_for_an_answer_ends_among_other_frames():
 
 @pytest.mark.parametrize("make", [unix_stream, tcp_stream, unix_datagrams])
 def test_a_guest_is_pinged_over_a_socket(run_name, short_folder, make):
-    """ARP and echoes of all lengths, asked by this process at the other end of the card's network."""
+    """ARP and echoes of all lengths, asked by this process at the other
+    end of the card's network."""
     network, options = make(short_folder)
     guest = answering.AnsweringGuest(run_name, ["--vmbus", *options], env=WITH_ASAN)
     network.connect()
@@ -595,19 +620,22 @@ def test_a_guest_is_pinged_over_a_socket(run_name, short_folder, make):
     assert host.resolve()[0] & 1 == 0
     for sequence, length in enumerate([0, 1, 56, 1000, 1471, 1472] * 10):
         payload = bytes((sequence + i) % 256 for i in range(length))
-        assert any(host.echo(sequence, payload) for _ in range(answering.ATTEMPTS)), f"{length} bytes"
+        assert any(host.echo(sequence, payload) for _ in
+                   range(answering.ATTEMPTS)), f"{length} bytes"
     assert int(host.end(guest)[1]) >= 60
 
 
 @pytest.mark.parametrize("nvsp", ["6.1", "6", "5", "4", "2", "1"])
 def test_a_guest_is_pinged_over_each_version_of_its_card(run_name, short_folder, nvsp):
     network, options = unix_stream(short_folder)
-    guest = answering.AnsweringGuest(run_name, ["--vmbus", *options, "--vmbus-args", f"--nvsp {nvsp}"], env=WITH_ASAN)
+    guest = answering.AnsweringGuest(run_name, ["--vmbus", *options, "--vmbus-args",
+                                                f"--nvsp {nvsp}"], env=WITH_ASAN)
     network.connect()
     host = answering.SocketHost(network.send, network.receive)
     host.resolve()
     for sequence, length in enumerate([0, 56, 1472]):
-        assert any(host.echo(sequence, bytes(length)) for _ in range(answering.ATTEMPTS)), f"{length} bytes"
+        assert any(host.echo(sequence, bytes(length))
+                   for _ in range(answering.ATTEMPTS)), f"{length} bytes"
     assert int(host.end(guest)[1]) >= 3
     version = {"1": 0x2, "2": 0x30002}.get(nvsp, int(float(nvsp)) << 16 | (nvsp == "6.1"))
     assert f"NVSP {version:#x}," in guest.result.stdout
@@ -615,11 +643,12 @@ def test_a_guest_is_pinged_over_each_version_of_its_card(run_name, short_folder,
 
 
 def test_a_card_goes_while_it_is_in_use_and_another_comes(run_name, short_folder):
-    """Rescinded with echoes under way, twice; each time it is offered again and answers. Then its cable is pulled."""
+    """Rescinded with echoes under way, twice; each time it is offered again and answers.
+    Then its cable is pulled."""
     network, options = unix_stream(short_folder)
     guest = answering.AnsweringGuest(
-        run_name, ["--vmbus", *options, "--vmbus-args", f"--control {short_folder}/control"], env=WITH_ASAN,
-        words="net_answer.cards=3")
+        run_name, ["--vmbus", *options, "--vmbus-args", f"--control {short_folder}/control"],
+        env=WITH_ASAN, words="net_answer.cards=3")
     network.connect()
     host = answering.SocketHost(network.send, network.receive)
     orders = Orders(short_folder / "control")
@@ -651,12 +680,12 @@ def test_a_card_goes_while_it_is_in_use_and_another_comes(run_name, short_folder
 
 
 def test_an_answer_meets_a_card_that_is_gone(run_name, short_folder):
-    """The card goes when the guest has looked at it for the last time before it sends: what it has to send is refused, it
-    takes the memory of all of it back, and answers on the next card."""
+    """The card goes when the guest has looked at it for the last time before it sends: what it has
+    to send is refused, it takes the memory of all of it back, and answers on the next card."""
     network, options = unix_stream(short_folder)
     guest = answering.AnsweringGuest(
-        run_name, ["--vmbus", *options, "--vmbus-args", f"--control {short_folder}/control"], env=WITH_ASAN,
-        words="net_answer.cards=2 net_answer.until-gone")
+        run_name, ["--vmbus", *options, "--vmbus-args", f"--control {short_folder}/control"],
+        env=WITH_ASAN, words="net_answer.cards=2 net_answer.until-gone")
     network.connect()
     host = answering.SocketHost(network.send, network.receive)
     orders = Orders(short_folder / "control")
@@ -666,15 +695,16 @@ def test_an_answer_meets_a_card_that_is_gone(run_name, short_folder):
     host.resolve()
     assert any(host.echo(1 + i, b"again") for i in range(answering.LIMIT_S // 5))
     host.end(guest)
-    assert re.search(r"# net0 is gone with [1-9]\d* answers to send: ZX_ERR_BAD_STATE", guest.result.stdout), \
+    assert re.search(r"# net0 is gone with [1-9]\d* answers to send: ZX_ERR_BAD_STATE",
+                     guest.result.stdout), \
         guest.result.explain()
     assert guest.result.stdout.count("is gone after") == 1, guest.result.explain()
     assert "broke" not in guest.result.stderr
 
 
 def test_the_host_sleeps_while_the_guest_has_no_room(run_name, short_folder):
-    """The guest is stopped under a flood. When its buffers are full the frames that are left wait in the socket, and do
-    not keep vmbus-host awake; when it goes on, so do they."""
+    """The guest is stopped under a flood. When its buffers are full the frames that are left wait
+    in the socket, and do not keep vmbus-host awake; when it goes on, so do they."""
     network, options = unix_stream(short_folder)
     guest = answering.AnsweringGuest(
         run_name, ["--vmbus", *options, "--vmbus-args", f"--control {short_folder}/control"],
@@ -695,7 +725,8 @@ def test_the_host_sleeps_while_the_guest_has_no_room(run_name, short_folder):
         more = orders.turns()[0] - turns
         assert stalls == 1
         # Each look at the guest's state words is one, and this order.
-        assert more <= 4 * STALL_S * 1000 / IDLE_MS, f"{more} turns in {STALL_S} s with {flooded} frames sent"
+        assert more <= 4 * STALL_S * 1000 / IDLE_MS, (
+            f"{more} turns in {STALL_S} s with {flooded} frames sent")
         execute(monitor, said, "cont")
     network.network.settimeout(answering.LIMIT_S)
     network.network.sendall(rest)
@@ -709,7 +740,8 @@ def test_the_host_pings_the_guest_through_a_tap(run_name, tmp_path, namespace):
     echoes = 1000
     host = answering.TapHost(namespace)
     program = boot.program_in(tmp_path, "vmbus-host", *host.inside, PROGRAM)
-    guest = answering.AnsweringGuest(run_name, ["--vmbus", "--net", "tap=tap0"], env={"VMBUS_HOST": program})
+    guest = answering.AnsweringGuest(run_name, ["--vmbus", "--net", "tap=tap0"],
+                                     env={"VMBUS_HOST": program})
     host.bring_up()
     host.arping(5)
     host.ping(echoes, 300)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""testpmd: runs DPDK's dpdk-testpmd, without huge pages and without devices of this machine, as the driver
-(virtio-user) or the device (vhost) of a vhost-user socket.
+"""testpmd: runs DPDK's dpdk-testpmd, without huge pages and without devices of this machine, as the
+driver (virtio-user) or the device (vhost) of a vhost-user socket.
 
-Facts: DPDK 22.11, Testpmd Application User Guide; its guides to the virtio and vhost poll mode drivers.
+Facts: DPDK 22.11, Testpmd Application User Guide; its guides to the virtio
+and vhost poll mode drivers.
 """
 
 import contextlib
@@ -25,7 +26,8 @@ CPUS = (sorted(os.sched_getaffinity(0)) * 2)[:2]
 
 
 def skip_without(driver):
-    """Skips the test when testpmd or its driver (virtio, vhost) is not installed, or has one CPU only."""
+    """Skips the test when testpmd or its driver (virtio, vhost) is not
+    installed, or has one CPU only."""
     if shutil.which("dpdk-testpmd") is None:
         pytest.skip("dpdk-testpmd is not installed (Debian: dpdk-dev)")
     if not glob.glob(f"{PMD_FOLDERS}/librte_net_{driver}.so*"):
@@ -66,12 +68,14 @@ class Testpmd:
     def counters(self):
         """(received, sent) of port 0."""
         text = self.command("show port stats 0", r"TX-bytes: *\d+[\s\S]*####\s")
-        return (int(re.search(r"RX-packets: *(\d+)", text)[1]), int(re.search(r"TX-packets: *(\d+)", text)[1]))
+        return (int(re.search(r"RX-packets: *(\d+)", text)[1]),
+                int(re.search(r"TX-packets: *(\d+)", text)[1]))
 
     def stop(self):
         """Stops forwarding; counts of all it did: (received, sent, not sent)."""
         text = self.command("stop", r"Done\.")
-        total = re.search(r"Accumulated[\s\S]*RX-packets: (\d+)[\s\S]*TX-packets: (\d+) *TX-dropped: (\d+)", text)
+        total = re.search(
+            r"Accumulated[\s\S]*RX-packets: (\d+)[\s\S]*TX-packets: (\d+) *TX-dropped: (\d+)", text)
         return tuple(map(int, total.groups()))
 
 
@@ -87,13 +91,14 @@ def run(folder, name, vdev, *options, cpus=CPUS, more=()):
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{name}.log"
-    command = ["stdbuf", "-oL", "dpdk-testpmd", "--no-huge", "-m", str(MEMORY_MB), "--no-pci", "--no-telemetry",
-               "--no-shconf", "-l", ",".join(map(str, cpus)), "--main-lcore", str(cpus[0]),
-               f"--file-prefix=paravane-{os.getpid()}-{name}", *(f"--vdev={one}" for one in (vdev, *more)), "--", "-i",
+    command = ["stdbuf", "-oL", "dpdk-testpmd", "--no-huge", "-m", str(MEMORY_MB), "--no-pci",
+               "--no-telemetry", "--no-shconf", "-l", ",".join(map(str, cpus)), "--main-lcore",
+               str(cpus[0]), f"--file-prefix=paravane-{os.getpid()}-{name}",
+               *(f"--vdev={one}" for one in (vdev, *more)), "--", "-i",
                "--total-num-mbufs=4096", *options]
     with open(log, "wb") as out:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT,
-                                   start_new_session=True)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out,
+                                   stderr=subprocess.STDOUT, start_new_session=True)
     running = Testpmd(process, log)
     try:
         running.wait_for("testpmd> ")

@@ -2,7 +2,8 @@
 # Copyright (c) 2026 The Paravane authors
 """vhost_user: runs vhost-user-net, and speaks to it as a front end that can do everything wrong.
 
-Facts: the vhost-user protocol of QEMU 7.2, docs/interop/vhost-user.rst; Virtio 1.3, 2.7 (split ring).
+Facts: the vhost-user protocol of QEMU 7.2, docs/interop/vhost-user.rst;
+Virtio 1.3, 2.7 (split ring).
 """
 
 import array
@@ -25,9 +26,10 @@ PROGRAM = boot.BUILD / "vhost-user-net/vhost-user-net"
 PROGRAM_ASAN = boot.BUILD / "vhost-user-net-asan/vhost-user-net"
 LIMIT_S = 30  # a hang detector
 
-(GET_FEATURES, SET_FEATURES, SET_OWNER, SET_MEM_TABLE, SET_VRING_NUM, SET_VRING_ADDR, SET_VRING_BASE,
- GET_VRING_BASE, SET_VRING_KICK, SET_VRING_CALL, SET_VRING_ERR, GET_PROTOCOL_FEATURES,
- SET_PROTOCOL_FEATURES, GET_QUEUE_NUM, SET_VRING_ENABLE) = (1, 2, 3, 5, *range(8, 19))
+(GET_FEATURES, SET_FEATURES, SET_OWNER, SET_MEM_TABLE, SET_VRING_NUM, SET_VRING_ADDR,
+ SET_VRING_BASE, GET_VRING_BASE, SET_VRING_KICK, SET_VRING_CALL, SET_VRING_ERR,
+ GET_PROTOCOL_FEATURES, SET_PROTOCOL_FEATURES, GET_QUEUE_NUM,
+ SET_VRING_ENABLE) = (1, 2, 3, 5, *range(8, 19))
 NET_SET_MTU, GET_CONFIG, SET_CONFIG, RESET_DEVICE = 20, 24, 25, 34
 GET_MAX_MEM_SLOTS, ADD_MEM_REG, REM_MEM_REG = 36, 37, 38
 PROTOCOL_MQ, PROTOCOL_REPLY_ACK, PROTOCOL_MTU, PROTOCOL_CONFIG = 1, 8, 16, 512
@@ -117,8 +119,8 @@ def back_end(folder, *options, program=PROGRAM_ASAN, command=()):
     folder.mkdir(parents=True, exist_ok=True)
     # Written to by the program alone: its outputs are read while it runs.
     with open(folder / "stdout.log", "wb") as out, open(folder / "stderr.log", "wb") as err:
-        process = subprocess.Popen([*command, str(program), *map(str, options)], stdin=subprocess.DEVNULL,
-                                   stdout=out, stderr=err)
+        process = subprocess.Popen([*command, str(program), *map(str, options)],
+                                   stdin=subprocess.DEVNULL, stdout=out, stderr=err)
     running = BackEnd(process, folder)
     try:
         yield running
@@ -164,7 +166,8 @@ class FrontEnd:
         self.avail, self.used = {}, {}
 
     def connect(self, path):
-        """Tries for a while: the socket of a back end that is just starting may not be there yet."""
+        """Tries for a while: the socket of a back end that is just
+        starting may not be there yet."""
         deadline = time.monotonic() + LIMIT_S
         while True:
             try:
@@ -235,10 +238,12 @@ class FrontEnd:
 
     # ---- set-up, as a good front end does it ----
 
-    def negotiate(self, features=F_VERSION_1 | F_MRG_RXBUF, protocol=PROTOCOL_MQ | PROTOCOL_REPLY_ACK):
+    def negotiate(self, features=F_VERSION_1 | F_MRG_RXBUF,
+                  protocol=PROTOCOL_MQ | PROTOCOL_REPLY_ACK):
         offered = self.ask(GET_FEATURES)
         assert offered & F_PROTOCOL_FEATURES
-        self.send(SET_PROTOCOL_FEATURES, struct.pack("=Q", protocol & self.ask(GET_PROTOCOL_FEATURES)))
+        self.send(SET_PROTOCOL_FEATURES,
+                  struct.pack("=Q", protocol & self.ask(GET_PROTOCOL_FEATURES)))
         self.send(SET_OWNER)
         self.send(SET_FEATURES, struct.pack("=Q", (features | F_PROTOCOL_FEATURES) & offered))
         self.features = (features | F_PROTOCOL_FEATURES) & offered
@@ -309,7 +314,8 @@ class FrontEnd:
             time.sleep(0.002)
 
     def used_entry(self, ring, index):
-        return struct.unpack_from("<II", self.memory, self.ring_at(ring)[2] + 4 + 8 * (index % QUEUE_SIZE))
+        return struct.unpack_from("<II", self.memory,
+                                  self.ring_at(ring)[2] + 4 + 8 * (index % QUEUE_SIZE))
 
     def give_receive_buffers(self, count, size=2048):
         for i in range(count):

@@ -2,7 +2,8 @@
 # Copyright (c) 2026 The Paravane authors
 """A guest for vmbus-host that is no guest: a client of its ivshmem server, in Python.
 
-It knows lib/vmbus_mailbox and spec/vmbus.md by their words, not by any header. Memory of the "guest" is a file.
+It knows lib/vmbus_mailbox and spec/vmbus.md by their words, not by any header.
+Memory of the "guest" is a file.
 """
 
 import array
@@ -45,7 +46,8 @@ class Host:
             [program, "--socket", self.path, "--ram", self.ram_path, "--mem", "16M", *options],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + LIMIT_S
-        while not self.path.exists() and self.process.poll() is None and time.monotonic() < deadline:
+        while (not self.path.exists() and self.process.poll() is None and
+               time.monotonic() < deadline):
             time.sleep(0.01)
 
     def connect(self):
@@ -145,10 +147,12 @@ class Guest:
         return offers
 
     def open(self, channel, first, pages, processor=0):
-        """A channel with two rings of pages / 2 each, from page `first` on; its events go to `processor`."""
+        """A channel with two rings of pages / 2 each, from page `first` on; its
+        events go to `processor`."""
         self.ram[first * PAGE:(first + pages) * PAGE] = bytes(pages * PAGE)
         numbers = [word for page in range(pages) for word in (first + page, 0)]
-        self.post(self.connection, 8, 0, channel, 0x99, (8 + 8 * pages) | 1 << 16, pages * PAGE, 0, *numbers)
+        self.post(self.connection, 8, 0, channel, 0x99, (8 + 8 * pages) | 1 << 16, pages * PAGE, 0,
+                  *numbers)
         assert self.read() == [10, 0, channel, 0x99, 0]
         self.post(self.connection, 5, 0, channel, 7, 0x99, processor, pages // 2, *[0] * 30)
         assert self.read() == [6, 0, channel, 7, 0]
@@ -159,19 +163,22 @@ class Guest:
         self.ring(1)
 
     def round_trips(self, first, connection, count):
-        """Sends `count` requests through rings of two pages each from page `first` on, one after the other,
-        each when the one before has come back; checks every answer; round trips a second."""
+        """Sends `count` requests through rings of two pages each from page `first` on,
+        one after the other, each when the one before has come back; checks every
+        answer; round trips a second."""
         size, up, down, at, out = PAGE, first * PAGE, (first + 2) * PAGE, 0, 0
         start = time.monotonic()
         for number in range(count):
-            for k, word in enumerate((6 | 2 << 16 | 3 << 32 | 1 << 48, number, number * 7, at << 32)):
+            for k, word in enumerate((6 | 2 << 16 | 3 << 32 | 1 << 48, number, number * 7,
+                                      at << 32)):
                 struct.pack_into("<Q", self.ram, up + PAGE + (at + 8 * k) % size, word)
             at = (at + 32) % size
             struct.pack_into("<I", self.ram, up, at)
             self.event(connection)
             while struct.unpack_from("<I", self.ram, down)[0] == out:
                 self.wait(1)
-            answer = [struct.unpack_from("<Q", self.ram, down + PAGE + (out + 8 * k) % size)[0] for k in range(3)]
+            answer = [struct.unpack_from("<Q", self.ram, down + PAGE + (out + 8 * k) % size)[0]
+                      for k in range(3)]
             assert answer == [11 | 2 << 16 | 3 << 32, number, number * 7], number
             out = (out + 32) % size
             struct.pack_into("<I", self.ram, down + 4, out)

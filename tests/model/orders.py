@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""What the models of tests/model have in common: build the sources as they are, in which nothing may be
-found, and then mutants, each with one order taken away, in each of which something must be found.
+"""What the models of tests/model have in common: build the sources as they are, in
+which nothing may be found, and then mutants, each with one order taken away, in each of
+which something must be found.
 
-The last lines of a model's main script are `sys.exit(orders.main(...))`, and its exit status is 0: all as
-it must be; 77: no relacy here.
+The last lines of a model's main script are `sys.exit(orders.main(...))`, and its exit status is 0:
+all as it must be; 77: no relacy here.
 """
 
 import re
@@ -17,8 +18,8 @@ TOP = Path(__file__).resolve().parents[2]
 RELACY = Path("/usr/include/relacy/relacy.hpp")
 RUN_SECONDS_MAX = 600
 
-# How an order stands in a source, and what is left without it. Anything atomic whose order is not named is no
-# order that could be taken away, and is refused.
+# How an order stands in a source, and what is left without it. Anything atomic whose order is not
+# named is no order that could be taken away, and is refused.
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 ORDERS = [(re.compile(pattern), without) for pattern, without in (
     (r"\bshared_load_acquire_", "shared_load_"),
@@ -29,12 +30,14 @@ UNNAMED = re.compile(r"\b(?:__atomic_|__sync_|atomic_(?!init\b|uint\b)\w+(?<!_ex
 
 
 def every_order(part):
-    """A mutant for each order in the sources of lib/PART: {place and line: (file, (start, end), without)}."""
+    """A mutant for each order in the sources of lib/PART: {place and line:
+    (file, (start, end), without)}."""
     mutants = {}
     for path in sorted((TOP / "lib" / part).glob("*.[ch]")):
         text = path.read_text()
         code = COMMENT.sub(lambda comment: re.sub(r"[^\n]", " ", comment.group()), text)
-        assert not UNNAMED.search(code), f"{path.name}: an order without a name: {UNNAMED.search(code).group()}"
+        assert not UNNAMED.search(
+            code), f"{path.name}: an order without a name: {UNNAMED.search(code).group()}"
         for pattern, without in ORDERS:
             for found in pattern.finditer(code):
                 number = code.count("\n", 0, found.start())

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The Paravane authors
-"""Holds the memory orders of lib/virtqueue against the relacy model checker, and the checker against
-weakened orders.
+"""Holds the memory orders of lib/virtqueue against the relacy model checker, and the
+checker against weakened orders.
 
 Usage: virtqueue_orders.py FOLDER [MUTANT]
 
-Builds tests/model/virtqueue_model.cpp and the two ends in FOLDER, over lib/virtqueue as it is: nothing may
-be found. Then with one order after the other of spec/virtio.md, 8, taken away, in each layout and at each
-end: something must be found. MODEL_ITERATIONS says how often each scenario is run (20000).
+Builds tests/model/virtqueue_model.cpp and the two ends in FOLDER, over lib/virtqueue as it
+is: nothing may be found. Then with one order after the other of spec/virtio.md, 8, taken
+away, in each layout and at each end: something must be found. MODEL_ITERATIONS says how often
+each scenario is run (20000).
 """
 
 import os
@@ -64,7 +65,8 @@ MUTANTS = {
         "shared_load_acquire_u64(&ring_of(queue)[place.offset].bytes)",
         "shared_load_u64(&ring_of(queue)[place.offset].bytes)"),
     "packed: a fence between the first head and the device's wish": (
-        "virtqueue_packed_driver.c", FENCE + "        uint32_t event = ", "        uint32_t event = "),
+        "virtqueue_packed_driver.c", FENCE + "        uint32_t event = ",
+        "        uint32_t event = "),
     "packed: a fence between the device's wish and its last look": (
         "virtqueue_device_packed.c", FENCE + "        words = virtqueue_packed_load_words(",
         "        words = virtqueue_packed_load_words("),
@@ -78,7 +80,8 @@ MUTANTS = {
         "virtqueue_device_split.c",
         "return !look_at_avail_index(device) || device->seen != device->popped;", "return false;"),
     "split: the last look at used.idx": (
-        "virtqueue_split_driver.c", "if (!look_at_used_index(queue))\n                return true;\n"
+        "virtqueue_split_driver.c",
+        "if (!look_at_used_index(queue))\n                return true;\n"
         "        return (uint32_t)(queue->seen - queue->taken) >= count;", "return false;"),
     "packed: the last look at an available descriptor": (
         "virtqueue_device_packed.c",
@@ -92,8 +95,8 @@ MUTANTS = {
 
 def compile_c(work, folder, source):
     target = work / (source.stem + ".o")
-    subprocess.run([CC, "-std=gnu17", "-O1", "-g", "-fno-strict-aliasing", "-DPARAVANE_DEBUG=1", f"-I{work}",
-                    f"-I{folder}/include", "-c", source, "-o", target], check=True)
+    subprocess.run([CC, "-std=gnu17", "-O1", "-g", "-fno-strict-aliasing", "-DPARAVANE_DEBUG=1",
+                    f"-I{work}", f"-I{folder}/include", "-c", source, "-o", target], check=True)
     return target
 
 
@@ -108,7 +111,8 @@ def build(folder, name, mutant):
     sources = sorted((work / "virtqueue").glob("*.c")) + [MODEL / "virtqueue_model_ends.c"]
     changed = [source for source in sources if mutant is None or mutant[0].endswith(".h")
                or source.name == mutant[0]]
-    objects = [compile_c(work, folder, source) if source in changed else first / (source.stem + ".o")
+    objects = [compile_c(work, folder, source) if source in changed
+               else first / (source.stem + ".o")
                for source in sources]
     checker = first / "checker.o"
     if mutant is None:
