@@ -10,6 +10,7 @@ import pytest
 
 import boot
 
+CHECK_COLUMNS = boot.TOP / "tests/harness/check_columns.sh"
 CHECK_INCLUDES = boot.TOP / "tests/harness/check_includes.sh"
 SCRIPT_FOLDERS = ("", "arch/x86_64", "kernel", "lib/picolibc", "tests/harness", "tests/peers")
 
@@ -40,6 +41,29 @@ def test_the_check_sees(tmp_path, line, complaint):
     result = check_includes(tmp_path)
     assert result.returncode != 0
     assert f"kernel/bad.c:2: {complaint}" in result.stderr
+
+
+def check_columns(folder):
+    return subprocess.run([CHECK_COLUMNS, folder], check=False, capture_output=True, text=True)
+
+
+def test_lines_have_at_most_100_columns():
+    result = check_columns(boot.TOP)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("name", ["kernel/a.c", "kernel/a.h", "arch/a.S", "a.ld", "tests/a.py"])
+def test_the_check_of_columns_sees(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("—" * 100 + "\n" + "x" * 100 + "\n", encoding="utf-8")
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build/made.c").write_text("x" * 101, encoding="utf-8")
+    assert check_columns(tmp_path).returncode == 0
+    with (tmp_path / name).open("a", encoding="utf-8") as file:
+        file.write("—" * 101 + "\n")
+    result = check_columns(tmp_path)
+    assert result.returncode != 0
+    assert result.stderr == f"{name}:3: 101 columns, at most 100\n"
 
 
 def shell_scripts():
