@@ -154,7 +154,8 @@ TEST(virtqueue_device_packed, half_a_chain_at_the_end)
                                                 .elements_max = RIG_PIECES_MAX};
         REQUIRE_TRUE(open_packed(t, 6, false));
         for (uint32_t i = 0; i < 8; i++)
-                describe(i, X, 8, id(i % 6, AVAIL_FLAG | (i != 1 && i != 3 && i < 6 ? RIG_NEXT : 0)));
+                describe(i, X, 8,
+                         id(i % 6, AVAIL_FLAG | (i != 1 && i != 3 && i < 6 ? RIG_NEXT : 0)));
         EXPECT_STATUS(ZX_ERR_IO_DATA_INTEGRITY, virtqueue_device_pop_batch(&rig.device, &batch));
         EXPECT_EQ(batch.count, 2);
         EXPECT_EQ(rig.device.fault.reason, VIRTQUEUE_DEVICE_FAULT_HALF_CHAIN);
