@@ -40,8 +40,8 @@ static bool is_wanted(uint16_t type, const char *place)
 {
         if (type == DEVICE_TYPE_NET && card_count < VIRTIO_CARDS_MAX)
                 return true;
-        log_line("virtio: the device of type %u at %s is not driven: only network cards are, %u at most",
-                 type, place, VIRTIO_CARDS_MAX);
+        log_line("virtio: the device of type %u at %s is not driven: "
+                 "only network cards are, %u at most", type, place, VIRTIO_CARDS_MAX);
         return false;
 }
 

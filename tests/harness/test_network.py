@@ -211,8 +211,8 @@ def test_devices_that_are_no_cards_are_named(run_name):
 
 
 def test_more_cards_than_there_is_room_for(run_name):
-    cards = [word for i in range(5) for word in ("-netdev", f"user,id=n{i}", "-device",
-                                                 f"virtio-net-pci,netdev=n{i},addr={i + 4},romfile=")]
+    cards = [word for i in range(5) for word in (
+        "-netdev", f"user,id=n{i}", "-device", f"virtio-net-pci,netdev=n{i},addr={i + 4},romfile=")]
     result, _, passed = boot.boot_and_pass(run_name, "--boot", "pvh", "--machine", "q35", "--net",
                                            "none", "--test", "*net.*", "--", *cards)
     assert re.findall(r"virtio: (net\d) at (\S+),", result.stdout) == \
