@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* The end of the transport over shared pages while another CPU hands up an event: stop() waits for it. */
+/* The end of the transport over shared pages while another CPU hands up
+ * an event: stop() waits for it. */
 #include "tests/expect.h"
 
 #include <pthread.h>
@@ -80,8 +81,8 @@ static void *take_events(void *argument)
 
 TEST(vmbus_mailbox, stop_waits_for_a_handler_on_another_cpu)
 {
-        static const struct vmbus_platform platform = {now, pause, cpu, cpu_count, interrupts_disable,
-                                                       interrupts_restore};
+        static const struct vmbus_platform platform = {
+                now, pause, cpu, cpu_count, interrupts_disable, interrupts_restore};
         const struct vmbus_upcalls upcalls = {on_message, on_event, on_broken, NULL};
         pthread_t thread;
         pages = world_pages(t, 16, NULL);
