@@ -93,10 +93,6 @@ static ALWAYS_INLINE struct link first_link(uint64_t write)
         return (struct link){.here = -REST_ONE_FURTHER - flags - 1, .further = -REST_ONE_FURTHER};
 }
 
-/* Where the next instruction stands: a loop of a few lines takes up to a tenth more time where it
- * begins at another place in one. */
-#define BEGIN_CACHE_LINE() __asm__ volatile(".p2align 6")
-
 /* How many chains are available, before the ring's end, for which there is room as runs. */
 static uint32_t count_runs(const struct virtqueue_device *device,
                            const struct virtqueue_request_batch *batch)
