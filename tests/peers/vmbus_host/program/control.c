@@ -8,35 +8,30 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+#include "tests/peers/vmbus_host/program/unix_listener.h"
 
 #define WAITING_MAX 4
 
 bool control_start(struct control *control, const char *path)
 {
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
         *control = (struct control){.listener = -1, .client = -1};
         if (path == NULL)
                 return true;
-        if (strlen(path) >= sizeof(address.sun_path)) {
+        if (strlen(path) > UNIX_LISTENER_PATH_MAX) {
                 fprintf(stderr, "vmbus-host: --control: the path is longer than %zu bytes: %s\n",
-                        sizeof(address.sun_path) - 1, path);
+                        UNIX_LISTENER_PATH_MAX, path);
                 return false;
         }
-        strcpy(address.sun_path, path);
-        control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (control->listener < 0 ||
-            bind(control->listener, (struct sockaddr *)&address, sizeof(address)) != 0) {
+        control->listener = unix_listener_open(path, WAITING_MAX);
+        if (control->listener < 0) {
                 fprintf(stderr, "vmbus-host: --control: cannot bind %s: %s\n", path,
                         strerror(errno));
                 return false;
         }
         control->path = path;
-        if (listen(control->listener, WAITING_MAX) == 0)
-                return true;
-        fprintf(stderr, "vmbus-host: --control: cannot listen on %s: %s\n", path, strerror(errno));
-        return false;
+        return true;
 }
 
 int control_file(const struct control *control)

@@ -10,8 +10,9 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+#include "tests/peers/vmbus_host/program/unix_listener.h"
 
 #define PROTOCOL_VERSION 0
 #define NO_PEER (-1) /* the message that carries the memory */
@@ -42,18 +43,16 @@ static void close_eventfds(const int *files, unsigned count)
 
 bool ivshmem_server_start(struct ivshmem_server *server, const char *path)
 {
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
         *server = (struct ivshmem_server){.listener = -1, .client = -1, .memory_file = -1};
         for (unsigned i = 0; i < VMBUS_MAILBOX_VECTORS_TO_HOST; i++)
                 server->from_guest[i] = -1;
         for (unsigned i = 0; i < VMBUS_MAILBOX_VECTORS; i++)
                 server->to_guest[i] = -1;
-        if (strlen(path) >= sizeof(address.sun_path)) {
+        if (strlen(path) > UNIX_LISTENER_PATH_MAX) {
                 fprintf(stderr, "vmbus-host: the path of the socket is longer than %zu bytes: %s\n",
-                        sizeof(address.sun_path) - 1, path);
+                        UNIX_LISTENER_PATH_MAX, path);
                 return false;
         }
-        strcpy(address.sun_path, path);
         server->memory_file = memfd_create("vmbus-mailbox", MFD_CLOEXEC);
         if (server->memory_file < 0 || ftruncate(server->memory_file, VMBUS_MAILBOX_BYTES) != 0)
                 return complain("cannot make shared memory", "");
@@ -66,12 +65,11 @@ bool ivshmem_server_start(struct ivshmem_server *server, const char *path)
         if (!make_eventfds(server->from_guest, VMBUS_MAILBOX_VECTORS_TO_HOST) ||
             !make_eventfds(server->to_guest, VMBUS_MAILBOX_VECTORS))
                 return complain("cannot make an eventfd", "");
-        server->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (server->listener < 0 ||
-            bind(server->listener, (struct sockaddr *)&address, sizeof(address)) != 0)
+        server->listener = unix_listener_open(path, 1);
+        if (server->listener < 0)
                 return complain("cannot bind the socket", path);
         server->path = path;
-        return listen(server->listener, 1) == 0 || complain("cannot listen on", path);
+        return true;
 }
 
 /* One message: a number of 64 bits, and a file descriptor with it or -1. */

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* unix_listener — see the header. */
+#define _GNU_SOURCE
+#include "tests/peers/vmbus_host/program/unix_listener.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* As link(), but what is there already is said as bind() says it. */
+static bool give_name(const char *from, const char *path)
+{
+        if (link(from, path) == 0)
+                return true;
+        if (errno == EEXIST)
+                errno = EADDRINUSE;
+        return false;
+}
+
+int unix_listener_open(const char *path, int backlog)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        if (strlen(path) > UNIX_LISTENER_PATH_MAX) {
+                errno = ENAMETOOLONG;
+                return -1;
+        }
+        strcpy(address.sun_path, path);
+        strcat(address.sun_path, UNIX_LISTENER_SUFFIX);
+        int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (listener < 0)
+                return -1;
+        unlink(address.sun_path);
+        bool listens = bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+                       listen(listener, backlog) == 0 && give_name(address.sun_path, path);
+        int error = errno;
+        unlink(address.sun_path);
+        if (listens)
+                return listener;
+        close(listener);
+        errno = error;
+        return -1;
+}

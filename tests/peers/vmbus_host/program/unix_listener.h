@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 The Paravane authors */
+/* unix_listener — a Unix socket that listens when it comes to be seen under its name: who waits for
+ * the name and then connects is never refused. bind() alone leaves a moment in which it is.
+ *
+ * Facts: unix(7), listen(2), link(2). */
+#ifndef PEERS_VMBUS_HOST_PROGRAM_UNIX_LISTENER_H
+#define PEERS_VMBUS_HOST_PROGRAM_UNIX_LISTENER_H
+
+#include <sys/un.h>
+
+/* What is added to the name until the socket listens. */
+#define UNIX_LISTENER_SUFFIX ".new"
+/* Bytes of a path, without the end. */
+#define UNIX_LISTENER_PATH_MAX \
+        (sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof(UNIX_LISTENER_SUFFIX))
+
+/* Makes the socket `path` and listens; non-blocking, closed in children.
+ *   path     nothing may be there; PATH.new is taken away if it is left from before
+ *   backlog  as for listen()
+ *   returns  the descriptor; the caller closes it and unlinks `path`. Or -1, with errno:
+ *            ENAMETOOLONG (more than UNIX_LISTENER_PATH_MAX), EADDRINUSE, or that of socket(),
+ *            bind(), listen() or link(); nothing is left then */
+int unix_listener_open(const char *path, int backlog);
+
+#endif
