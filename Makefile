@@ -148,12 +148,12 @@ done; \
 ln -s $$top/lib/base $(INC)/arch/base; ln -s $$top/arch/x86_64 $(INC)/arch/arch; \
 mkdir $(INC)/arch/kernel; ln -s $$top/kernel/boot_info.h $(INC)/arch/kernel/; \
 for row in pure pure-driver host-test; do mkdir $(INC)/$$row/kernel; \
-  for name in $(PURE_NAMES) boot_info; do \
+  for name in $(PURE_NAMES) boot_info; do [ ! -e kernel/$$name.h ] || \
     ln -s $$top/kernel/$$name.h $(INC)/$$row/kernel/; done; done; \
 for row in pure-driver host-test; do for name in $(PURE_DRIVER_NAMES); do \
-  mkdir -p $(INC)/$$row/drivers/$${name%/*}; \
+  mkdir -p $(INC)/$$row/drivers/$${name%/*}; [ ! -e drivers/$$name.h ] || \
   ln -s $$top/drivers/$$name.h $(INC)/$$row/drivers/$${name%/*}/; done; done; \
-mkdir $(INC)/host-test/arch; for name in $(EFI_PURE_NAMES); do \
+mkdir $(INC)/host-test/arch; for name in $(EFI_PURE_NAMES); do [ ! -e arch/x86_64/$$name.h ] || \
   ln -s $$top/arch/x86_64/$$name.h $(INC)/host-test/arch/; done; \
 for row in kernel boot-test machine $(DRIVER_FAMILIES:%=driver-%); do \
   ln -s $$top/kernel $(INC)/$$row/kernel; mkdir $(INC)/$$row/arch; \

@@ -52,6 +52,13 @@ def test_lines_have_at_most_100_columns():
     assert result.returncode == 0, result.stderr
 
 
+def test_no_source_is_empty():
+    """A header without a word is included without a word, too."""
+    rooms = ["arch", "kernel", "drivers", "lib", "tests"]
+    sources = [path for room in rooms for path in (boot.TOP / room).rglob("*.[chS]")]
+    assert sources and [path for path in sources if path.stat().st_size == 0] == []
+
+
 @pytest.mark.parametrize("name", ["kernel/a.c", "kernel/a.h", "arch/a.S", "a.ld", "tests/a.py"])
 def test_the_check_of_columns_sees(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
