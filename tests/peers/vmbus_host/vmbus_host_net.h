@@ -95,7 +95,7 @@ struct vmbus_host_net {
         bool port_full; /* a packet waits in its ring for the port */
         uint32_t ndis_major, ndis_minor, capabilities; /* as the guest said them last */
         uint32_t halts, revokes;                       /* that the guest sent, in all */
-        bool no_room;   /* frames wait in the port for the guest to give something back */
+        bool no_room;   /* for a frame, were there one in the port */
         uint8_t offload_parameters[NDIS_OFFLOAD_PARAMETERS_BYTES];
         struct vmbus_host_net_answer answers[VMBUS_HOST_NET_ANSWERS];
         uint32_t answer_head, answer_count;

@@ -39,6 +39,8 @@ static void give_back(struct vmbus_host_net *net, uint32_t number)
         ASSERT((net->busy[number / 64] >> number % 64 & 1) != 0);
         net->busy[number / 64] &= ~BIT_MASK(number % 64);
         net->free_suballocations++;
+        if (net->free_suballocations > NET_RESERVED)
+                net->no_room = false; /* work() is done, where it comes on a subchannel */
 }
 
 void net_returned(struct vmbus_host_net *net, struct vmbus_host_channel *channel,
