@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -27,16 +28,16 @@ int unix_listener_open(const char *path, int backlog)
                 errno = ENAMETOOLONG;
                 return -1;
         }
-        strcpy(address.sun_path, path);
-        strcat(address.sun_path, UNIX_LISTENER_SUFFIX);
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s.%d", path, (int)getpid());
         int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (listener < 0)
                 return -1;
-        unlink(address.sun_path);
-        bool listens = bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-                       listen(listener, backlog) == 0 && give_name(address.sun_path, path);
+        bool bound = bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0;
+        bool listens = bound && listen(listener, backlog) == 0 &&
+                       give_name(address.sun_path, path);
         int error = errno;
-        unlink(address.sun_path);
+        if (bound)
+                unlink(address.sun_path);
         if (listens)
                 return listener;
         close(listener);

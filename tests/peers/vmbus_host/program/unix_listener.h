@@ -9,14 +9,13 @@
 
 #include <sys/un.h>
 
-/* What is added to the name until the socket listens. */
-#define UNIX_LISTENER_SUFFIX ".new"
-/* Bytes of a path, without the end. */
+/* Bytes of a path, without the end: until the socket listens, a dot and the process's number of up
+ * to ten digits are added to it. */
 #define UNIX_LISTENER_PATH_MAX \
-        (sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof(UNIX_LISTENER_SUFFIX))
+        (sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof(".1234567890"))
 
 /* Makes the socket `path` and listens; non-blocking, closed in children.
- *   path     nothing may be there; PATH.new is taken away if it is left from before
+ *   path     nothing may be there; on a file system with hard links
  *   backlog  as for listen()
  *   returns  the descriptor; the caller closes it and unlinks `path`. Or -1, with errno:
  *            ENAMETOOLONG (more than UNIX_LISTENER_PATH_MAX), EADDRINUSE, or that of socket(),
