@@ -10,9 +10,9 @@
  * There is no scheduler and no preemption. A function that is given to a CPU runs there in thread
  * context (interrupts on, on that CPU's own stack) until it returns. The boot CPU has no idle
  * loop: it takes work only while it waits for others (cpu_work_wait, cpu_run_on, cpu_run_on_all)
- * and in cpu_serve, which is called before each self-test and by who waits for a message
- * (channel_wait) or a frame (netdev_wait). Every CPU that waits takes work, so two CPUs that give
- * each other work do not block each other.
+ * and in cpu_serve, which is called at the start of each self-test and by who waits for a message
+ * (channel_wait) or, on the boot CPU, for a frame (netdev_wait). Every CPU that waits for others or
+ * for a message takes work, so two CPUs that give each other work do not block each other.
  *
  * CPUs are numbered from 0 (the boot CPU) without gaps, in the order of the MADT; one that did not
  * start has no number. Interrupt lines and the watchdog's tick go to the boot CPU only, messages of

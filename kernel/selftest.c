@@ -200,6 +200,7 @@ static void run_test(const struct test_case *test_case, size_t number)
         snprintf(current_name, sizeof(current_name), "%s.%s", test_case->suite, test_case->name);
 
         watchdog_arm(current_name, limit_ms);
+        (void)cpu_serve(); /* what tests left behind, and devices that come and go */
         run_body(&t);
         watchdog_disarm();
         current_name[0] = '\0';
@@ -223,10 +224,8 @@ static void run_suite(size_t first, size_t end, size_t number)
         log_raw("  KTAP version 1");
         log_raw("  # Subtest: %s", selected[first]->suite);
         log_raw("  1..%zu", end - first);
-        for (size_t i = first; i < end; i++) {
-                (void)cpu_serve(); /* what tests left behind, and devices that come and go */
+        for (size_t i = first; i < end; i++)
                 run_test(selected[i], i - first + 1);
-        }
         log_raw("%sok %zu %s", tally.failed != failed_before ? "not " : "", number,
                 selected[first]->suite);
 }

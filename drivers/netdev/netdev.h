@@ -311,7 +311,8 @@ struct netdev *netdev_at(size_t index);
  * passed. Returns at once when something is pending. A card that cannot interrupt is looked at
  * every millisecond. On the boot CPU it runs that CPU's work first and after each interrupt
  * (cpu_serve): there cards come, and this one may be removed.
- *   context  as cpu_serve; not inside receive() and transmit_done() */
+ *   context  as cpu_serve; not inside receive() and transmit_done(). The caller is attached, or the
+ *            card may become another one meanwhile */
 void netdev_wait(struct netdev *netdev, uint32_t queue, uint64_t deadline_ns);
 
 /* ---- clients ---- */

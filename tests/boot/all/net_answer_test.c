@@ -191,7 +191,8 @@ static void on_announce(UNUSED void *context)
 static bool transmit_ended_well(zx_status_t status)
 {
         return status == ZX_OK || status == ZX_ERR_SHOULD_WAIT ||
-               (cards > 1 && (status == ZX_ERR_BAD_STATE || status == ZX_ERR_PEER_CLOSED));
+               ((cards > 1 || until_gone) &&
+                (status == ZX_ERR_BAD_STATE || status == ZX_ERR_PEER_CLOSED));
 }
 
 /* Every bridge on the way learns where we are now; every host that knows us looks again.
