@@ -356,6 +356,9 @@ emulator_line() {
                 line+=(-global virtio-mmio.force-legacy=false)
                 card=virtio-net-device,netdev=net0
         fi
+        # With room for one processor only, TCG leaves the guest's memory barriers out (tcg_cpu_init_cflags): signals
+        # between it and a program on the host would be lost.
+        [[ -z $vmbus || $smp != 1 ]] || line+=(-smp 1,maxcpus=2)
         [[ -z $vmbus ]] || line+=(
                 -object "memory-backend-file,id=ram,share=on,mem-path=${vmbus_folder//,/,,}/ram,size=$mem"
                 -chardev "socket,id=vmbus,path=${vmbus_folder//,/,,}/socket"
