@@ -125,7 +125,7 @@ void vmbus_guid_text(const struct vmbus_guid *guid, char text[VMBUS_GUID_TEXT_BY
         X(VMBUS_FAULT_ID_UNKNOWN, 10, false, "a message names a channel that is known")         \
         X(VMBUS_FAULT_NOT_AWAITED, 11, false, "an answer is awaited")                           \
         X(VMBUS_FAULT_RESCIND_TWICE, 12, false, "an offer is rescinded once")                   \
-        X(VMBUS_FAULT_EVENT_UNKNOWN, 13, false, "an event flag is that of an open channel")     \
+        X(VMBUS_FAULT_EVENT_UNKNOWN, 13, false, "an event flag is of a channel that was opened") \
         X(VMBUS_FAULT_NO_SLOT, 14, false, "there are not more offers than this client holds")   \
         X(VMBUS_FAULT_FEATURES, 15, false, "features granted are among those asked for")        \
         X(VMBUS_FAULT_BROKEN, 16, false, "a broken connection hears UnloadComplete only")       \
@@ -241,7 +241,7 @@ struct vmbus_channel {
         bool rescinded;     /* sticky until FREE */
         bool announce;      /* a driver is to be told of the offer */
         bool modifying;     /* ModifyChannel sent and not answered (5.3) */
-        uint32_t open_id;
+        uint32_t open_id;   /* of the last opening; 0: none since the offer; atomic */
         uint32_t cpu;       /* where events go, or VMBUS_CPU_NONE */
         const struct vmbus_driver *driver; /* that took the offer; NULL: none */
         void *driver_context;              /* the driver's, to use as it likes */

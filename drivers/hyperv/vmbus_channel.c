@@ -141,7 +141,8 @@ static zx_status_t begin_open(struct vmbus_channel *channel,
                    channel->state == VMBUS_CHANNEL_OFFERED;
         if (can) {
                 vmbus_channel_move(channel, VMBUS_EVENT_OPEN);
-                channel->open_id = ++vmbus->next_open_id;
+                vmbus->next_open_id += vmbus->next_open_id == UINT32_MAX ? 2 : 1;
+                __atomic_store_n(&channel->open_id, vmbus->next_open_id, __ATOMIC_RELAXED);
         }
         vmbus_unlock(vmbus, enabled);
         if (!can)

@@ -81,6 +81,7 @@ static void take_offer(struct vmbus_channel *channel, const struct vmbus_offer_m
         memcpy(channel->offer.user_data, message->user_data, VMBUS_USER_BYTES);
         channel->rescinded = false;
         channel->modifying = false;
+        __atomic_store_n(&channel->open_id, 0, __ATOMIC_RELAXED);
         channel->announce = true;
         channel->driver = NULL;
         channel->driver_context = NULL;
@@ -268,9 +269,11 @@ void vmbus_on_event(void *context, uint32_t flag)
         if (channel != NULL) {
                 bool enabled = transport->ops->interrupts_disable(transport);
                 spinlock_take(&channel->event_lock);
-                known = vmbus_channel_state(channel) == VMBUS_CHANNEL_OPEN &&
-                        channel->offer.channel_id == flag;
-                if (known) {
+                /* Signals overtake messages, and are overtaken: one may come before the answer to
+                 * OpenChannel, and when the channel has been closed. */
+                known = channel->offer.channel_id == flag &&
+                        __atomic_load_n(&channel->open_id, __ATOMIC_RELAXED) != 0;
+                if (known && vmbus_channel_state(channel) == VMBUS_CHANNEL_OPEN) {
                         channel->event_count++;
                         if (channel->callback != NULL)
                                 channel->callback(channel, channel->callback_context);

@@ -570,6 +570,48 @@ TEST(vmbus_client_channel, an_event_reaches_its_open_channel_only)
         bed_end(t);
 }
 
+static unsigned signals;
+static void signal_hook(uint32_t type)
+{
+        signals++;
+        bed.up.event(bed.up.context, 1);
+}
+
+/* A signal may overtake the answer to OpenChannel, and may be under way when the channel is closed
+ * or taken back. A new offer of the same id begins anew. */
+TEST(vmbus_client_channel, an_event_that_comes_early_or_late_is_no_fault)
+{
+        unsigned one = 1;
+        struct vmbus_open_parameters parameters = bed_open_small;
+        CONNECT(0x60000, 1);
+        struct vmbus_channel *channel = bed_channel(1);
+        parameters.callback = count_call;
+        parameters.context = &one;
+        called = signals = 0;
+        bed.vmbus.next_open_id = UINT32_MAX - 1;
+        for (unsigned i = 0; i < 3; i++) {
+                bed.hook = signal_hook; /* with each message, from the GPADL on */
+                REQUIRE_OK(vmbus_open(channel, &parameters));
+                EXPECT_OK(vmbus_close(channel));
+                bed.hook = NULL;
+                EXPECT_EQ(signals, 4 * (i + 1)); /* GPADL, open, close, teardown */
+                bed.up.event(bed.up.context, 1);
+        }
+        EXPECT_EQ(called, 0);
+        rescind_1();
+        bed.up.event(bed.up.context, 1);
+        EXPECT_FAULTS(0, EVENT_UNKNOWN);
+        bed_settle();
+        EXPECT_STATE(FREE, channel);
+        bed.up.event(bed.up.context, 1);
+        EXPECT_FAULTS(1, EVENT_UNKNOWN);
+        host_offer(1, 0);
+        bed_settle();
+        bed.up.event(bed.up.context, 1);
+        EXPECT_FAULTS(2, EVENT_UNKNOWN);
+        bed_end(t);
+}
+
 /* ---- drivers ---- */
 
 static struct {

@@ -137,7 +137,7 @@ static const struct row rows[] = {
         ROW(RESCIND, .must.outcomes = O(GONE), .may.connection = C(RESCIND_TWICE)),
         ROW(RESCIND_UNKNOWN, CONNECTION(C(ID_UNKNOWN)), .may.connection = C(VERSION)),
         ROW(SIGNAL_DROP),
-        ROW(SIGNAL_SPURIOUS, CONNECTION(C(EVENT_UNKNOWN))),
+        ROW(SIGNAL_SPURIOUS), /* nobody can tell it from one that comes late */
         ROW(SIGNAL_OTHER, CONNECTION(C(EVENT_UNKNOWN))),
         ROW(RING_IN_RANGE, .must.card = N(RING)),
         ROW(RING_IN_ALIGNMENT, .must.card = N(RING)),
