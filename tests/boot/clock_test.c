@@ -166,16 +166,25 @@ static void other_irq(void *context)
         (void)context;
 }
 
-/* Else the timer would fire once more for a waiter that has long gone on. */
+#define WAITS_MAX 100
+
+/* Else the timer would fire once more for a waiter that has long gone on. A wait that lasted to its
+ * deadline, on a machine that stood still meanwhile, says nothing: the next one does. */
 TEST(clock, a_wait_that_another_interrupt_ended_leaves_no_deadline)
 {
         struct arch_msi_message other;
         REQUIRE_TIMER();
         REQUIRE_OK(arch_irq_allocate_msi("test", other_irq, NULL, &other));
-        (void)arch_interrupts_disable();
-        arch_irq_raise_self(&other);
-        time_wait_interrupt_disabled(time_deadline_after(2 * NS_PER_MS));
+        uint64_t deadline_ns;
+        uint32_t waits = 0;
+        do {
+                (void)arch_interrupts_disable();
+                arch_irq_raise_self(&other);
+                deadline_ns = time_deadline_after(2 * NS_PER_MS);
+                time_wait_interrupt_disabled(deadline_ns);
+        } while (time_passed(deadline_ns) && ++waits < WAITS_MAX);
         arch_irq_free_msi(&other);
+        EXPECT_LT(waits, WAITS_MAX);
         uint64_t count = arch_timer_count();
         arch_timer_arm(time_deadline_after(10 * NS_PER_US));
         EXPECT_NE(wait_for_timer(count), 0u);
