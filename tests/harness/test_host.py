@@ -47,7 +47,8 @@ def test_host(kind, name):
 
 
 # Tests on request that take minutes: millions where the others have thousands.
-LONG = ["vmbus_ring_long.random_steps_agree_with_a_list_of_packets"]
+LONG = ["vmbus_ring_long.random_steps_agree_with_a_list_of_packets",
+        "virtqueue_transfer_long.in_every_way"]
 LONG_LIMIT_S = 3600  # a hang detector
 
 
