@@ -143,9 +143,9 @@ def dgram_card(folder):
 
 def our_line(words, cpu="max"):
     return ["qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", cpu, "-m", "64",
-            "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot", "-device",
-            "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", str(GUEST), "-append",
-            f"test=net_answer.echo net_answer.seconds=200 {words}"]
+            "-smp", "1,maxcpus=2", "-nodefaults", "-display", "none", "-serial", "stdio",
+            "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", str(GUEST),
+            "-append", f"test=net_answer.echo net_answer.seconds=200 {words}"]
 
 
 def ask(folder, line, runs):

@@ -127,10 +127,11 @@ def make_initramfs(path, commands):
 
 
 def emulator_line(initramfs, memory_mb=256, machine="q35"):
-    """QEMU's command line for it, without a card; the console is the serial port."""
+    """QEMU's command line for it, without a card; the console is the serial port. Room for a second
+    processor, or TCG orders no memory accesses (run-qemu.sh says why)."""
     return ["qemu-system-x86_64", "-machine", f"{machine},accel=tcg", "-cpu", "max", "-m",
-            str(memory_mb), "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
-            "-kernel", str(prepare()), "-initrd", str(initramfs), "-append",
+            str(memory_mb), "-smp", "1,maxcpus=2", "-nodefaults", "-display", "none", "-serial",
+            "stdio", "-no-reboot", "-kernel", str(prepare()), "-initrd", str(initramfs), "-append",
             "console=ttyS0 quiet panic=-1 random.trust_cpu=on"]
 
 

@@ -73,6 +73,9 @@ LINES = [
                                         ("-device", "virtio-net-device,netdev=net0")]),
     ("card", [], [("-device", "virtio-net-pci,netdev=net0,romfile=")]),
     ("smp", ["--smp", "4"], [("-smp", "4")]),
+    # Room for another, or TCG orders nothing.
+    ("smp_one", ["--smp", "1"], [("-smp", "1,maxcpus=2")]),
+    ("smp_one_kvm", ["--smp", "1", "--boot", "pvh", "--accel", "kvm"], [("-smp", "1")]),
     ("mem", ["--mem", "4G"], [("-m", "4G")]),
     ("cpu", ["--cpu", "Nehalem"], [("-cpu", "Nehalem")]),
     ("equals", ["--cpu=Nehalem,+x2apic", "--mem=64M"],

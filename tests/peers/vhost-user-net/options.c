@@ -61,7 +61,7 @@ static const char help[] =
 "Exit status: 0 ended as told (SIGTERM, SIGINT, --once), 1 it could not start, 2 wrong usage.\n"
 "\n"
 "  vhost-user-net -s /tmp/vm.sock -r 10.0.2.2/24\n"
-"  qemu-system-x86_64 -m 256 -object memory-backend-memfd,id=mem,size=256M,share=on \\\n"
+"  qemu-system-x86_64 -m 256 -smp 2 -object memory-backend-memfd,id=mem,size=256M,share=on \\\n"
 "    -machine q35,memory-backend=mem -chardev socket,id=chr,path=/tmp/vm.sock \\\n"
 "    -netdev vhost-user,id=net,chardev=chr -device virtio-net-pci,netdev=net ...\n";
 

@@ -19,6 +19,8 @@ static const char help[] =
 "  -chardev socket,path=PATH,id=vmbus -device ivshmem-doorbell,chardev=vmbus,vectors=9\n"
 "  -object memory-backend-file,id=ram,share=on,mem-path=FILE,size=SIZE\n"
 "  -machine MACHINE,memory-backend=ram -m SIZE\n"
+"and, without KVM, never room for one processor only (-smp 1,maxcpus=2): the guest's accesses to\n"
+"rings would not be ordered, and signals be lost\n"
 "(./run-qemu.sh --vmbus does all that). It offers a network card and two echo channels, and\n"
 "ends when QEMU does.\n"
 "\n"
