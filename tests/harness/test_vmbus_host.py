@@ -642,16 +642,21 @@ def test_a_guest_is_pinged_over_each_version_of_its_card(run_name, short_folder,
     assert "broke" not in guest.result.stderr
 
 
+def under_orders(run_name, folder, emulator_options=(), **rest):
+    """A guest behind a vmbus-host that takes orders: (guest, network, host, orders)."""
+    network, options = unix_stream(folder)
+    guest = answering.AnsweringGuest(
+        run_name, ["--vmbus", *options, "--vmbus-args", f"--control {folder}/control"],
+        emulator_options, env=WITH_ASAN, **rest)
+    network.connect()
+    return (guest, network, answering.SocketHost(network.send, network.receive),
+            Orders(folder / "control"))
+
+
 def test_a_card_goes_while_it_is_in_use_and_another_comes(run_name, short_folder):
     """Rescinded with echoes under way, twice; each time it is offered again and answers.
     Then its cable is pulled."""
-    network, options = unix_stream(short_folder)
-    guest = answering.AnsweringGuest(
-        run_name, ["--vmbus", *options, "--vmbus-args", f"--control {short_folder}/control"],
-        env=WITH_ASAN, words="net_answer.cards=3")
-    network.connect()
-    host = answering.SocketHost(network.send, network.receive)
-    orders = Orders(short_folder / "control")
+    guest, _, host, orders = under_orders(run_name, short_folder, words="net_answer.cards=3")
     host.resolve()
 
     def answers(first, payload):
@@ -682,13 +687,8 @@ def test_a_card_goes_while_it_is_in_use_and_another_comes(run_name, short_folder
 def test_an_answer_meets_a_card_that_is_gone(run_name, short_folder):
     """The card goes when the guest has looked at it for the last time before it sends: what it has
     to send is refused, it takes the memory of all of it back, and answers on the next card."""
-    network, options = unix_stream(short_folder)
-    guest = answering.AnsweringGuest(
-        run_name, ["--vmbus", *options, "--vmbus-args", f"--control {short_folder}/control"],
-        env=WITH_ASAN, words="net_answer.cards=2 net_answer.until-gone")
-    network.connect()
-    host = answering.SocketHost(network.send, network.receive)
-    orders = Orders(short_folder / "control")
+    guest, _, host, orders = under_orders(run_name, short_folder,
+                                          words="net_answer.cards=2 net_answer.until-gone")
     host.ask_until(answering.announces)
     orders.order("rescind net")
     orders.order("offer net")
@@ -705,13 +705,8 @@ def test_an_answer_meets_a_card_that_is_gone(run_name, short_folder):
 def test_the_host_sleeps_while_the_guest_has_no_room(run_name, short_folder):
     """The guest is stopped under a flood. When its buffers are full the frames that are left wait
     in the socket, and do not keep vmbus-host awake; when it goes on, so do they."""
-    network, options = unix_stream(short_folder)
-    guest = answering.AnsweringGuest(
-        run_name, ["--vmbus", *options, "--vmbus-args", f"--control {short_folder}/control"],
-        ["-qmp", f"unix:{short_folder}/qmp,server=on,wait=off"], env=WITH_ASAN)
-    network.connect()
-    host = answering.SocketHost(network.send, network.receive)
-    orders = Orders(short_folder / "control")
+    guest, network, host, orders = under_orders(
+        run_name, short_folder, ["-qmp", f"unix:{short_folder}/qmp,server=on,wait=off"])
     host.resolve()
     with socket.socket(socket.AF_UNIX) as monitor:
         monitor.settimeout(answering.LIMIT_S)
