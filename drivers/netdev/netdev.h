@@ -320,7 +320,8 @@ void netdev_wait(struct netdev *netdev, uint32_t queue, uint64_t deadline_ns);
 /* Who gets the frames from now on.
  *   returns  ZX_OK; ZX_ERR_ALREADY_BOUND: the card has a client; ZX_ERR_INVALID_ARGS: queue_pairs
  *            too large; ZX_ERR_BAD_STATE: the card does not run; or why the queue pairs could not
- *            be made ready. Nothing has changed then */
+ *            be made ready. Nothing has changed then, except that a card which may or may not use
+ *            the new queue pairs (ZX_ERR_IO, ZX_ERR_TIMED_OUT) stops, until netdev_restart() */
 zx_status_t MUST_CHECK netdev_attach(struct netdev *netdev, const struct netdev_client *client);
 /* The opposite; the client's VMOs leave the store. From now on what comes is dropped.
  *   returns  ZX_OK; ZX_ERR_BAD_STATE: frames are under way, or received parts were not released:

@@ -303,22 +303,30 @@ static zx_status_t send_pairs(struct virtio_net *net, uint32_t count)
         return finish(&command);
 }
 
-/* The hash comes last: QEMU (virtio_net_handle_mq()) forgets it at any
- * other command of that class. */
+/* The hash comes last: at any other command of its class QEMU forgets it
+ * (virtio_net_handle_mq()). */
 zx_status_t virtio_net_steer(struct virtio_net *net, uint32_t count)
 {
         uint32_t old = net->netdev.queue_pairs;
+        bool has_new_pairs = false;
         zx_status_t status = ZX_OK;
-        if (virtio_device_has(&net->device, VIRTIO_NET_F_RSS))
-                return send_rss(net, count);
-        if (virtio_device_has(&net->device, VIRTIO_NET_F_MQ))
-                status = send_pairs(net, count);
-        if (status == ZX_OK && virtio_device_has(&net->device, VIRTIO_NET_F_HASH_REPORT)) {
-                status = send_hash(net);
-                if (status != ZX_OK && count != old &&
-                    (send_pairs(net, old) != ZX_OK || send_hash(net) != ZX_OK))
-                        virtio_net_fault(net, NULL); /* neither the new pairs nor the old */
+        if (net->control_stuck)
+                return ZX_ERR_TIMED_OUT; /* the device has heard nothing */
+        if (virtio_device_has(&net->device, VIRTIO_NET_F_RSS)) {
+                status = send_rss(net, count);
+        } else {
+                if (virtio_device_has(&net->device, VIRTIO_NET_F_MQ))
+                        status = send_pairs(net, count);
+                has_new_pairs = status == ZX_OK;
+                if (has_new_pairs && virtio_device_has(&net->device, VIRTIO_NET_F_HASH_REPORT))
+                        status = send_hash(net);
         }
+        if (status == ZX_OK || count == old)
+                return status;
+        /* To the old pairs again; what was not answered may be done at any time. */
+        if ((has_new_pairs || net->control_stuck) &&
+            (send_pairs(net, old) != ZX_OK || send_hash(net) != ZX_OK) && !net->broken)
+                virtio_net_fault(net, NULL);
         return status;
 }
 

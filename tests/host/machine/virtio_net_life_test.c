@@ -693,6 +693,34 @@ TEST(virtio_net_life, hash_refused_after_pairs)
         }
 }
 
+/* A command for two pairs that is not answered may be executed later, when nobody looks at the
+ * second pair: the card recovers first. What was never sent changes nothing. */
+TEST(virtio_net_life, queue_pairs_not_answered)
+{
+        const uint64_t features[] = {RIG_NET(MQ), RIG_NET(RSS), RIG_NET(MQ) | RIG_NET(HASH_REPORT)};
+        for (uint32_t i = 0; i < 2 * ARRAY_COUNT(features); i++) {
+                bool before = i % 2; /* the command before that one is not answered either */
+                pairs_init(t, 2, features[i / 2] | CONTROL);
+                REQUIRE_OK(rig_start_card());
+                rig.control_silent = true;
+                if (before)
+                        EXPECT_STATUS(ZX_ERR_TIMED_OUT, netdev_set_mac(rig_card(), new_mac));
+                rig.queue_pairs = 2;
+                EXPECT_STATUS(ZX_ERR_TIMED_OUT, rig_attach());
+                EXPECT_EQ(rig_card()->queue_pairs, 1);
+                EXPECT_EQ(netdev_counters(rig_card())->faults, !before);
+                rig.control_silent = false;
+                rig.queue_pairs = before ? 1 : 2;
+                if (!before) {
+                        EXPECT_STATUS(ZX_ERR_BAD_STATE, rig_attach());
+                        EXPECT_OK(netdev_restart(rig_card()));
+                }
+                EXPECT_OK(rig_attach());
+                expect_traffic_on_all(t, rig.queue_pairs);
+                rig_finish(t);
+        }
+}
+
 /* ---- what breaks ---- */
 
 static void send_some(struct test *t, uint32_t count)
