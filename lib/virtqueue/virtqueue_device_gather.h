@@ -34,6 +34,12 @@ static ALWAYS_INLINE uint64_t virtqueue_device_slot_limit(uint64_t word)
         return word & (BIT_MASK(VIRTQUEUE_DEVICE_SLOT_ENTRIES_SHIFT) - 1);
 }
 
+/* Runs: chains of up to so many plain descriptors, whose buffers have at most so many bytes. An
+ * address in the lower half does not wrap with them, nor does the sum of a chain. */
+#define VIRTQUEUE_RUN_PIECES 4
+#define VIRTQUEUE_PLAIN_BYTES_MAX (1u << 29)
+_Static_assert((uint64_t)VIRTQUEUE_RUN_PIECES * VIRTQUEUE_PLAIN_BYTES_MAX <= UINT32_MAX, "sums");
+
 /* IN_ORDER: writes what is not written of what was pushed; before the store that publishes it. */
 void virtqueue_device_end_order(struct virtqueue_device *device);
 

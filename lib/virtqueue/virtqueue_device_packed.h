@@ -15,6 +15,7 @@
 #include "base/compiler.h"
 #include "base/shared.h"
 #include "virtqueue/virtqueue_device.h"
+#include "virtqueue/virtqueue_device_gather.h"
 
 /* A descriptor in two words, as it is read: bytes, id << 32 and flags << 48 make one. */
 struct virtqueue_packed_words {
@@ -31,8 +32,7 @@ struct virtqueue_packed_words {
 
 /* What must be 0 in the last 8 bytes of a plain descriptor when its flags and one byte were
  * subtracted: all but the id and the length. So it has these flags and from 1 to
- * VIRTQUEUE_PLAIN_BYTES_MAX bytes, and where its address is in the lower half, they do not wrap. */
-#define VIRTQUEUE_PLAIN_BYTES_MAX (1u << 29)
+ * VIRTQUEUE_PLAIN_BYTES_MAX bytes. */
 #define VIRTQUEUE_REST_ID (UINT64_C(0xffff) << VIRTQUEUE_PACKED_ID_SHIFT)
 #define VIRTQUEUE_REST_BAD (~(VIRTQUEUE_REST_ID | (VIRTQUEUE_PLAIN_BYTES_MAX - 1)))
 

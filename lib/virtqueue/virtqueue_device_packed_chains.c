@@ -3,7 +3,7 @@
 /* Chains of a packed ring that are more than one plain descriptor, at the device's end. Three ways,
  * from the usual to the rare; what the first does not take, the next goes on with where it stands:
  *
- *   runs     up to RUN_PIECES plain descriptors of one kind, before the ring's end
+ *   runs     up to VIRTQUEUE_RUN_PIECES plain descriptors of one kind, before the ring's end
  *   rows     plain descriptors to read, then to write, to the chain's end
  *   gather   everything else, and whatever breaks a rule: virtqueue_device_gather.h judges it
  *
@@ -28,13 +28,10 @@ struct row {
         uint64_t bytes;   /* in their buffers */
 };
 
-#define RUN_PIECES 4
-_Static_assert((uint64_t)RUN_PIECES * VIRTQUEUE_PLAIN_BYTES_MAX <= UINT32_MAX, "sums of lengths");
-
-/* Takes the buffers of a chain of up to RUN_PIECES plain descriptors of one kind.
- *   at       where row->words were read, with RUN_PIECES - 1 descriptors of the ring behind it
+/* Takes the buffers of a chain of up to VIRTQUEUE_RUN_PIECES plain descriptors of one kind.
+ *   at       where row->words were read; with so many descriptors of the ring, itself included
  *   more     what is added to the `rest` of one that goes on, see VIRTQUEUE_REST_BAD
- *   element  room for RUN_PIECES
+ *   element  room for VIRTQUEUE_RUN_PIECES
  *   row      words: in: the first descriptor's, out: of the last one that was looked at; bytes:
  *            out
  *   returns  how many pieces the chain has; 0: that descriptor is something else; row->entries says
@@ -47,9 +44,9 @@ static ALWAYS_INLINE uint32_t take_run(const struct virtqueue_packed_descriptor 
         uint32_t bytes = 0;
         KEEP_VALUE(bad);
 #pragma GCC unroll 4
-        for (uint32_t i = 0; i < RUN_PIECES; i++) {
+        for (uint32_t i = 0; i < VIRTQUEUE_RUN_PIECES; i++) {
                 uint64_t less = words.rest + more;
-                bool last = i == RUN_PIECES - 1 || UNLIKELY((less & bad) != 0);
+                bool last = i == VIRTQUEUE_RUN_PIECES - 1 || UNLIKELY((less & bad) != 0);
                 if (last)
                         less += VIRTQUEUE_REST_NEXT;
                 if ((last && UNLIKELY((less & bad) != 0)) || UNLIKELY(words.dev > INT64_MAX)) {
@@ -121,8 +118,8 @@ static ALWAYS_INLINE bool pop_runs(struct virtqueue_device *device,
         const struct virtqueue_packed_descriptor *far = at;
         struct row chain = {.words = row->words};
         bool begun = true;
-        if (near >= RUN_PIECES)
-                far += near - RUN_PIECES + 1;
+        if (near >= VIRTQUEUE_RUN_PIECES)
+                far += near - VIRTQUEUE_RUN_PIECES + 1;
         KEEP_VALUE(more);
         while (LIKELY(at < far)) {
                 uint64_t pieces = take_run(at, more, element, &chain);

@@ -3,7 +3,7 @@
 /* Chains of a split ring that are more than one plain descriptor, at the device's end. Three ways,
  * from the usual to the rare; what the first does not take, the next goes on with where it stands:
  *
- *   runs     up to RUN_PIECES plain descriptors of one kind, one behind the other in the table
+ *   runs     up to VIRTQUEUE_RUN_PIECES plain descriptors of one kind, in a row in the table
  *   rows     plain descriptors of one kind to the chain's end, or to read and then to write
  *   gather   everything else, and whatever breaks a rule: virtqueue_device_gather.h judges it
  *
@@ -32,25 +32,25 @@ static ALWAYS_INLINE uint32_t kind_of(struct virtqueue_split_words words)
 
 /* ---- runs ---- */
 
-#define RUN_PIECES 4
-#define RUN_PIECE_BYTES_MAX (1u << 29) /* all of them together are below 2^32 */
+#define REST_ONE_FURTHER (1ull << VIRTQUEUE_REST_NEXT_SHIFT)
+/* What must be 0 when the flags and one byte were subtracted: all but `next` and the length. */
+#define REST_BAD ((REST_ONE_FURTHER - 1) & ~(uint64_t)(VIRTQUEUE_PLAIN_BYTES_MAX - 1))
+
+/* Constants of take_run(), which the compiler shall keep in registers; `further` is always
+ * -REST_ONE_FURTHER. */
 struct link {
         uint64_t here, further;
 };
 
-#define REST_ONE_FURTHER (1ull << VIRTQUEUE_REST_NEXT_SHIFT)
-/* What must be 0 when the flags and one byte were subtracted: all but `next` and the length. */
-#define REST_BAD ((REST_ONE_FURTHER - 1) & ~(uint64_t)(RUN_PIECE_BYTES_MAX - 1))
-
 /* Takes a chain whose descriptors stand one behind the other, as they do with a driver that has not
  * mixed up its free ones: where the next one stands need not be waited for, and no table has a loop
- * in that direction. With a length of at most RUN_PIECE_BYTES_MAX an address in the lower half does
- * not wrap; others are left to take_row().
- *   at      where row->words were read, with RUN_PIECES - 1 descriptors behind it
+ * in that direction. More than VIRTQUEUE_PLAIN_BYTES_MAX bytes, or an address in the upper half,
+ * are left to take_row().
+ *   at      where row->words were read; with VIRTQUEUE_RUN_PIECES descriptors, itself included
  *   link    what is added to its `rest`, if it goes on so, to have its length less one, and what
  *           is added to that for each one further
  *   write   FLAG_WRITE or 0
- *   row     in: bytes 0, room for RUN_PIECES
+ *   row     in: bytes 0, room for VIRTQUEUE_RUN_PIECES
  *   returns how many pieces the chain has; 0: it has something else, row says where */
 static ALWAYS_INLINE uint32_t take_run(const struct virtqueue_descriptor *at, struct link link,
                                        uint64_t write, struct row *row)
@@ -61,9 +61,10 @@ static ALWAYS_INLINE uint32_t take_run(const struct virtqueue_descriptor *at, st
         uint32_t bytes = 0;
         KEEP_VALUE(bad);
 #pragma GCC unroll 4
-        for (uint32_t i = 0; i < RUN_PIECES; i++) {
+        for (uint32_t i = 0; i < VIRTQUEUE_RUN_PIECES; i++) {
                 uint64_t less = words.rest + link.here;
-                bool last = i == RUN_PIECES - 1 || UNLIKELY(less >= RUN_PIECE_BYTES_MAX);
+                bool last = i == VIRTQUEUE_RUN_PIECES - 1 ||
+                            UNLIKELY(less >= VIRTQUEUE_PLAIN_BYTES_MAX);
                 if (last)
                         less = words.rest - (write << VIRTQUEUE_REST_FLAGS_SHIFT) - 1;
                 if ((last && UNLIKELY((less & bad) != 0)) || UNLIKELY(words.dev > INT64_MAX)) {
@@ -98,7 +99,7 @@ static uint32_t count_runs(const struct virtqueue_device *device,
                            const struct virtqueue_request_batch *batch)
 {
         uint32_t size = device->ring.size;
-        uint32_t room = (batch->elements_max - batch->elements_count) / RUN_PIECES;
+        uint32_t room = (batch->elements_max - batch->elements_count) / VIRTQUEUE_RUN_PIECES;
         uint32_t count = min_u32(batch->requests_max - batch->count, room);
         count = min_u32(count, (uint32_t)(device->seen - device->popped));
         return min_u32(count, size - ((uint32_t)device->popped & (size - 1)));
@@ -118,7 +119,8 @@ static ALWAYS_INLINE struct virtqueue_request *pop_runs(const struct virtqueue_d
         struct virtqueue_request *request = &batch->requests[batch->count];
         const struct virtqueue_request *end = request + count_runs(device, batch);
         uint32_t size = device->ring.size, place = (uint32_t)device->popped;
-        uint64_t head = begun->head, heads = size >= RUN_PIECES ? size - RUN_PIECES + 1 : 0;
+        uint64_t head = begun->head;
+        uint64_t heads = size >= VIRTQUEUE_RUN_PIECES ? size - VIRTQUEUE_RUN_PIECES + 1 : 0;
         const uint16_t *entry = &device->ring.avail->ring[place & (size - 1)];
         struct row row = {.words = begun->words,
                           .element = &batch->elements[batch->elements_count]};
@@ -231,7 +233,7 @@ static ALWAYS_INLINE bool take_row(const struct virtqueue_descriptor *descriptor
 
 /* Goes on with a chain at `words`, in which there is something unusual. Ends because every
  * descriptor is counted, or is a table, behind which nothing comes.
- *   returns   ZX_OK: the request says what it is; else as pop_chain() */
+ *   returns   ZX_OK: the request says what it is; else as read_rest() */
 static NOINLINE zx_status_t gather_unusual(struct virtqueue_device_gather *gather,
                                            struct virtqueue_split_words words)
 {

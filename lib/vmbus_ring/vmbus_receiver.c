@@ -189,12 +189,15 @@ static NOINLINE COLD enum vmbus_result take_rest(struct vmbus_receiver *receiver
 
 /* What of the first word is the same in all good packets of a type: all but the two lengths and the
  * one flag. */
-#define WORD0_KIND(word0)                                                                          \
-        ((word0) & ~VMBUS_WORD0(0, UINT16_MAX, UINT16_MAX,                                         \
-                                1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT))
+static ALWAYS_INLINE uint64_t word0_kind(uint64_t word0)
+{
+        return word0 & ~VMBUS_WORD0(0, UINT16_MAX, UINT16_MAX,
+                                    1u << VMBUS_FLAG_COMPLETION_REQUESTED_BIT);
+}
 
-/* The same of a packet with external data that lies in a row and breaks no rule up to its ranges:
- * fills in what it says, and moves behind it. */
+/* vmbus_receiver_take() once the first word was loaded and is not plain: fills in what a packet
+ * with external data says that breaks no rule up to its ranges, and moves behind it; the rest goes
+ * to take_rest(). Not by vmbus_receiver_get_(), most of whose cases cannot be here. */
 static ALWAYS_INLINE enum vmbus_result take_external(struct vmbus_receiver *receiver,
                                                      struct vmbus_receive_position *position,
                                                      struct vmbus_incoming *packet, uint64_t word0,
@@ -202,8 +205,8 @@ static ALWAYS_INLINE enum vmbus_result take_external(struct vmbus_receiver *rece
 {
         uint32_t length = vmbus_word0_length_(word0), data_offset = vmbus_word0_data_offset_(word0);
         uint32_t start = position->next_out, ranges_bytes = data_offset - RANGES_OFFSET;
-        bool direct = WORD0_KIND(word0) == VMBUS_PACKET_GPA_DIRECT;
-        if (!direct && UNLIKELY(WORD0_KIND(word0) != VMBUS_PACKET_TRANSFER_PAGES))
+        bool direct = word0_kind(word0) == VMBUS_PACKET_GPA_DIRECT;
+        if (!direct && UNLIKELY(word0_kind(word0) != VMBUS_PACKET_TRANSFER_PAGES))
                 return take_rest(receiver, position, packet, word0);
         if (UNLIKELY(data_offset < RANGES_OFFSET))
                 return take_rest(receiver, position, packet, word0);
@@ -220,7 +223,7 @@ static ALWAYS_INLINE enum vmbus_result take_external(struct vmbus_receiver *rece
                 return check_header(receiver, start, word0, header);
         uint64_t requested = word0 >> VMBUS_WORD0_FLAGS_BIT; /* that flag or none */
         packet->transaction_id = id & (0 - requested);
-        packet->type = (enum vmbus_packet_type)WORD0_KIND(word0);
+        packet->type = (enum vmbus_packet_type)word0_kind(word0);
         packet->has_transaction_id = requested != 0;
         packet->completion_requested = requested != 0;
         packet->transfer_page_set_id =

@@ -168,8 +168,8 @@ static NOINLINE COLD enum vmbus_result write_external_apart(struct vmbus_sender 
         return VMBUS_OK;
 }
 
-/* The first word apart from the rest: it is the header of a range, and its pages are often a power
- * of two, which is copied in fewer steps than one word more. There is a word. */
+/* The first word apart from the rest: with GPA direct it is the header of a range, whose pages are
+ * often a power of two, which is copied in fewer steps than one word more. There is a word. */
 static ALWAYS_INLINE void copy_ranges_out(uint8_t *run, const struct external *external)
 {
         uint64_t first;
