@@ -54,7 +54,7 @@ HOLES = {
 
 MODEL_ITERATIONS = 300
 # The mutants of each model that are tried here, by a part of their names.
-MODELS = {"virtqueue": "the driver's wish and its last look", "vmbus_ring": "c.5, 6"}
+MODELS = {"virtqueue": "used->index", "vmbus_ring": "c.5, 6"}
 
 
 def run(*words, **environment):

@@ -8,10 +8,10 @@ The last lines of a model's main script are `sys.exit(orders.main(...))`, and it
 all as it must be; 77: no relacy here.
 """
 
+import argparse
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
@@ -29,11 +29,13 @@ ORDERS = [(re.compile(pattern), without) for pattern, without in (
 UNNAMED = re.compile(r"\b(?:__atomic_|__sync_|atomic_(?!init\b|uint\b)\w+(?<!_explicit)\()")
 
 
-def every_order(part):
+def every_order(part, elsewhere=()):
     """A mutant for each order in the sources of lib/PART: {place and line:
-    (file, (start, end), without)}."""
+    (file, (start, end), without)}. The files ELSEWHERE are held by other means."""
     mutants = {}
     for path in sorted((TOP / "lib" / part).glob("*.[ch]")):
+        if path.name in elsewhere:
+            continue
         text = path.read_text()
         code = COMMENT.sub(lambda comment: re.sub(r"[^\n]", " ", comment.group()), text)
         assert not UNNAMED.search(
@@ -72,11 +74,12 @@ def run(program, *arguments):
 
 def main(build, mutants):
     """build(folder, name, mutant) gives (program, arguments)."""
-    if len(sys.argv) < 2 or "/" not in sys.argv[1] + "/":
-        print(f"usage: {sys.argv[0]} FOLDER [MUTANT]")
-        return 2
-    folder = Path(sys.argv[1])
-    wanted = sys.argv[2] if len(sys.argv) > 2 else ""
+    parser = argparse.ArgumentParser(description="Holds memory orders against relacy.")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where it builds")
+    parser.add_argument("wanted", nargs="?", default="", metavar="MUTANT",
+                        help="a part of the names of those to try (all)")
+    words = parser.parse_args()
+    folder, wanted = words.folder, words.wanted
     if not RELACY.exists():
         print("relacy is not installed (Debian: relacy-dev)")
         return 77
