@@ -329,27 +329,33 @@ TEST(vmbus_host_net, what_comes_to_a_pulled_cable_is_lost)
 TEST(vmbus_host_net, frames_wait_while_the_guest_has_no_room)
 {
         static const uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-        struct net_transfer transfer;
+        struct net_transfer first, second;
         REQUIRE_TRUE(net_up(t, 0x60001, 1));
         uint32_t free = the_net.net.free_suballocations;
         for (uint64_t turn = 1; turn <= 2; turn++) {
-                the_net.net.free_suballocations = 2; /* what is kept for answers */
+                the_net.net.free_suballocations = 3; /* one more than is kept for answers */
+                net_arrive(frame, sizeof(frame));
                 net_arrive(frame, sizeof(frame));
                 bed_poll(&the_bed);
-                EXPECT_FALSE(net_transfer(&transfer));
+                REQUIRE_TRUE(net_transfer(&first));
+                EXPECT_EQ(first.count, 1);
+                EXPECT_FALSE(net_transfer(&second));
                 EXPECT_FALSE(vmbus_host_net_takes(&the_net.net));
                 bed_poll(&the_bed);
                 EXPECT_EQ(the_net.net.stalls, turn);
                 the_net.net.link_down = true; /* frames to be lost need no room */
                 EXPECT_TRUE(vmbus_host_net_takes(&the_net.net));
                 the_net.net.link_down = false;
-                the_net.net.free_suballocations = free;
+                the_net.net.free_suballocations = free - 1;
                 bed_poll(&the_bed);
                 EXPECT_TRUE(vmbus_host_net_takes(&the_net.net));
-                REQUIRE_TRUE(net_transfer(&transfer));
-                net_return(&transfer);
+                REQUIRE_TRUE(net_transfer(&second));
+                net_return(&first);
+                net_return(&second);
         }
-        EXPECT_EQ(the_net.net.frames_out, 2);
+        EXPECT_EQ(the_net.net.free_suballocations, free);
+        EXPECT_EQ(the_net.net.stalls, 2);
+        EXPECT_EQ(the_net.net.frames_out, 4);
         EXPECT_EQ(the_net.net.receive_shortages, 0);
 }
 
@@ -408,6 +414,18 @@ TEST(vmbus_host_net, a_link_change_waits_for_room)
         EXPECT_FALSE(net_transfer(&transfer));
 }
 
+/* All frames to the second channel; in `answer` is the table that the host sent for it. */
+static void frames_to_second(struct test *t)
+{
+        struct vmbus_incoming packet;
+        EXPECT_EQ(net_control(MESSAGE(5, 60, 3, 0x10204, 32, 20, 0, 0x00200189, 0, 0x101, 4, 28, 0,
+                                      0, 1),
+                              answer),
+                  16);
+        EXPECT_EQ(answer[3], 0);
+        EXPECT_EQ(bed_receive(&the_bed, &the_net.channel, &packet, answer, 128), VMBUS_OK);
+}
+
 TEST(vmbus_host_net, subchannels_come_and_go_with_the_card)
 {
         struct guest_channel second;
@@ -429,14 +447,7 @@ TEST(vmbus_host_net, subchannels_come_and_go_with_the_card)
         }
         bed_forget(&the_bed);
         REQUIRE_TRUE(bed_open(&the_bed, &second, 2, 3, 3));
-        /* All frames to the second channel. */
-        EXPECT_EQ(net_control(MESSAGE(5, 60, 3, 0x10204, 32, 20, 0, 0x00200189, 0, 0x101, 4, 28, 0,
-                                      0, 1),
-                              answer),
-                  16);
-        EXPECT_EQ(answer[3], 0);
-        struct vmbus_incoming packet;
-        REQUIRE_EQ(bed_receive(&the_bed, &the_net.channel, &packet, answer, 128), VMBUS_OK);
+        frames_to_second(t);
         EXPECT_EQ(answer[0], 134);
         EXPECT_EQ(answer[1], 16);
         EXPECT_EQ(answer[2], 12);
@@ -468,4 +479,46 @@ TEST(vmbus_host_net, subchannels_come_and_go_with_the_card)
         bed_send(&the_bed, MESSAGE(7, 0, 1)); /* the card closes: the others are rescinded */
         EXPECT_MESSAGE(&the_bed, 2, 0, 2);
         EXPECT_MESSAGE(&the_bed, 2, 0, 3);
+}
+
+/* Buffers that come back, whichever way, do not change that the ring is full. */
+TEST(vmbus_host_net, what_is_given_back_makes_no_room_in_a_full_ring)
+{
+        static const uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+        uint32_t payload[32] = {0};
+        const struct vmbus_outgoing filler = {.kind = VMBUS_SEND_IN_BAND,
+                                              .payload_bytes = sizeof(payload)};
+        struct guest_channel second;
+        struct net_transfer on_first, on_second;
+        struct vmbus_incoming packet;
+        REQUIRE_TRUE(net_up(t, 0x60001, 2));
+        net_arrive(frame, sizeof(frame));
+        bed_poll(&the_bed);
+        REQUIRE_TRUE(net_transfer(&on_first));
+        EXPECT_EQ(net_ask(MESSAGE(133, 1, 1), answer), 40);
+        bed_forget(&the_bed);
+        REQUIRE_TRUE(bed_open(&the_bed, &second, 2, 3, 3));
+        frames_to_second(t);
+        net_arrive(frame, sizeof(frame));
+        bed_poll(&the_bed);
+        REQUIRE_TRUE(net_transfer_on(&second, &on_second));
+        while (vmbus_host_send(the_net.net.channels[0], &filler, payload) == VMBUS_OK)
+                continue; /* at most what the ring holds */
+        net_arrive(frame, sizeof(frame));
+        bed_poll(&the_bed);
+        EXPECT_FALSE(vmbus_host_net_takes(&the_net.net));
+        EXPECT_EQ(the_net.net.stalls, 1);
+        net_return(&on_first);
+        EXPECT_FALSE(vmbus_host_net_takes(&the_net.net));
+        EXPECT_EQ(the_net.net.stalls, 1); /* the same one still */
+        (void)!bed_packet(&the_bed, &second, VMBUS_SEND_COMPLETION, on_second.id,
+                          (const uint32_t[]){108, 1}, 8);
+        EXPECT_FALSE(vmbus_host_net_takes(&the_net.net));
+        EXPECT_EQ(the_net.net.free_suballocations, the_net.net.suballocations);
+        while (bed_receive(&the_bed, &the_net.channel, &packet, payload, sizeof(payload)) ==
+               VMBUS_OK)
+                continue;
+        EXPECT_TRUE(vmbus_host_net_takes(&the_net.net));
+        EXPECT_TRUE(net_transfer_on(&second, &on_second));
+        EXPECT_EQ(the_net.net.stalls, 1);
 }

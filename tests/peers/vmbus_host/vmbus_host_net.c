@@ -334,7 +334,7 @@ static void forget(struct vmbus_host_net *net)
         net->state = VMBUS_HOST_NET_BEGIN;
         net->version = 0;
         net->configured = net->ndis_version = net->initialised = net->table_owed = false;
-        net->link_owed = false;
+        net->link_owed = net->ring_full = false;
         net->frame_bytes = NVSP_FRAME_BYTES_MIN;
         net->filter = 0;
         net->multicast_count = 0;
@@ -449,6 +449,6 @@ void vmbus_host_net_link(struct vmbus_host_net *net, bool up)
 bool vmbus_host_net_takes(const struct vmbus_host_net *net)
 {
         return net->state == VMBUS_HOST_NET_READY && net->suballocations != 0 && net->initialised &&
-               (net->link_down || (net->filter != 0 && !net->no_room)) &&
+               (net->link_down || (net->filter != 0 && net_has_room(net))) &&
                net->channels[0] != NULL && net->channels[0]->broken == VMBUS_HOST_NONE;
 }

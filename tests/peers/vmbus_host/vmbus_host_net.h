@@ -95,14 +95,14 @@ struct vmbus_host_net {
         bool port_full; /* a packet waits in its ring for the port */
         uint32_t ndis_major, ndis_minor, capabilities; /* as the guest said them last */
         uint32_t halts, revokes;                       /* that the guest sent, in all */
-        bool no_room;   /* for a frame, were there one in the port */
+        bool ring_full; /* without room for a batch of frames, at the last look */
         uint8_t offload_parameters[NDIS_OFFLOAD_PARAMETERS_BYTES];
         struct vmbus_host_net_answer answers[VMBUS_HOST_NET_ANSWERS];
         uint32_t answer_head, answer_count;
         uint64_t words[VMBUS_HOST_NET_WORDS]; /* ranges of one packet */
         uint64_t frames_in, frames_out, frames_filtered, send_errors, receive_shortages;
         uint64_t frames_unplugged; /* came while the link was down: dropped */
-        uint64_t stalls;           /* how often no_room began */
+        uint64_t stalls;           /* turns that had room for a frame, and left none */
 };
 
 /* A fresh card; `config` is copied. */
@@ -118,8 +118,8 @@ zx_status_t MUST_CHECK vmbus_host_net_offer(struct vmbus_host_net *net, struct v
 void vmbus_host_net_link(struct vmbus_host_net *net, bool up);
 
 /* Whether frames are taken from the port now, to the guest or to be dropped; false: the card is not
- * up, or the guest has given no memory back for more, and they wait. Its next signal may change
- * that: ask after each vmbus_host_poll(). */
+ * up, or the guest has given no memory back for more, or the first channel's ring is full, and they
+ * wait. Its next signal may change that: ask after each vmbus_host_poll(). */
 bool vmbus_host_net_takes(const struct vmbus_host_net *net);
 
 #endif

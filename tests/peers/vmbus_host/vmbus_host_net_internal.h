@@ -48,6 +48,13 @@ static inline void net_put_be16(uint8_t *bytes, uint32_t value)
         bytes[1] = (uint8_t)value;
 }
 
+/* Whether a frame can be given to the guest, were there one in the port: there is a sub-allocation
+ * for it, and the ring had room when it was looked at last. */
+static inline bool net_has_room(const struct vmbus_host_net *net)
+{
+        return !net->ring_full && net->free_suballocations > NET_RESERVED;
+}
+
 /* ---- vmbus_host_net.c ---- */
 
 /* The words of an NVSP message of the version in use. */

@@ -39,8 +39,6 @@ static void give_back(struct vmbus_host_net *net, uint32_t number)
         ASSERT((net->busy[number / 64] >> number % 64 & 1) != 0);
         net->busy[number / 64] &= ~BIT_MASK(number % 64);
         net->free_suballocations++;
-        if (net->free_suballocations > NET_RESERVED)
-                net->no_room = false; /* work() is done, where it comes on a subchannel */
 }
 
 void net_returned(struct vmbus_host_net *net, struct vmbus_host_channel *channel,
@@ -335,9 +333,8 @@ static uint32_t receive_batch(struct vmbus_host_net *net, bool *others)
         struct net_batch batch = {.channel_type = NVSP_CHANNEL_DATA};
         uint32_t taken = 0;
         while (taken < VMBUS_HOST_NET_BATCH) {
-                net->no_room = net->free_suballocations <= NET_RESERVED ||
-                               (batch.count == 0 && !room(net->channels[0]));
-                if (net->no_room)
+                net->ring_full = batch.count == 0 && !room(net->channels[0]);
+                if (!net_has_room(net))
                         break; /* frames wait in the port */
                 uint32_t bytes = port->take(port->context, frame, net->frame_bytes + 4);
                 if (bytes == 0)
@@ -400,7 +397,7 @@ static bool drop_frames(struct vmbus_host_net *net)
 
 bool net_work(struct vmbus_host_net *net, struct vmbus_host_channel *channel)
 {
-        bool more = false, others = false, had_room = !net->no_room;
+        bool more = false, others = false, had_room = net_has_room(net);
         uint32_t taken = 1;
         if (net->state != VMBUS_HOST_NET_READY || net->suballocations == 0)
                 return make_port_ready(net);
@@ -425,7 +422,7 @@ bool net_work(struct vmbus_host_net *net, struct vmbus_host_channel *channel)
         for (uint32_t i = 0; i < NET_BATCHES_PER_POLL && taken != 0 &&
                              channel->broken == VMBUS_HOST_NONE; i++)
                 taken = receive_batch(net, &others);
-        net->stalls += had_room && net->no_room;
+        net->stalls += had_room && !net_has_room(net);
         more = taken != 0;
         more |= make_port_ready(net);
         return (more || others) && channel->broken == VMBUS_HOST_NONE;
