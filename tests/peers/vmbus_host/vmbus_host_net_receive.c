@@ -412,7 +412,10 @@ bool net_work(struct vmbus_host_net *net, struct vmbus_host_channel *channel)
                                        &garbage, sizeof(garbage));
         }
         send_answers(net, channel);
-        net_indicate_link(net);
+        if (net->link_owed) { /* it found no room among the answers */
+                net_indicate_link(net);
+                send_answers(net, channel);
+        }
         if (net->table_owed)
                 send_table(net, channel);
         if (net->initialised && net->link_down)
