@@ -341,10 +341,10 @@ def test_refusals(options, sentence):
     (["--net", "socket=/nowhere/at/all"], "cannot connect to /nowhere/at/all"),
     (["--net", "socket=localhost"], "expected HOST:PORT"),
     (["--ram", "/nowhere/ram"], "--ram /nowhere/ram"),
-    (["--socket", "/nowhere/socket"], "cannot bind the socket /nowhere/socket"),
-    (["--socket", "/tmp/" + "x" * 200], "longer than"),
-    (["--control", "/nowhere/control"], "cannot bind /nowhere/control"),
-    (["--control", "/tmp/" + "x" * 200], "longer than"),
+    (["--socket", "/nowhere/socket"], "--socket: cannot listen at /nowhere/socket: "),
+    (["--socket", "/tmp/" + "x" * 200], "--socket: the path is longer than 96 bytes: /tmp/xxx"),
+    (["--control", "/nowhere/control"], "--control: cannot listen at /nowhere/control: "),
+    (["--control", "/tmp/" + "x" * 200], "--control: the path is longer than 96 bytes: /tmp/xxx"),
 ])
 def test_what_cannot_be_opened(tmp_path, options, sentence):
     result = subprocess.run([PROGRAM, "--socket", tmp_path / "s", "--ram", tmp_path / "r", "--mem",

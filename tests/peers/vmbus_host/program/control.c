@@ -5,7 +5,6 @@
 #include "tests/peers/vmbus_host/program/control.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,17 +18,9 @@ bool control_start(struct control *control, const char *path)
         *control = (struct control){.listener = -1, .client = -1};
         if (path == NULL)
                 return true;
-        if (strlen(path) > UNIX_LISTENER_PATH_MAX) {
-                fprintf(stderr, "vmbus-host: --control: the path is longer than %zu bytes: %s\n",
-                        UNIX_LISTENER_PATH_MAX, path);
+        control->listener = unix_listener_open("--control", path, WAITING_MAX);
+        if (control->listener < 0)
                 return false;
-        }
-        control->listener = unix_listener_open(path, WAITING_MAX);
-        if (control->listener < 0) {
-                fprintf(stderr, "vmbus-host: --control: cannot bind %s: %s\n", path,
-                        strerror(errno));
-                return false;
-        }
         control->path = path;
         return true;
 }

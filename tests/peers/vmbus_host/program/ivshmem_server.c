@@ -17,10 +17,9 @@
 #define PROTOCOL_VERSION 0
 #define NO_PEER (-1) /* the message that carries the memory */
 
-static bool complain(const char *what, const char *path)
+static bool complain(const char *what)
 {
-        fprintf(stderr, "vmbus-host: %s%s%s: %s\n", what, path[0] != '\0' ? " " : "", path,
-                strerror(errno));
+        fprintf(stderr, "vmbus-host: %s: %s\n", what, strerror(errno));
         return false;
 }
 
@@ -48,26 +47,21 @@ bool ivshmem_server_start(struct ivshmem_server *server, const char *path)
                 server->from_guest[i] = -1;
         for (unsigned i = 0; i < VMBUS_MAILBOX_VECTORS; i++)
                 server->to_guest[i] = -1;
-        if (strlen(path) > UNIX_LISTENER_PATH_MAX) {
-                fprintf(stderr, "vmbus-host: the path of the socket is longer than %zu bytes: %s\n",
-                        UNIX_LISTENER_PATH_MAX, path);
-                return false;
-        }
         server->memory_file = memfd_create("vmbus-mailbox", MFD_CLOEXEC);
         if (server->memory_file < 0 || ftruncate(server->memory_file, VMBUS_MAILBOX_BYTES) != 0)
-                return complain("cannot make shared memory", "");
+                return complain("cannot make shared memory");
         server->memory = mmap(NULL, VMBUS_MAILBOX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
                               server->memory_file, 0);
         if (server->memory == MAP_FAILED) {
                 server->memory = NULL;
-                return complain("cannot map shared memory", "");
+                return complain("cannot map shared memory");
         }
         if (!make_eventfds(server->from_guest, VMBUS_MAILBOX_VECTORS_TO_HOST) ||
             !make_eventfds(server->to_guest, VMBUS_MAILBOX_VECTORS))
-                return complain("cannot make an eventfd", "");
-        server->listener = unix_listener_open(path, 1);
+                return complain("cannot make an eventfd");
+        server->listener = unix_listener_open("--socket", path, 1);
         if (server->listener < 0)
-                return complain("cannot bind the socket", path);
+                return false;
         server->path = path;
         return true;
 }

@@ -21,7 +21,8 @@ static bool give_name(const char *from, const char *path)
         return false;
 }
 
-int unix_listener_open(const char *path, int backlog)
+/* A descriptor, or -1 with errno; nothing is left then. */
+static int open_listener(const char *path, int backlog)
 {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         if (strlen(path) > UNIX_LISTENER_PATH_MAX) {
@@ -43,4 +44,16 @@ int unix_listener_open(const char *path, int backlog)
         close(listener);
         errno = error;
         return -1;
+}
+
+int unix_listener_open(const char *option, const char *path, int backlog)
+{
+        int listener = open_listener(path, backlog);
+        if (listener < 0 && errno == ENAMETOOLONG)
+                fprintf(stderr, "vmbus-host: %s: the path is longer than %zu bytes: %s\n", option,
+                        UNIX_LISTENER_PATH_MAX, path);
+        else if (listener < 0)
+                fprintf(stderr, "vmbus-host: %s: cannot listen at %s: %s\n", option, path,
+                        strerror(errno));
+        return listener;
 }

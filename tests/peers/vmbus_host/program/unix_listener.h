@@ -15,11 +15,12 @@
         (sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof(".1234567890"))
 
 /* Makes the socket `path` and listens; non-blocking, closed in children.
- *   path     nothing may be there; on a file system with hard links
+ *   option   the one that asked for it, for what is said when it cannot be made
+ *   path     up to UNIX_LISTENER_PATH_MAX; nothing may be there; on a file system with hard links
  *   backlog  as for listen()
- *   returns  the descriptor; the caller closes it and unlinks `path`. Or -1, with errno:
- *            ENAMETOOLONG (more than UNIX_LISTENER_PATH_MAX), EADDRINUSE, or that of socket(),
- *            bind(), listen() or link(); nothing is left then */
-int unix_listener_open(const char *path, int backlog);
+ *   returns  the descriptor; the caller closes it and unlinks `path`. Or -1, with a sentence on the
+ *            standard error: the path is too long, or what socket(), bind(), listen() or link()
+ *            had against it; nothing is left then */
+int unix_listener_open(const char *option, const char *path, int backlog);
 
 #endif
