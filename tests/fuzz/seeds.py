@@ -8,8 +8,7 @@ from pathlib import Path
 
 def write(seeds):
     """Writes a file for each of `seeds`, pairs of a name and bytes, into the
-    folder of the command line."""
+    folder of the command line, which is there."""
     folder = Path(sys.argv[2])
-    folder.mkdir(parents=True, exist_ok=True)
     for name, seed in seeds:
         (folder / name).write_bytes(seed)

@@ -7,8 +7,8 @@ usage: virtio_net_seeds.py DOOR FOLDER
 """
 
 import struct
-import sys
-from pathlib import Path
+
+import seeds
 
 PACKED, IN_ORDER, RING_RESET, MRG = 1 << 34, 1 << 35, 1 << 40, 1 << 15
 RINGS = {"split": 0, "events": 3 << 28, "packed": PACKED | 3 << 28, "ordered": IN_ORDER | 1 << 28,
@@ -110,8 +110,8 @@ STORIES = {"headers": headers, "parts": parts, "rings": rings, "sends": sends, "
            "silence": silence}
 
 
-def main():
-    folder = Path(sys.argv[2])
+def good_cards():
+    """Each kind of ring and card, with each story."""
     for ring, ring_bits in RINGS.items():
         for card, card_bits in CARDS.items():
             bits = 1 << 32 | 1 << 5 | ring_bits | card_bits
@@ -119,11 +119,10 @@ def main():
                 # One pair in use, nothing out of the ordinary; of the last story, three.
                 pairs = 2 if story == "life" and card != "bare" else 0
                 start = struct.pack("<II", bits >> 32, bits & 0xFFFFFFFF) + bytes((pairs, 0, 0))
-                (folder / f"{ring}_{card}_{story}").write_bytes(start + b"".join(steps()))
-    poor_cards(folder)
+                yield f"{ring}_{card}_{story}", start + b"".join(steps())
 
 
-def poor_cards(folder):
+def poor_cards():
     """Cards that start barely, or not at all: few entries, no queues, a short
     configuration, no memory, no answers."""
     bits = 1 << 32 | RINGS["reset"] | CARDS["whole"] | 1 << 3
@@ -134,11 +133,10 @@ def poor_cards(folder):
                        ("silent", (2, 32, 0)), ("offers", (2, 0, 1)), ("nameless", (2, 0, 4)),
                        ("sticks", (2, 64, 0)), *((f"memory{pages}", (2, 0, 2, pages // 2))
                                                  for pages in range(0, 320, 16))):
-        (folder / f"poor_{name}").write_bytes(head + bytes(rest) + b"".join(life() + rings()))
+        yield f"poor_{name}", head + bytes(rest) + b"".join(life() + rings())
     only_hash = 1 << 32 | 1 << 5 | MRG | CONTROL | 1 << 57
-    (folder / "hash_alone").write_bytes(struct.pack("<II", only_hash >> 32,
-                                                    only_hash & 0xFFFFFFFF) + bytes((1, 0, 0)) +
-                                        b"".join(parts() + life()))
+    yield "hash_alone", (struct.pack("<II", only_hash >> 32, only_hash & 0xFFFFFFFF) +
+                         bytes((1, 0, 0)) + b"".join(parts() + life()))
 
 
-main()
+seeds.write([*good_cards(), *poor_cards()])

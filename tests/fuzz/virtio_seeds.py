@@ -6,8 +6,8 @@ usage: virtio_seeds.py DOOR FOLDER
 """
 
 import struct
-import sys
-from pathlib import Path
+
+import seeds
 
 PCI, MAGIC, PLACED, READ_BACK, NO_VECTORS, NO_MAPPING, STATUS, RESETS = (
     1 << bit for bit in range(8))
@@ -44,17 +44,16 @@ def space():
     return bytes(data)
 
 
-def main():
-    folder = Path(sys.argv[2])
+def devices():
     common = MAGIC | PLACED | READ_BACK | STATUS
     for name, options, life in (
             ("vectors", common | RESETS, PCI_LIFE), ("line", common | NO_VECTORS, PCI_LIFE),
             ("window", common | NO_MAPPING, PCI_LIFE), ("unplaced", common & ~PLACED, LIFE),
             ("old", common, LIFE), ("liar", MAGIC | PLACED, LIFE)):
-        (folder / f"pci_{name}").write_bytes(bytes([options | PCI]) + space() + life)
+        yield f"pci_{name}", bytes([options | PCI]) + space() + life
     for name, options, life in (("sound", common | RESETS, MMIO_LIFE), ("stuck", common, MMIO_LIFE),
                                 ("old", common, LIFE), ("liar", MAGIC, LIFE), ("none", 0, LIFE)):
-        (folder / f"mmio_{name}").write_bytes(bytes([options, 1]) + life)
+        yield f"mmio_{name}", bytes([options, 1]) + life
 
 
-main()
+seeds.write(devices())
