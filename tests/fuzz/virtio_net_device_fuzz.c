@@ -7,8 +7,8 @@
  * Whatever happens, in the end every page is there again, unless the card did not answer to a
  * reset and keeps what it was given. */
 #include "tests/fuzz/expect_aborts.h"
+#include "tests/fuzz/one_thread.h"
 #include "tests/fuzz/virtqueue_fuzz.h"
-#include "base/spinlock.h"
 #include "kernel/cpu.h"
 #include "tests/host/machine/virtio_net_rig.h"
 
@@ -35,17 +35,6 @@ void *world_pages(struct test *t, size_t page_count, uint64_t *pa_out)
 void log_line(const char *format, ...)
 {
         (void)format;
-}
-
-/* There is one thread: a lock that is taken stays so. */
-void spinlock_wait(void)
-{
-        abort();
-}
-
-uint32_t spinlock_self(void)
-{
-        return 1;
 }
 
 uint32_t cpu_count(void)
