@@ -59,7 +59,7 @@ static struct {
         struct netdev_frame pending[ANSWERS_MAX];
         uint32_t pending_count;
         uint64_t echoes, resolved, ignored, dropped, announced;
-        bool told_to_end, to_announce, announcing, card_went;
+        bool told_to_end, to_announce, announcing, has_waited;
         struct vmo *vmo; /* the announcement's */
         uint32_t vmo_id;
         uint64_t poll_ns, answer_ns, send_ns; /* of rounds with frames, with `steps` */
@@ -225,7 +225,9 @@ static void wait_until_the_card_goes(uint64_t deadline)
                 status = announce();
                 time_wait_interrupt(time_deadline_after(ANNOUNCE_PAUSE_NS));
         }
-        answer.card_went = true;
+        answer.has_waited = true;
+        if (status == ZX_OK || status == ZX_ERR_SHOULD_WAIT)
+                return; /* the time was over first */
         test_log(answer.t, "%s is gone with %u answers to send: %s", answer.netdev->name,
                  answer.pending_count, zx_status_name(status));
 }
@@ -237,10 +239,10 @@ static bool answer_some(uint64_t deadline)
         uint64_t start = step_now();
         uint32_t accepted = 0, done = netdev_poll(answer.netdev, 0, POLL_BUDGET);
         if (answer.to_announce && !answer.announcing && answer.netdev->running)
-                (void)!announce();
+                (void)announce();
         if (answer.pending_count == 0)
                 return done != 0;
-        if (until_gone && !answer.card_went)
+        if (until_gone && !answer.has_waited)
                 wait_until_the_card_goes(deadline);
         uint64_t polled = step_now();
         zx_status_t status = netdev_transmit(answer.netdev, 0, answer.pending,
