@@ -119,6 +119,7 @@ void ioapic_mask(uint32_t gsi)
          * QEMU's I/O APIC, and an entry of a level would interrupt without end from then on. */
         if (ioapic != NULL) {
                 uint32_t low = ioapic_read(ioapic, index);
+                /* The read has left this register selected: the window still shows it. */
                 mmio_write32(ioapic->registers + REGISTER_WINDOW,
                              low | (uint32_t)BIT_MASK(ENTRY_MASKED_BIT));
         }

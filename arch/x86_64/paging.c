@@ -2,10 +2,10 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* paging — the kernel's own 4-level page tables: build, switch, map, unmap, clear, protect, query.
  *
- * Leaf entries are as large as alignment allows: 1 GiB (when the CPU has them), 2 MiB, 4
- * KiB. Accessed and dirty are set from the start, so that the CPU never has to write a
- * table. Writable and executable together is refused by assertion. Facts: Intel SDM
- * volume 3A, 4.5; AMD APM volume 2, 5.3.
+ * Leaf entries are as large as alignment allows: 1 GiB (when the CPU has them), 2 MiB, 4 KiB.
+ * Accessed and dirty are set from the start, so that the CPU never has to write a table. Writable
+ * and executable together is refused by assertion. Facts: Intel SDM volume 3A, 4.5; AMD APM
+ * volume 2, 5.3.
  *
  * Context: any CPU, one at a time for one part of the address space: the caller holds a lock if
  * needed. Two parts have no table in common but the root, of which nothing is counted. */

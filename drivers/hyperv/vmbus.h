@@ -125,7 +125,7 @@ void vmbus_guid_text(const struct vmbus_guid *guid, char text[VMBUS_GUID_TEXT_BY
         X(VMBUS_FAULT_ID_UNKNOWN, 10, false, "a message names a channel that is known")         \
         X(VMBUS_FAULT_NOT_AWAITED, 11, false, "an answer is awaited")                           \
         X(VMBUS_FAULT_RESCIND_TWICE, 12, false, "an offer is rescinded once")                   \
-        X(VMBUS_FAULT_EVENT_UNKNOWN, 13, false, "an event flag is of a channel that was opened") \
+        X(VMBUS_FAULT_EVENT_UNKNOWN, 13, false, "an event flag is of an opened channel")        \
         X(VMBUS_FAULT_NO_SLOT, 14, false, "there are not more offers than this client holds")   \
         X(VMBUS_FAULT_FEATURES, 15, false, "features granted are among those asked for")        \
         X(VMBUS_FAULT_BROKEN, 16, false, "a broken connection hears UnloadComplete only")       \

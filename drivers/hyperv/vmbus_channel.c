@@ -4,8 +4,8 @@
  * a.3, a.4, e.7, e.10. */
 #include "drivers/hyperv/vmbus_internal.h"
 
-/* Moves a channel under the lock, by `rescinded` instead when the host has taken it back meanwhile.
- * */
+/* Moves a channel under the lock, by `rescinded` instead
+ * when the host has taken it back meanwhile. */
 static void move(struct vmbus_channel *channel, enum vmbus_channel_event event,
                  enum vmbus_channel_event rescinded)
 {

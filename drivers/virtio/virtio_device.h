@@ -13,9 +13,9 @@
  *   virtio_device_start(&device);                              // notifications only from here on
  *
  * Peer        status, features, sizes and configuration are the device's; every wait has a bound
- * Context     one thread at a time for one device, but for what is of one
- *             queue (virtio_transport.h): queues may each have a thread;
- *             waits, at most VIRTIO_RESET_LIMIT_NS
+ * Context     one thread at a time for one device, but for what is of one queue
+ *             (virtio_transport.h): queues may each have a thread; waits, at most
+ *             VIRTIO_RESET_LIMIT_NS
  * Invariants  [D1] features is a subset of offered, and no bit is in it without what it needs
  * Facts       Virtio 1.3, 3.1 (initialisation), 2.1.2 (status), 2.5.1 (configuration generation),
  *             6 (feature bits); the numbers of feature bits are in virtio_features.h */

@@ -234,8 +234,8 @@ static inline struct virtio_net *virtio_net_from(struct netdev *netdev)
 
 /* ---- between the files of this driver ---- */
 
-/* The device broke a rule of `queue`, or (NULL) asks for a reset or can be
- * brought to no known state without one: counts it, says so, and resets the queue
+/* The device broke a rule of `queue`, or (NULL) asks for a reset or can be brought to no known
+ * state without one: counts it, says so, and resets the queue
  * or marks the card for its recovery. */
 void virtio_net_fault(struct virtio_net *net, struct virtio_queue *queue);
 /* What a poll that finds the card marked does about it. */

@@ -62,9 +62,8 @@
 enum vmbus_mailbox_state {
         VMBUS_MAILBOX_ABSENT = 0,
         VMBUS_MAILBOX_READY = 1, /* may be sent to */
-        VMBUS_MAILBOX_RESET = 2, /* guest only: begins anew; the host forgets every channel, zeroes
-                                  * pages 1 to 3 and then writes `generation` with this one's
-                                  * value */
+        VMBUS_MAILBOX_RESET = 2, /* guest only: begins anew; the host forgets every channel,
+                                  * zeroes pages 1 to 3, then sets its own `generation` to match */
 };
 
 struct vmbus_mailbox_header {

@@ -440,28 +440,34 @@ TEST(acpi_tables, sleep_package_forms)
         } cases[] = {
                 {{8, '_', 'S', '5', '_', 0x12, 6, 4, 0x0a, 5, 0x0a, 6}, 12, true, 5, 6},
                 {{8, '\\', '_', 'S', '5', '_', 0x12, 4, 2, 0, 1}, 11, true, 0, 1},
-                /* length in two bytes; a word and a dword */
+                /* Length in two bytes; a word and a dword. */
                 {{8, '_', 'S', '5', '_', 0x12, 0x4b, 0, 2, 0x0b, 7, 0, 0x0c, 3, 0, 0, 0},
                  17, true, 7, 3},
-                {{8, '_', 'S', '5', '_', 0x12, 4, 1, 0x0a, 5}, 10, true, 5, 0}, /* one element */
-                {{8, '_', 'S', '5', '_', 0x12, 2, 0}, 8, false, 0, 0},        /* none */
+                /* One element. */
+                {{8, '_', 'S', '5', '_', 0x12, 4, 1, 0x0a, 5}, 10, true, 5, 0},
+                /* No element. */
+                {{8, '_', 'S', '5', '_', 0x12, 2, 0}, 8, false, 0, 0},
                 /* Eight: 3 bits. */
                 {{8, '_', 'S', '5', '_', 0x12, 5, 2, 0x0a, 8, 0}, 11, false, 0, 0},
-                {{8, '_', 'S', '5', '_', 0x12, 3, 2, 0, 1}, 10, false, 0, 0}, /* ends before b */
+                /* Ends before b. */
+                {{8, '_', 'S', '5', '_', 0x12, 3, 2, 0, 1}, 10, false, 0, 0},
                 /* Beyond the table. */
                 {{8, '_', 'S', '5', '_', 0x12, 40, 2, 0, 1}, 10, false, 0, 0},
                 /* Word cut off. */
                 {{8, '_', 'S', '5', '_', 0x12, 5, 2, 0, 0x0b, 1}, 11, false, 0, 0},
-                {{8, '_', 'S', '5', '_', 0x12, 0xc4, 0}, 8, false, 0, 0}, /* length cut off */
+                /* Length cut off. */
+                {{8, '_', 'S', '5', '_', 0x12, 0xc4, 0}, 8, false, 0, 0},
                 /* Shorter than its head. */
                 {{8, '_', 'S', '5', '_', 0x12, 0x41, 0}, 8, false, 0, 0},
                 {{8, '_', 'S', '5', '_', 0x12}, 6, false, 0, 0},
                 {{8, '_', 'S', '5', '_'}, 5, false, 0, 0},
                 /* Not a definition. */
                 {{'x', '_', 'S', '5', '_', 0x12, 4, 2, 0, 1}, 10, false, 0, 0},
-                {{8, '_', 'S', '5', '_', 0x11, 4, 2, 0, 1}, 10, false, 0, 0},   /* not a package */
-                {{8, '_', 'S', '5', '_', 0x12, 4, 2, 'A', 1}, 10, false, 0, 0}, /* a name */
-                /* a string that looks like it, then the real one */
+                /* Not a package. */
+                {{8, '_', 'S', '5', '_', 0x11, 4, 2, 0, 1}, 10, false, 0, 0},
+                /* A name. */
+                {{8, '_', 'S', '5', '_', 0x12, 4, 2, 'A', 1}, 10, false, 0, 0},
+                /* A string that looks like it, then the real one. */
                 {{'"', '_', 'S', '5', '_', 0, 8, '_', 'S', '5', '_', 0x12, 4, 2, 1, 1},
                  16, true, 1, 1},
         };

@@ -122,8 +122,8 @@ static inline uint32_t bed_take(void *frame, uint32_t capacity)
         return at;
 }
 
-/* ---- the transport: messages and events go straight to the host, its answers to the client
- * ---- */
+/* ---- the transport ----
+ * Messages and events go straight to the host, its answers to the client. */
 
 static inline void *bed_map(uint64_t page_number)
 {

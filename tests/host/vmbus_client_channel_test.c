@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* Channels of the VMBus client against a scripted host: GPADLs, open, close, modify, rescind at
- * every moment, drivers, subchannels, packets. Facts: spec/vmbus.md, a.3, e.4 to e.7, e.10, e.11.
- * */
+ * every moment, drivers, subchannels, packets.
+ * Facts: spec/vmbus.md, a.3, e.4 to e.7, e.10, e.11. */
 #include "tests/host/vmbus_client_bed.h"
 
 /* ---- GPADLs ---- */

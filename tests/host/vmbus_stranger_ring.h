@@ -328,9 +328,8 @@ static inline bool stranger_release(struct stranger_consumer *consumer)
                pending <= stranger_free(memory, in, consumer->next);
 }
 
-/* c.4: all that was taken is released. True: wait for a signal, then
- * call stranger_consumer_woken();
- * false: look again at once. */
+/* c.4: all that was taken is released. True: wait for a signal, then call
+ * stranger_consumer_woken(); false: look again at once. */
 static inline bool stranger_consumer_waits(struct stranger_consumer *consumer)
 {
         atomic_store(stranger_word(&consumer->memory, STRANGER_MASK), 0);

@@ -9,9 +9,8 @@
  * assertion; c.5, 7). Of vmbus_multi: what one processor leaves to the next under the lock, and
  * what a signal's count brings with it.
  *
- * Usage: PROGRAM ITERATIONS [SCENARIO]      exit status 0: nothing found. Needs relacy (Debian:
- * relacy-dev).
- */
+ * Usage: PROGRAM ITERATIONS [SCENARIO]      exit status 0: nothing found
+ * Needs relacy (Debian: relacy-dev). */
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>

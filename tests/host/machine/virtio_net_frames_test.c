@@ -340,8 +340,8 @@ TEST(virtio_net_frames, frames_that_are_refused)
         rig_finish(t);
 }
 
-/* A flood meets ZX_ERR_SHOULD_WAIT, loses nothing, and goes on when there is room. */
-/* The device answers as late as it can: with IN_ORDER it has one used entry for all of them. */
+/* A flood meets ZX_ERR_SHOULD_WAIT, loses nothing, and goes on when there is room.
+ * The device answers as late as it can: with IN_ORDER it has one used entry for all of them. */
 static void flood(struct test *t, uint64_t features)
 {
         uint32_t sent = 0, refused = 0;
