@@ -112,8 +112,8 @@ static inline uint64_t buffer_chain_pages_for(uint64_t bytes)
 
 /* A chain with room for `bytes`, which may be 0.
  *   cache    where pages come from and go back to; must outlive the chain
- *   returns  ZX_OK; ZX_ERR_OUT_OF_RANGE: bytes > BUFFER_CHAIN_SIZE_MAX; ZX_ERR_NO_MEMORY; nothing
- *            changed */
+ *   returns  ZX_OK; ZX_ERR_OUT_OF_RANGE: bytes > BUFFER_CHAIN_SIZE_MAX; ZX_ERR_NO_MEMORY;
+ *            nothing changed */
 zx_status_t MUST_CHECK buffer_chain_alloc(struct page_cache *cache, uint64_t bytes,
                                           struct buffer_chain **chain_out);
 /* Every page goes back to the cache. The pointer is dead afterwards. */
@@ -122,8 +122,8 @@ void buffer_chain_free(struct buffer_chain *chain);
 void buffer_chain_free_unused_buffers(struct buffer_chain *chain);
 
 /* Leaves `bytes` bytes at the start, for a header that is written later through buffer_chain_data.
- * Only before anything was appended or skipped, at most BUFFER_CHAIN_CONTIG_BYTES: otherwise our
- * bug. */
+ * Only before anything was appended or skipped, at most BUFFER_CHAIN_CONTIG_BYTES:
+ * otherwise our bug. */
 void buffer_chain_skip(struct buffer_chain *chain, size_t bytes);
 
 /* Adds bytes at the end; allocates nothing.
@@ -142,8 +142,8 @@ zx_status_t MUST_CHECK buffer_chain_append_kernel(struct buffer_chain *chain, co
 
 /* Copies out `bytes` bytes from `offset` on.
  *   returns  ZX_OK; ZX_ERR_OUT_OF_RANGE: offset + bytes > buffer_chain_length, nothing was written;
- *            the sink's own status: what was written before it stays written. bytes 0 within:
- *            ZX_OK */
+ *            the sink's own status: what was written before it stays written.
+ *            bytes 0 within: ZX_OK */
 zx_status_t MUST_CHECK buffer_chain_copy_out(const struct buffer_chain *chain,
                                              struct buffer_chain_sink *sink, uint64_t offset,
                                              size_t bytes);
@@ -154,8 +154,8 @@ zx_status_t MUST_CHECK buffer_chain_copy_out_kernel(const struct buffer_chain *c
 /* Bytes skipped and appended so far. */
 uint64_t buffer_chain_length(const struct buffer_chain *chain);
 
-/* buffers(): the first one, and the one behind `buffer` (NULL behind the last); with the canary
- * checked. */
+/* buffers(): the first one, and the one behind `buffer` (NULL behind the last);
+ * with the canary checked. */
 struct buffer_chain_buffer *buffer_chain_first(const struct buffer_chain *chain);
 struct buffer_chain_buffer *buffer_chain_next(const struct buffer_chain_buffer *buffer);
 /* data() and size() of a buffer: its payload area, all of it whatever is filled. */

@@ -18,8 +18,8 @@
 #include "kernel/buffer_chain.h"
 #include "kernel/message_packet.h"
 
-/* The next byte is read at user_va, or written there; it moves on with each piece that was copied
- * whole. */
+/* The next byte is read at user_va, or written there;
+ * it moves on with each piece that was copied whole. */
 struct buffer_chain_user_source {
         struct buffer_chain_source base;
         uint64_t user_va;
@@ -40,8 +40,8 @@ zx_status_t MUST_CHECK buffer_chain_append_user(struct buffer_chain *chain, uint
                                                 size_t bytes, size_t *copied_out);
 /* buffer_chain_copy_out to user memory.
  *   copied_out  (may be NULL) bytes written before the failure, to the byte
- *   returns     ZX_OK; ZX_ERR_OUT_OF_RANGE: past the chain's length, nothing written; the copy's
- *   status */
+ *   returns     ZX_OK; ZX_ERR_OUT_OF_RANGE: past the chain's length, nothing written;
+ *               the copy's status */
 zx_status_t MUST_CHECK buffer_chain_copy_out_user(const struct buffer_chain *chain,
                                                   uint64_t user_va, uint64_t offset,
                                                   size_t bytes, size_t *copied_out);

@@ -119,8 +119,8 @@ static struct waiter *find_waiter(struct channel_end *end, uint32_t txid)
         return NULL;
 }
 
-/* An id that no waiter of this end, and none of the other, has. Ends: there are fewer waiters than
- * ids. */
+/* An id that no waiter of this end, and none of the other, has.
+ * Ends: there are fewer waiters than ids. */
 static uint32_t new_txid(struct channel_end *end)
 {
         uint32_t end_bit = end == &end->channel->ends[1], txid;

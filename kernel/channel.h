@@ -123,8 +123,8 @@ zx_status_t MUST_CHECK channel_pool_init(struct channel_pool *pool, struct pmm *
 void channel_pool_fini(struct channel_pool *pool);
 
 /* A channel in the caller's storage; both ends open and owned by CHANNEL_OWNER_NONE.
- *   ops  kept; `waiter`, `wait` and `wake` are needed by channel_call only and may be NULL without
- *   it */
+ *   ops  kept; `waiter`, `wait` and `wake` are needed by channel_call only and
+ *        may be NULL without it */
 void channel_init(struct channel *channel, const struct channel_ops *ops);
 /* The ends of a channel. index 0 or 1. */
 static inline struct channel_end *channel_end(struct channel *channel, unsigned index)

@@ -20,8 +20,8 @@
 
 _Static_assert(ACPI_CPUS_MAX == ARCH_CPU_COUNT_MAX, "as many as the MADT's reader notes");
 
-/* A waiter looks so often before it halts: an answer that comes at once costs no halt and no
- * wake-up. */
+/* A waiter looks so often before it halts:
+ * an answer that comes at once costs no halt and no wake-up. */
 #define LOOKS_BEFORE_HALT 200u
 
 static uint64_t cpus_wanted = CPU_COUNT_MAX;

@@ -13,8 +13,8 @@
 #define ADDRESS_END (UINT64_MAX & ~(PAGE_BYTES - 1))
 
 /* Runs are joined over holes of this size, because an arena less is worth the page structures of
- * the hole (24 KiB); with too many runs the size is doubled, up to the maximum (12 MiB of
- * structures). */
+ * the hole (24 KiB); with too many runs the size is doubled,
+ * up to the maximum (12 MiB of structures). */
 #define HOLE_JOINED_BYTES_MIN (1 * MIB)
 #define HOLE_JOINED_BYTES_MAX (1 * GIB)
 

@@ -102,8 +102,8 @@ bool memory_map_touches_ram(const struct memory_map *map, uint64_t pa, uint64_t 
 struct memory_plan {
         struct pmm_arena_config arenas[PMM_ARENA_COUNT_MAX]; /* ascending */
         size_t arena_count;
-        /* RAM, LOADER and IN_USE that is in no arena: the first MEMORY_LEFT_OUT_MAX pieces, and all
-         * sums. */
+        /* RAM, LOADER and IN_USE that is in no arena:
+         * the first MEMORY_LEFT_OUT_MAX pieces, and all sums. */
         struct memory_range left_out[MEMORY_LEFT_OUT_MAX];
         size_t left_out_count; /* pieces in all, may be more than MEMORY_LEFT_OUT_MAX */
         uint64_t left_out_bytes;

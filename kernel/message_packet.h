@@ -72,8 +72,8 @@ _Static_assert(MESSAGE_PACKET_HEADER_BYTES + MESSAGE_PACKET_HANDLES_MAX * sizeof
  *   packet_out  out: a packet with `handle_count` empty slots that owns no handles; untouched on
  *               failure
  *   returns     ZX_OK; ZX_ERR_OUT_OF_RANGE: more than 65536 bytes or 64 handles; ZX_ERR_NO_MEMORY;
- *               the source's own status. After a failure nothing has changed but the source's
- *               position */
+ *               the source's own status. After a failure nothing has changed but the
+ *               source's position */
 
 /* From a source that can fail, such as user memory (kernel/buffer_chain_user.h). */
 zx_status_t MUST_CHECK message_packet_create(struct page_cache *cache,
@@ -93,8 +93,8 @@ struct message_packet_iovec {
 };
 _Static_assert(sizeof(struct message_packet_iovec) == 16, "the caller's program writes it");
 
-/* Where iovecs and what they point at come from. Each entry is read once; what it said then counts.
- * */
+/* Where iovecs and what they point at come from. Each entry is read once;
+ * what it said then counts. */
 struct message_packet_iovec_source {
         /* Entries first .. first + count - 1; count <= MESSAGE_PACKET_IOVECS_A_STEP. */
         zx_status_t (*read_iovecs)(struct message_packet_iovec_source *source,
@@ -152,8 +152,8 @@ uint32_t message_packet_txid(const struct message_packet *packet);
 void message_packet_set_txid(struct message_packet *packet, uint32_t txid);
 
 /* Copies all of the data out.
- *   returns  ZX_OK; the sink's own status: what was written before it stays written. Any number of
- *   times */
+ *   returns  ZX_OK; the sink's own status: what was written before it stays written.
+ *            Any number of times */
 zx_status_t MUST_CHECK message_packet_copy_data(const struct message_packet *packet,
                                                 struct buffer_chain_sink *sink);
 /* To kernel memory of at least message_packet_data_bytes. */

@@ -76,8 +76,8 @@ struct page_cache_config {
 };
 
 /* Makes an empty cache.
- *   returns  ZX_OK; ZX_ERR_NO_MEMORY: no pages for the entries; ZX_ERR_INVALID_ARGS: a bound of the
- *            config */
+ *   returns  ZX_OK; ZX_ERR_NO_MEMORY: no pages for the entries;
+ *            ZX_ERR_INVALID_ARGS: a bound of the config */
 zx_status_t MUST_CHECK page_cache_init(struct page_cache *cache,
                                        const struct page_cache_config *config);
 /* Drains every CPU and gives the entries back. Nobody uses the cache any more. */

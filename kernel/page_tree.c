@@ -103,8 +103,8 @@ static void cut(struct page_tree *tree, struct slab *nodes, const struct path *p
         page_tree_init(tree);
 }
 
-/* Takes nodes that raise() has put over the root off again: they have nothing but their first slot.
- * */
+/* Takes nodes that raise() has put over the root off again:
+ * they have nothing but their first slot. */
 static void lower(struct page_tree *tree, struct slab *nodes, uint32_t height)
 {
         while (tree->height > height) {
@@ -152,8 +152,8 @@ static void free_branch(struct slab *nodes, const struct branch *branch, uint64_
         }
 }
 
-/* Finds or makes the node of height 1 for `number` in a tree that covers it and is higher than 0.
- * */
+/* Finds or makes the node of height 1 for `number` in a tree that covers it and
+ * is higher than 0. */
 static struct page_tree_node *grow_branch(const struct page_tree *tree, struct slab *nodes,
                                           uint64_t number, struct branch *branch)
 {

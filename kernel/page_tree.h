@@ -56,8 +56,8 @@ struct vm_page *page_tree_next(const struct page_tree *tree, uint64_t *number, u
  *   returns  ZX_OK; ZX_ERR_NO_MEMORY: no node, nothing changed */
 zx_status_t MUST_CHECK page_tree_insert(struct page_tree *tree, struct slab *nodes, uint64_t number,
                                         struct vm_page *page);
-/* Takes the page with this number out and returns it; NULL: none. Nodes that become empty are
- * freed. */
+/* Takes the page with this number out and returns it; NULL: none.
+ * Nodes that become empty are freed. */
 struct vm_page *page_tree_remove(struct page_tree *tree, struct slab *nodes, uint64_t number);
 
 #endif

@@ -264,8 +264,8 @@ void pmm_set_up_next_group(struct pmm *pmm, enum pmm_zone zone)
 
 /* ---- addresses and indices ---- */
 
-/* Setting up a group shows to nobody, so a pmm that is const for the caller stays the same for
- * him. */
+/* Setting up a group shows to nobody,
+ * so a pmm that is const for the caller stays the same for him. */
 static struct vm_page *page_by_number(const struct pmm *pmm, struct pmm_arena *arena,
                                       uint64_t number)
 {

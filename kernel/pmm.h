@@ -160,8 +160,8 @@ struct pmm_arena {
         char name[PMM_ARENA_NAME_BYTES];
 };
 
-/* What the checker does about a free page that somebody wrote to. `report` is called once a
- * page. */
+/* What the checker does about a free page that somebody wrote to.
+ * `report` is called once a page. */
 struct pmm_checker_report {
         const struct vm_page *page;
         const void *va;        /* the page's bytes, for a dump */
@@ -306,16 +306,16 @@ zx_status_t MUST_CHECK pmm_alloc_range(struct pmm *pmm, uint64_t pa, size_t coun
  *   pa_out      (may be NULL) the address of the first page
  *   returns     ZX_OK; ZX_ERR_NOT_FOUND: no such run, nothing changed; count 0: ZX_OK, pa_out
  *               untouched; ZX_ERR_NO_MEMORY in the case of one page without alignment
- *   cost        a bit for each 64 pages that can be left out [P5], two words for each that cannot
- *               */
+ *   cost        a bit for each 64 pages that can be left out [P5],
+ *               two words for each that cannot */
 zx_status_t MUST_CHECK pmm_alloc_contiguous(struct pmm *pmm, size_t count, uint32_t flags,
                                             uint32_t align_log2, uint64_t *pa_out,
                                             struct list_node *list);
 
 /* Gives back a page that is on no list. Its state may be any but FREE, FREE_LOANED and WIRED. */
 void pmm_free_page(struct pmm *pmm, struct vm_page *page);
-/* Gives back every page on `list`, which becomes empty; the first of them is the next to be
- * allocated. */
+/* Gives back every page on `list`, which becomes empty;
+ * the first of them is the next to be allocated. */
 void pmm_free(struct pmm *pmm, struct list_node *list);
 /* The same with delayed reuse (2.4): behind all pages that are set up and free now, in the order of
  * the list; so none of them is the next to be allocated while its zone has another. While the

@@ -20,8 +20,8 @@ static inline void pmm_count_add(uint64_t *counter, uint64_t addend)
         __atomic_store_n(counter, *counter + addend, __ATOMIC_RELAXED);
 }
 
-/* With one CPU at a time (no pmm_set_cpus) there is nothing to lock out, and nothing is paid for
- * it. */
+/* With one CPU at a time (no pmm_set_cpus) there is nothing to lock out,
+ * and nothing is paid for it. */
 static inline void pmm_lock(struct pmm *pmm)
 {
         if (pmm->current_cpu != NULL)
@@ -126,8 +126,8 @@ static inline bool pmm_arena_has_page(const struct pmm_arena *arena, const struc
         return true;
 }
 
-/* The arena of a page and its number there; a pointer that is no page structure of ours is our
- * bug. */
+/* The arena of a page and its number there;
+ * a pointer that is no page structure of ours is our bug. */
 static inline struct pmm_arena *pmm_arena_of_page(const struct pmm *pmm, const struct vm_page *page,
                                                   uint64_t *number)
 {
@@ -190,8 +190,8 @@ static inline unsigned pmm_ones_at_top(uint64_t word)
         return word == UINT64_MAX ? 64 : (unsigned)__builtin_clzll(~word);
 }
 
-/* Whether a group is noted to have the longest run that is told apart: then there is no more to
- * note. */
+/* Whether a group is noted to have the longest run that is told apart:
+ * then there is no more to note. */
 static inline bool pmm_longest_run_noted(const struct pmm_arena *arena, uint64_t group)
 {
         return (*pmm_run_word(arena, PMM_GROUP_PAGES_LOG2, group / 64) >> group % 64 & 1) != 0;
@@ -277,8 +277,8 @@ bool pmm_run_words_valid(const struct pmm_arena *arena, uint64_t group);
 
 /* ---- pmm_run.c ---- */
 
-/* The highest page number in [first, first + count), count > 0, that is not FREE; PMM_RUN_ALL_FREE:
- * none. */
+/* The highest page number in [first, first + count), count > 0, that is not FREE;
+ * PMM_RUN_ALL_FREE: none. */
 #define PMM_RUN_ALL_FREE UINT64_MAX
 uint64_t pmm_run_last_not_free(const struct pmm_arena *arena, uint64_t first, uint64_t count);
 

@@ -36,8 +36,8 @@ enum right_bit {
 /* Instead of a set of rights: those that the handle has. */
 #define RIGHT_SAME ((uint32_t)BIT_MASK(RIGHT_SAME_BIT))
 
-/* What the handle of a new region has, and below it one of READ, WRITE, EXECUTE for each CAN_MAP
- * option. */
+/* What the handle of a new region has, and below it one of READ, WRITE,
+ * EXECUTE for each CAN_MAP option. */
 #define RIGHTS_VMAR_DEFAULT (RIGHT_DUPLICATE | RIGHT_TRANSFER | RIGHT_INSPECT)
 /* What the handle of a new VMO has. */
 #define RIGHTS_VMO_DEFAULT                                                      \

@@ -87,8 +87,8 @@ zx_status_t vmar_duplicate(struct vmar_handle handle, uint32_t rights,
 
 void vmar_release(struct vmar *vmar)
 {
-        /* acq_rel: whoever gives the last one sees what the others did to it before they gave
-         * theirs */
+        /* acq_rel: whoever gives the last one sees what the others did to it before
+         * they gave theirs */
         uint32_t before = __atomic_fetch_sub(&vmar->references, 1, __ATOMIC_ACQ_REL);
 
         ASSERT(before != 0);

@@ -200,8 +200,8 @@ struct vmar_handle vmar_space_root(struct vmar_space *space);
 zx_status_t MUST_CHECK vmar_duplicate(struct vmar_handle handle, uint32_t rights,
                                       struct vmar_handle *handle_out);
 /* Gives the handle's reference back; {NULL} is fine. The region stays where it is. Once for each
- * handle, and never for the root's: an ASSERT, as one on using a handle whose region's memory is
- * gone. */
+ * handle, and never for the root's:
+ * an ASSERT, as one on using a handle whose region's memory is gone. */
 void vmar_close(struct vmar_handle handle);
 
 struct vmar_info {

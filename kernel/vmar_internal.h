@@ -95,11 +95,11 @@ static inline bool vmar_permissions_forbidden(const struct vmar_space *space, ui
 
 /* ---- vmar.c ---- */
 
-/* Gives one reference back; with the last one the region's memory goes. With or without the lock.
- * */
+/* Gives one reference back; with the last one the region's memory goes.
+ * With or without the lock. */
 void vmar_release(struct vmar *vmar);
-/* Takes `vmar` and all that is in it out of the tree; the page table has forgotten the range
- * already. */
+/* Takes `vmar` and all that is in it out of the tree;
+ * the page table has forgotten the range already. */
 void vmar_take_apart(struct vmar *vmar);
 
 /* ---- vmar_place.c ---- */
@@ -112,8 +112,8 @@ struct vmar_place {
 };
 /* Rows 5 to 11 of vmar_allocate. */
 zx_status_t MUST_CHECK vmar_check_place(const struct vmar *parent, const struct vmar_place *place);
-/* Row 12, for a place that was checked. SPECIFIC_OVERWRITE: ZX_ERR_INVALID_ARGS for a region in the
- * way. */
+/* Row 12, for a place that was checked.
+ * SPECIFIC_OVERWRITE: ZX_ERR_INVALID_ARGS for a region in the way. */
 zx_status_t MUST_CHECK vmar_find_place(struct vmar *parent, const struct vmar_place *place,
                                        uint64_t *base_out);
 

@@ -54,8 +54,8 @@ _Static_assert((VMO_BYTES_MAX & (PAGE_BYTES - 1)) == 0, "whole pages");
 
 /* ---- the pool ---- */
 
-/* Where VMOs, the nodes of their trees and their pages come from. One for the kernel, one for each
- * test. */
+/* Where VMOs, the nodes of their trees and their pages come from.
+ * One for the kernel, one for each test. */
 struct vmo_pool {
         struct pmm *pmm;
         struct slab vmos;
@@ -158,8 +158,8 @@ uint64_t vmo_committed_pages(struct vmo *vmo);
 /* The size rounded up, the content size as passed. Pages beyond the new size leave; from the new
  * content size to the end of its page everything becomes zero.
  *   returns  ZX_OK; in this order, nothing changed: ZX_ERR_OUT_OF_RANGE: over VMO_BYTES_MAX;
- *            ZX_ERR_UNAVAILABLE: not resizable; ZX_ERR_BAD_STATE: a page that would leave is
- *            pinned */
+ *            ZX_ERR_UNAVAILABLE: not resizable;
+ *            ZX_ERR_BAD_STATE: a page that would leave is pinned */
 zx_status_t MUST_CHECK vmo_set_size(struct vmo *vmo, uint64_t size_bytes);
 /* ZX_ERR_OUT_OF_RANGE: larger than the size. Changes no byte. */
 zx_status_t MUST_CHECK vmo_set_content_size(struct vmo *vmo, uint64_t content_bytes);
@@ -198,8 +198,8 @@ zx_status_t MUST_CHECK vmo_write_from(struct vmo *vmo, struct vmo_source *source
                                       size_t bytes);
 
 /* From one VMO to another or to itself; ranges may overlap, the result is as if through a third
- * place. Checks: all of `from`, then all of `to`; then the destination's pages are made, all or
- * nothing. */
+ * place. Checks: all of `from`, then all of `to`;
+ * then the destination's pages are made, all or nothing. */
 struct vmo_place {
         struct vmo *vmo;
         uint64_t offset;
@@ -317,8 +317,8 @@ struct vmo_mapping_ops {
         void (*unmap_range)(struct vmo_mapping_link *link, uint64_t offset, uint64_t bytes);
 };
 
-/* Puts a link on the VMO's list and takes a reference for it. link->ops, vmo_offset and bytes are
- * set. */
+/* Puts a link on the VMO's list and takes a reference for it.
+ * link->ops, vmo_offset and bytes are set. */
 void vmo_add_mapping(struct vmo *vmo, struct vmo_mapping_link *link);
 /* Moves the window of a link that is on the list (a mapping that was trimmed). */
 void vmo_change_mapping(struct vmo *vmo, struct vmo_mapping_link *link, uint64_t vmo_offset,

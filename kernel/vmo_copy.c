@@ -8,8 +8,8 @@
 
 #include "kernel/vmo_internal.h"
 
-/* What a page that is not there reads as. Never written; not const, so that it costs no room in the
- * image. */
+/* What a page that is not there reads as. Never written;
+ * not const, so that it costs no room in the image. */
 static uint8_t zero_page[PAGE_BYTES];
 
 /* ---- holding ---- */

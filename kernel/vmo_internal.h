@@ -25,8 +25,8 @@ static inline uint32_t vmo_page_pins(const struct vm_page *page)
 /* The page with this number, below the size; NULL: not there. Not for physical VMOs. Lock held. */
 struct vm_page *vmo_find_page(const struct vmo *vmo, uint64_t number);
 
-/* The first page in [*number, end) that is there, and its address; false: none. Any kind. Lock
- * held. */
+/* The first page in [*number, end) that is there, and its address; false: none.
+ * Any kind. Lock held. */
 bool vmo_next_page(const struct vmo *vmo, uint64_t *number, uint64_t end, uint64_t *pa);
 
 /* Takes the lock, with all pages of [offset, offset + bytes) there.
@@ -35,8 +35,8 @@ bool vmo_next_page(const struct vmo *vmo, uint64_t *number, uint64_t end, uint64
 zx_status_t MUST_CHECK vmo_lock_committed(struct vmo *vmo, uint64_t offset, uint64_t bytes);
 
 /* Takes pages [first, end) that have no pins out of a paged VMO, after the mappings have forgotten
- * all of the range. Those that nobody holds are put on `dead`, for pmm_free without the lock. Lock
- * held. */
+ * all of the range. Those that nobody holds are put on `dead`,
+ * for pmm_free without the lock. Lock held. */
 void vmo_drop_pages(struct vmo *vmo, uint64_t first, uint64_t end, struct list_node *dead);
 
 /* Whether a page of [first, end) has `least` pins or more, 1 .. VM_PAGE_PIN_COUNT_MAX. Lock
@@ -46,8 +46,8 @@ bool vmo_any_has_pins(const struct vmo *vmo, uint64_t first, uint64_t end, uint3
 /* Drops what is in the caches of these bytes of a page, if the policy or the caller needs that. */
 void vmo_clean_page(const struct vmo *vmo, const struct vm_page *page);
 
-/* Makes every byte of the range 0 in pages that are there; takes the lock by itself, page by page.
- * */
+/* Makes every byte of the range 0 in pages that are there;
+ * takes the lock by itself, page by page. */
 void vmo_zero_present(struct vmo *vmo, uint64_t offset, uint64_t bytes);
 
 #endif

@@ -75,8 +75,8 @@ static uint64_t count_missing(const struct vmo *vmo, uint64_t first, uint64_t en
 }
 
 /* Puts pages of `fresh` where [first, end) has none, and takes more from the pmm if they do not
- * suffice (somebody has decommitted meanwhile). On failure everything made here is back on `fresh`.
- * */
+ * suffice (somebody has decommitted meanwhile).
+ * On failure everything made here is back on `fresh`. */
 static zx_status_t fill(struct vmo *vmo, uint64_t first, uint64_t end, struct list_node *fresh)
 {
         struct vmo_pool *pool = vmo->pool;
@@ -392,8 +392,8 @@ zx_status_t vmo_pinned_spans(struct vmo *vmo, uint64_t offset, uint64_t bytes,
 
 /* ---- pages, for page tables ---- */
 
-/* Takes the lock with the pages of the range there, if the flags ask for that and the kind has any.
- * */
+/* Takes the lock with the pages of the range there,
+ * if the flags ask for that and the kind has any. */
 static zx_status_t lock_for(struct vmo *vmo, uint64_t offset, uint64_t bytes, uint32_t flags)
 {
         ASSERT((flags & ~(uint32_t)(VMO_PAGE_COMMIT | VMO_PAGE_WRITE)) == 0);

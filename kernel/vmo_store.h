@@ -39,8 +39,8 @@
 
 #define VMO_STORE_VMOS_MAX 32
 
-/* Names bytes of a registered VMO. Comes from a peer: nothing in it is checked before it is used.
- * */
+/* Names bytes of a registered VMO. Comes from a peer:
+ * nothing in it is checked before it is used. */
 struct vmo_region {
         uint8_t vmo_id;
         uint64_t offset;
@@ -110,8 +110,8 @@ zx_status_t MUST_CHECK vmo_store_write(struct vmo_store *store, struct vmo_regio
 zx_status_t MUST_CHECK vmo_store_copy(struct vmo_store *from_store, struct vmo_region from,
                                       struct vmo_store *to_store, struct vmo_region to);
 
-/* Whether a read, or a write of this region would succeed; the pages for a write are made, all or
- * nothing. */
+/* Whether a read, or a write of this region would succeed;
+ * the pages for a write are made, all or nothing. */
 zx_status_t MUST_CHECK vmo_store_check_read(struct vmo_store *store, struct vmo_region region);
 zx_status_t MUST_CHECK vmo_store_prepare_write(struct vmo_store *store, struct vmo_region region);
 

@@ -88,8 +88,8 @@ static enum call_kind call_before(uint64_t return_address, uint64_t rip)
 }
 
 /* The caller of a function that was interrupted with its return address on top of the stack:
- * because it has no frame, or not yet, or no longer. 0 when the top of the stack is something
- * else. */
+ * because it has no frame, or not yet, or no longer.
+ * 0 when the top of the stack is something else. */
 static uint64_t caller_on_top(const struct arch_trap_frame *frame)
 {
         unsigned stack;
@@ -104,8 +104,8 @@ static uint64_t caller_on_top(const struct arch_trap_frame *frame)
         case CALL_DIRECT:
                 return top;
         case CALL_INDIRECT:
-                /* Any function could have been called there; not if the frame pointer says the
-                 * same. */
+                /* Any function could have been called there;
+                 * not if the frame pointer says the same. */
                 if (in_stack(frame->rbp, sizeof(struct call_frame), &stack) &&
                     ((const struct call_frame *)frame->rbp)->return_address == top)
                         return 0;

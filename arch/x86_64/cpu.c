@@ -64,8 +64,8 @@ static bool bit(uint32_t word, unsigned number)
         return (word >> number & 1) != 0;
 }
 
-/* A string that CPUID hands out in registers may hold anything; what is not printable becomes
- * '?'. */
+/* A string that CPUID hands out in registers may hold anything;
+ * what is not printable becomes '?'. */
 static void clean_text(char *text)
 {
         for (; *text != '\0'; text++) {
@@ -315,7 +315,7 @@ void arch_interrupts_restore(bool enabled)
 
 void arch_wait_for_interrupt(void)
 {
-        /* STI lets interrupts in only after the instruction that follows it, so none is lost
-         * between. */
+        /* STI lets interrupts in only after the instruction that follows it,
+         * so none is lost between. */
         __asm__ volatile("sti\n\thlt" : : : "memory");
 }

@@ -82,8 +82,8 @@ struct cpu_cpuid {
 };
 
 /* Executes CPUID as it stands. A leaf beyond the maximum gives the data of some other leaf on Intel
- * CPUs: check with cpu_has_leaf() first. Serialising; exits to the hypervisor (a microsecond or
- * more). */
+ * CPUs: check with cpu_has_leaf() first. Serialising;
+ * exits to the hypervisor (a microsecond or more). */
 static inline struct cpu_cpuid cpu_cpuid(uint32_t leaf, uint32_t subleaf)
 {
         struct cpu_cpuid r;

@@ -123,8 +123,8 @@ static const exit_way exit_ways[] = {exit_by_debug_exit, exit_by_power_off, exit
 
 void arch_exit(uint8_t code)
 {
-        /* A way that faults ends in a panic, which comes here again: then the next one's turn has
-         * come. */
+        /* A way that faults ends in a panic, which comes here again:
+         * then the next one's turn has come. */
         static size_t next_way;
 
         arch_interrupts_disable();

@@ -311,8 +311,8 @@ static void tlb_interrupt(void *context)
         arch_tlb_poll();
 }
 
-/* The counter of a CPU that ran between our two readings lies between them, or it does not run with
- * ours. */
+/* The counter of a CPU that ran between our two readings lies between them,
+ * or it does not run with ours. */
 static void compare_counters(struct arch_cpu *cpu, uint64_t before, uint64_t after)
 {
         cpu->start_ns = arch_ticks_to_ns(after - init_tsc);

@@ -110,8 +110,8 @@ void smp_stop_if_asked(void);
  * area is set. */
 void cpu_init_this(void);
 
-/* timer.c: the timer of the CPU that calls, disarmed; interrupts are off. Nothing when there is
- * none. */
+/* timer.c: the timer of the CPU that calls, disarmed; interrupts are off.
+ * Nothing when there is none. */
 void timer_init_this(void);
 
 /* paging.c: the physical address of the kernel's root table; drops all translations of this CPU. */

@@ -5,8 +5,8 @@
  * The part between smp_trampoline and smp_trampoline_end is copied to a page below 1 MiB and runs
  * there, on tables that map this page at its own address (read, execute) and the kernel half. Every
  * CPU goes through it at the same time, so nothing in it is written and there is no stack before
- * the one that is found by the APIC id. Facts: Intel SDM 3, 8.4.3, 9.9.1; volume 2, CPUID leaf 0BH.
- * */
+ * the one that is found by the APIC id. Facts: Intel SDM 3, 8.4.3, 9.9.1;
+ * volume 2, CPUID leaf 0BH. */
 #include "arch/cpu.h"
 #include "arch/smp.h"
 
@@ -29,8 +29,8 @@ smp_trampoline:
         mov %ax, %ds
         movzwl %ax, %ebx
         shl $4, %ebx                    /* EBX: where this page is, from here to the end */
-        /* The two addresses below are stored relative to the page; only registers may be changed.
-         * */
+        /* The two addresses below are stored relative to the page;
+         * only registers may be changed. */
         lgdtl OFFSET(trampoline_gdt_pointer)
         mov $CR0_PROTECTED, %eax
         mov %eax, %cr0

@@ -8,8 +8,8 @@
  *   text_add(&text, "read of ");
  *   text_add_hex(&text, address, 1);
  *
- * What does not fit is left out; the buffer is a terminated string after every call. Context:
- * any. */
+ * What does not fit is left out; the buffer is a terminated string after every call.
+ * Context: any. */
 #ifndef ARCH_TEXT_H
 #define ARCH_TEXT_H
 

@@ -70,8 +70,8 @@ void arch_tlb_poll(void)
 
         if (LIKELY((atomic_load_explicit(&pending, memory_order_relaxed) & bit) == 0))
                 return;
-        /* Not twice at the same time: the inner answer would end the request under the outer one.
-         * */
+        /* Not twice at the same time: the inner answer would end the request
+         * under the outer one. */
         bool enabled = arch_interrupts_disable();
         /* acquire: pairs with the release in ask_others; `request` is ours to read now */
         if ((atomic_load_explicit(&pending, memory_order_acquire) & bit) != 0) {

@@ -67,8 +67,8 @@ trap_common:
         popfq
 1:      mov %rsp, %rdi
         call trap_dispatch
-        /* arch_backtrace knows this address: the frame of an interrupted function lies right above
-         * it. */
+        /* arch_backtrace knows this address:
+         * the frame of an interrupted function lies right above it. */
         .global trap_return
 trap_return:
         pop %r15

@@ -144,8 +144,8 @@ void arch_panic_begin(void)
         (void)arch_cpu_stop_others();
 }
 
-/* Makes the frame continue in trap_probe_call, which restores the flags (interrupts too) by
- * itself. */
+/* Makes the frame continue in trap_probe_call,
+ * which restores the flags (interrupts too) by itself. */
 static void leave_probe(struct arch_cpu *cpu, struct arch_trap_frame *frame)
 {
         struct arch_trap_info *probe_info = cpu->probe_info;
@@ -174,8 +174,8 @@ static bool is_in_table(const struct trap_exception *entry, uint64_t rip)
 }
 
 /* The entry for a user address touched by an instruction that says what to do then; NULL: anything
- * else. Only user addresses: a fault on the kernel's side of a copy is our bug, and so are broken
- * tables. */
+ * else. Only user addresses: a fault on the kernel's side of a copy is our bug,
+ * and so are broken tables. */
 static const struct trap_exception *exception_of(const struct arch_trap_frame *frame)
 {
         const struct trap_exception *entry = __start_exception_table;

@@ -83,8 +83,8 @@ uint64_t trap_unexpected_count(void);
 
 /* One entry of the linker table `exception_table`: a page fault of the instruction at
  * `fault_offset` about a user address continues at `fixup_offset`, with the error code in RAX and
- * all else as it was. Offsets count from their own place in the table, so that no entry needs
- * relocation. */
+ * all else as it was. Offsets count from their own place in the table,
+ * so that no entry needs relocation. */
 struct trap_exception {
         int32_t fault_offset;
         int32_t fixup_offset;

@@ -84,8 +84,8 @@ static const char *page_fault_reason(uint64_t error, uint64_t address)
         return "protected by other means"; /* keys, shadow stacks, a hypervisor */
 }
 
-/* A CPU with neither NX nor SMEP does not report fetches as such, but then the address is its
- * own. */
+/* A CPU with neither NX nor SMEP does not report fetches as such,
+ * but then the address is its own. */
 static bool is_fetch(const struct arch_trap_frame *frame)
 {
         return (frame->error & ARCH_PAGE_FAULT_FETCH) != 0 || frame->cr2 == frame->rip;
@@ -110,8 +110,8 @@ static void add_page_fault(struct text *text, const struct arch_trap_frame *fram
 }
 
 /* When a push runs into a guard page the page fault cannot push its frame either: a double fault,
- * with the stack pointer still at the end of that stack. (CR2 alone would not do, it may be
- * old.) */
+ * with the stack pointer still at the end of that stack.
+ * (CR2 alone would not do, it may be old.) */
 static unsigned overflowed_stack(const struct arch_trap_frame *frame)
 {
         unsigned guard = guard_at(frame->cr2);
@@ -169,8 +169,8 @@ static void add_protection_fault(struct text *text, const struct arch_trap_frame
 #define OPCODE_TWO_BYTE 0x0f
 #define OPCODE_UD2_SECOND 0x0b
 
-/* Bytes with which vector instructions begin: 0F, the operand-size and repeat prefixes, VEX and
- * EVEX. */
+/* Bytes with which vector instructions begin:
+ * 0F, the operand-size and repeat prefixes, VEX and EVEX. */
 static bool begins_vector_instruction(uint8_t byte)
 {
         return byte == OPCODE_TWO_BYTE || byte == 0x66 || byte == 0xf2 || byte == 0xf3 ||

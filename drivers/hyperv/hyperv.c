@@ -31,8 +31,8 @@ struct connection {
         };
         struct vmbus_channel channels[CHANNELS];
         struct vmbus_gpadl gpadls[GPADLS];
-        /* vmbus_serve() as work of the boot CPU; a second one for what comes while the first runs.
-         * */
+        /* vmbus_serve() as work of the boot CPU;
+         * a second one for what comes while the first runs. */
         struct cpu_work work[2];
 };
 

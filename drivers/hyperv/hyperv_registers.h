@@ -50,8 +50,8 @@ enum { HYPERV_EAX = 0, HYPERV_EBX, HYPERV_ECX, HYPERV_EDX, HYPERV_REGISTER_COUNT
 #define HYPERV_MSR_SINT0 0x40000090u
 #define HYPERV_MSR_SINT2 (HYPERV_MSR_SINT0 + 2)
 
-/* Of every register that holds a page: bit 0 enables, 63:12 are the page number, the others are
- * kept. */
+/* Of every register that holds a page:
+ * bit 0 enables, 63:12 are the page number, the others are kept. */
 #define HYPERV_PAGE_ENABLE 1ull
 #define HYPERV_PAGE_RESERVED_MASK 0xffeull
 #define HYPERV_SCONTROL_ENABLE 1ull

@@ -215,8 +215,8 @@ static zx_status_t hyperv_signal(struct vmbus_transport *transport, uint32_t con
 
 /* ---- synthetic interrupts ---- */
 
-/* Takes one message out of this CPU's slot; false: there is none. The order of the steps is that of
- * g.5. */
+/* Takes one message out of this CPU's slot; false: there is none.
+ * The order of the steps is that of g.5. */
 static bool take_message(struct hyperv_transport *hyperv, struct hyperv_cpu *cpu)
 {
         struct hyperv_message *slot = &cpu->messages->slots[HYPERV_SINT_VMBUS];
@@ -235,8 +235,8 @@ static bool take_message(struct hyperv_transport *hyperv, struct hyperv_cpu *cpu
         /* Only the message that was read is taken away: a duplicate handler may have been first. */
         (void)__atomic_compare_exchange_n(&slot->type, &type, 0, false, __ATOMIC_RELEASE,
                                           __ATOMIC_RELAXED);
-        /* The hypervisor sets the pending flag before it looks at the type again: store, fence,
-         * load. */
+        /* The hypervisor sets the pending flag before it looks at the type again:
+         * store, fence, load. */
         shared_fence_full();
         if ((shared_load_u8(&slot->flags) & HYPERV_MESSAGE_PENDING) != 0)
                 hyperv->ops->write_msr(HYPERV_MSR_EOM, 0);
@@ -305,8 +305,8 @@ static void start_cpu(void *context)
         memset(cpu->events, 0, PAGE_BYTES);
         set_page(hyperv, HYPERV_MSR_SIMP, cpu->pages[0]);
         set_page(hyperv, HYPERV_MSR_SIEFP, cpu->pages[1]);
-        /* Never with auto-EOI: the handler ends the interrupt, which is right whatever the hints
-         * say. */
+        /* Never with auto-EOI: the handler ends the interrupt,
+         * which is right whatever the hints say. */
         hyperv->ops->write_msr(HYPERV_MSR_SINT2, sint_kept(hyperv) | hyperv->vector);
         hyperv->ops->write_msr(HYPERV_MSR_SCONTROL, hyperv->ops->read_msr(HYPERV_MSR_SCONTROL) |
                                                             HYPERV_SCONTROL_ENABLE);
@@ -340,8 +340,8 @@ static zx_status_t hyperv_start(struct vmbus_transport *transport,
 static void hyperv_stop(struct vmbus_transport *transport)
 {
         struct hyperv_transport *hyperv = of(transport);
-        /* Each CPU runs its own handlers, so when it has run stop_cpu none of them is in the
-         * middle. */
+        /* Each CPU runs its own handlers,
+         * so when it has run stop_cpu none of them is in the middle. */
         __atomic_store_n(&hyperv->running, false, __ATOMIC_RELEASE);
         zx_status_t status UNUSED = hyperv->ops->on_every_cpu(stop_cpu, hyperv);
 }

@@ -50,8 +50,8 @@ struct hyperv_features {
 /* Whether this is a hypervisor that carries VMBus. Without one it costs one CPUID.
  *   hypervisor  CPUID 1 said that there is any: nothing is asked without
  *   returns     ZX_OK; ZX_ERR_NOT_FOUND: another hypervisor, or none; ZX_ERR_NOT_SUPPORTED: the
- *               interface is there without what VMBus needs; ZX_ERR_ACCESS_DENIED: an isolated
- *               guest */
+ *               interface is there without what VMBus needs;
+ *               ZX_ERR_ACCESS_DENIED: an isolated guest */
 zx_status_t MUST_CHECK hyperv_detect(const struct hyperv_ops *ops, bool hypervisor,
                                      struct hyperv_features *features);
 

@@ -298,8 +298,7 @@ enum rndis_result rndis_take_packet(const void *message, uint32_t length,
         return take_info(bytes + OFFSET_BASE + fields.info_offset, fields.info_bytes, packet);
 }
 
-/* How many words of fields follow type and length, 0 for a type that is not for
- * guests. */
+/* How many words of fields follow type and length, 0 for a type that is not for guests. */
 static uint32_t control_words(uint32_t type)
 {
         switch (type) {

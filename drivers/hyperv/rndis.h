@@ -65,9 +65,7 @@ enum rndis_type {
 #define RNDIS_HEADER_BYTES 8         /* type and length */
 #define RNDIS_PACKET_HEADER_BYTES 44 /* with them */
 #define RNDIS_INFO_BYTES 16          /* one element of per-packet info with its 32 bits */
-#define RNDIS_INFO_COUNT_MAX                                                                       \
-        3 /* that we send: checksum, segmentation, VLAN                                            \
-           */
+#define RNDIS_INFO_COUNT_MAX 3 /* that we send: checksum, segmentation, VLAN */
 #define RNDIS_PACKET_HEADER_BYTES_MAX                                                              \
         (RNDIS_PACKET_HEADER_BYTES + RNDIS_INFO_COUNT_MAX * RNDIS_INFO_BYTES)
 #define RNDIS_REQUEST_BYTES 28 /* of a question in front of its information */
@@ -89,8 +87,8 @@ enum rndis_result {
         RNDIS_OOB_DATA,             /* out-of-band records or a virtual circuit, which Ethernet
                                        has not */
         RNDIS_INFO_OUTSIDE,         /* the list of per-packet info */
-        RNDIS_INFO_SIZE,            /* an element: below 12, no multiple of 4, or beyond the list
-                                     */
+        RNDIS_INFO_SIZE,            /* an element: below 12, no multiple of 4,
+                                       or beyond the list */
         RNDIS_INFO_OFFSET,          /* its data begin in its header or end behind it */
         RNDIS_INFORMATION_OUTSIDE,  /* of an answer or a status */
         RNDIS_INFORMATION_TOO_LONG, /* above RNDIS_INFORMATION_BYTES_MAX */
@@ -111,8 +109,7 @@ struct rndis_transmit_info {
         bool ipv6, udp;            /* else IPv4, TCP */
         uint16_t transport_offset; /* bytes from the frame's start, 0 ..
                                       RNDIS_TRANSPORT_OFFSET_MAX */
-        uint32_t segment_bytes;    /* of payload, 2 .. RNDIS_SEGMENT_BYTES_MAX; with
-                                      has_segment */
+        uint32_t segment_bytes;    /* of payload, 2 .. RNDIS_SEGMENT_BYTES_MAX; with has_segment */
         uint16_t vlan_tci;         /* IEEE 802.1Q: priority, drop eligible, id */
 };
 

@@ -171,8 +171,8 @@ static void fill_open(const struct vmbus_channel *channel,
                                      ? VMBUS_VP_DISABLED
                                      : transport->ops->vp_index(transport, channel->cpu),
                 .downstream_page = 1 + channel->send_pages,
-                /* With the feature the guest may choose: it chooses what it would have been
-                 * without. */
+                /* With the feature the guest may choose:
+                 * it chooses what it would have been without. */
                 .connection_id = channel->offer.connection_id,
                 .event_flag = channel->offer.channel_id,
         };

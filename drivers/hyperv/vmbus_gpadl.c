@@ -47,8 +47,8 @@ static bool handle_used(const struct vmbus *vmbus, uint32_t handle)
 }
 
 /* Bodies and torndown messages name no channel, so a handle is unique in the connection; the number
- * goes up, so that a late answer does not meet a new list. At most gpadl_count of them are in use.
- * */
+ * goes up, so that a late answer does not meet a new list.
+ * At most gpadl_count of them are in use. */
 static uint32_t new_handle(struct vmbus *vmbus)
 {
         uint32_t handle;

@@ -83,8 +83,8 @@ struct vmbus_transport_ops {
          * Bounded. Context: thread, or a driver that polls with interrupts off; any CPU */
         void (*poll)(struct vmbus_transport *transport);
 
-        /* The host's number for one of our CPUs; VMBUS_VP_NONE: no such CPU, or it takes no events.
-         * */
+        /* The host's number for one of our CPUs;
+         * VMBUS_VP_NONE: no such CPU, or it takes no events. */
         uint32_t (*vp_index)(struct vmbus_transport *transport, uint32_t cpu);
 
         uint64_t (*now_ns)(struct vmbus_transport *transport);

@@ -16,8 +16,8 @@
  *   first_bus  out: where enumeration starts
  *   returns    the way, NULL when the machine has neither */
 const struct pci_config_ops *pci_config_init(uint8_t *first_bus);
-/* Makes a bus reachable, before its first access. ZX_ERR_OUT_OF_RANGE: the way does not lead there.
- * */
+/* Makes a bus reachable, before its first access.
+ * ZX_ERR_OUT_OF_RANGE: the way does not lead there. */
 zx_status_t MUST_CHECK pci_config_open_bus(uint8_t bus);
 
 #endif

@@ -57,8 +57,8 @@ zx_status_t pci_msix_open(const struct pci_device *device, struct pci_msix *msix
         if (status != ZX_OK)
                 return status;
         msix->table = va;
-        /* The table may be written only while MSI-X is enabled; the function mask keeps it quiet.
-         * */
+        /* The table may be written only while MSI-X is enabled;
+         * the function mask keeps it quiet. */
         set_control(msix, BIT_MASK(CONTROL_MASK_ALL_BIT) | BIT_MASK(CONTROL_ENABLE_BIT), 0);
         for (uint16_t i = 0; i < msix->count; i++)
                 pci_msix_mask(msix, i);

@@ -97,8 +97,8 @@ zx_status_t MUST_CHECK virtio_device_negotiate(struct virtio_device *device,
 /* The size to use for a queue.
  *   limit    at most that many entries; a power of two
  *   size     out: the largest that device and limit allow; with RING_PACKED any number
- *   returns  ZX_OK; ZX_ERR_NOT_FOUND: no such queue; ZX_ERR_IO_DATA_INTEGRITY: a size that no queue
- *            has */
+ *   returns  ZX_OK; ZX_ERR_NOT_FOUND: no such queue;
+ *            ZX_ERR_IO_DATA_INTEGRITY: a size that no queue has */
 zx_status_t MUST_CHECK virtio_device_queue_size(struct virtio_device *device, uint16_t queue,
                                                 uint32_t limit, uint32_t *size);
 
@@ -116,8 +116,8 @@ zx_status_t MUST_CHECK virtio_device_start(struct virtio_device *device);
 /* Gives up: sets FAILED, so that the device stops; what it owns it keeps until a reset. */
 void virtio_device_fail(struct virtio_device *device);
 
-/* Whether a live device has asked for a reset (DEVICE_NEEDS_RESET), or has gone (status all ones).
- * */
+/* Whether a live device has asked for a reset (DEVICE_NEEDS_RESET),
+ * or has gone (status all ones). */
 bool virtio_device_needs_reset(struct virtio_device *device);
 
 /* Reads bytes of the device configuration, all of one generation.

@@ -63,8 +63,8 @@ enum virtio_net_feature_bit {
         VIRTIO_NET_F_SPEED_DUPLEX = 63,
 };
 
-/* `bit` may stay only if one of `any_of` stays. A bit that needs several things has several rules.
- * */
+/* `bit` may stay only if one of `any_of` stays.
+ * A bit that needs several things has several rules. */
 struct virtio_feature_rule {
         uint64_t any_of;
         uint32_t bit;
@@ -75,8 +75,8 @@ struct virtio_feature_rule {
 #define VIRTIO_NET_FEATURE_RULES 24
 extern const struct virtio_feature_rule virtio_net_feature_rules[VIRTIO_NET_FEATURE_RULES];
 
-/* Clears every bit whose needs are not met, and then those that needed it, until nothing changes.
- * */
+/* Clears every bit whose needs are not met, and then those that needed it,
+ * until nothing changes. */
 uint64_t virtio_features_clear_unmet(uint64_t features, const struct virtio_feature_rule *rules,
                                      size_t rule_count);
 

@@ -147,8 +147,8 @@ static void spread_interrupts(struct virtio_net *net, uint32_t pairs)
         }
 }
 
-/* Steps 7 and 8 of 3.1.1: queues, receive buffers, interrupts, DRIVER_OK, and only then the first
- * kick. */
+/* Steps 7 and 8 of 3.1.1: queues, receive buffers, interrupts, DRIVER_OK,
+ * and only then the first kick. */
 static zx_status_t go_live(struct virtio_net *net)
 {
         struct virtio_device *device = &net->device;

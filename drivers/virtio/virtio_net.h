@@ -202,8 +202,8 @@ struct virtio_net {
 /* Brings the card up on a transport that has been opened, fills the receive ring.
  *   net      static storage: netdev knows it from now on
  *   options  copied
- *   returns  ZX_OK; what bringing it up returned: then nothing is held and the device is reset or
- *            FAILED */
+ *   returns  ZX_OK; what bringing it up returned:
+ *            then nothing is held and the device is reset or FAILED */
 zx_status_t MUST_CHECK virtio_net_start(struct virtio_net *net, struct virtio_transport *transport,
                                         const struct virtio_net_options *options);
 

@@ -83,8 +83,8 @@ const struct virtio_wishes virtio_net_wishes = {
 
 /* ---- configuration ---- */
 
-/* Without an address of the device's: a locally administered one, from where the card's memory
- * lies. */
+/* Without an address of the device's:
+ * a locally administered one, from where the card's memory lies. */
 static void invent_mac(struct virtio_net *net)
 {
         uint64_t seed = (uintptr_t)net >> 4;

@@ -7,8 +7,8 @@
 #include "base/bytes.h"
 
 /* Interrupts between two polls after which the device is taken to have gone mad, masked, and polled
- * from then on. An honest one interrupts once or twice between two polls: it is asked for each
- * interrupt. */
+ * from then on. An honest one interrupts once or twice between two polls:
+ * it is asked for each interrupt. */
 #define STORM_INTERRUPTS 100000
 
 /* A watchdog for cards whose configuration interrupt does not come: every so many idle polls the

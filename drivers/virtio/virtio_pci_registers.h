@@ -2,8 +2,8 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* virtio_pci_registers — the common configuration structure, and access to registers wherever they
  * are (virtio_pci_access.c); private to virtio_pci*.c.
- * Each field is accessed in its own width, 64-bit ones as two halves. Facts: Virtio 1.3, 4.1.4.3.
- * */
+ * Each field is accessed in its own width, 64-bit ones as two halves.
+ * Facts: Virtio 1.3, 4.1.4.3. */
 #ifndef DRIVERS_VIRTIO_VIRTIO_PCI_REGISTERS_H
 #define DRIVERS_VIRTIO_VIRTIO_PCI_REGISTERS_H
 

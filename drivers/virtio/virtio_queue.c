@@ -4,8 +4,7 @@
  *
  *   | descriptors | avail | pad to 4 | used | pad |     page aligned, contiguous: shared
  *   | tables of indirect descriptors | pad |            page aligned, contiguous: shared
- *   | slots | pad |                                     page aligned, contiguous: ours alone
- */
+ *   | slots | pad |                                     page aligned, contiguous: ours alone */
 #include "drivers/virtio/virtio_queue.h"
 
 #include "base/bytes.h"

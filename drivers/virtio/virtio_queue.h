@@ -44,8 +44,8 @@ struct virtio_queue {
 /* Makes queue `index` live.
  *   returns  ZX_OK; ZX_ERR_NO_MEMORY; or what virtio_device_queue_size and _queue_enable return.
  *            After an error nothing is held. (If enabling failed half-way the device was only told
- *            addresses; it may not use them before DRIVER_OK, which the caller must not set then.)
- *            */
+ *            addresses; it may not use them before DRIVER_OK,
+ *            which the caller must not set then.) */
 zx_status_t MUST_CHECK virtio_queue_open(struct virtio_queue *queue, struct virtio_device *device,
                                          uint16_t index,
                                          const struct virtio_queue_options *options);

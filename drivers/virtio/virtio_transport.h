@@ -26,8 +26,8 @@
 struct virtio_transport;
 
 /* Where an interrupt came from: bit n for queue n below 31, and the top bit for a change of
- * configuration. Where vectors are shared several bits are set, and some of them may mean nothing.
- * */
+ * configuration. Where vectors are shared several bits are set,
+ * and some of them may mean nothing. */
 #define VIRTIO_SOURCE_QUEUE(queue) (1u << (queue))
 #define VIRTIO_SOURCE_CONFIG (1u << 31)
 #define VIRTIO_QUEUES_MAX 31 /* that can interrupt; one more, of any number, may be without */

@@ -82,8 +82,8 @@ static inline bool MUST_CHECK spinlock_try(struct spinlock *lock)
 static inline void spinlock_take(struct spinlock *lock)
 {
 #if PARAVANE_DEBUG
-        /* Only we write our own number there, so a torn moment of somebody else's cannot look like
-         * it. */
+        /* Only we write our own number there,
+         * so a torn moment of somebody else's cannot look like it. */
         ASSERT(!spinlock_is_owner_(lock)); /* [S2] */
 #endif
         while (UNLIKELY(!spinlock_try(lock)))

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* What the device's ends of the ring layouts have in common: birth, faults, the end. Relies on
- * virtqueue_layout.h. Facts: Virtio 1.3, 2.7, 2.8; spec/virtio.md,
- * 10. */
+ * virtqueue_layout.h. Facts: Virtio 1.3, 2.7, 2.8; spec/virtio.md, 10. */
 #include "virtqueue/virtqueue_device.h"
 
 #include "base/bytes.h"

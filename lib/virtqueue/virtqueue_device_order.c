@@ -16,8 +16,8 @@
 #include "base/assert.h"
 #include "base/shared.h"
 
-/* Writes the entry of the run that is open; a packed one that is first in its batch is held
- * back. */
+/* Writes the entry of the run that is open;
+ * a packed one that is first in its batch is held back. */
 static void end_run(struct virtqueue_device *device)
 {
         struct virtqueue_device_run *run = &device->run;

@@ -32,8 +32,8 @@ struct virtqueue_device_ring {
 };
 
 /* The driver's avail.idx.
- *   order   acquire; pairs with the driver's release of it: entries and descriptors before it are
- *           there */
+ *   order   acquire; pairs with the driver's release of it:
+ *           entries and descriptors before it are there */
 static inline uint16_t virtqueue_device_ring_avail_index(const struct virtqueue_device_ring *ring)
 {
         return shared_load_acquire_u16(&ring->avail->index);

@@ -16,8 +16,8 @@
 #include "virtqueue/virtqueue_device_gather.h"
 #include "virtqueue/virtqueue_device_split.h"
 
-/* With EVENT_IDX a muted queue's avail_event lags behind; it is moved on before avail.idx laps
- * it. */
+/* With EVENT_IDX a muted queue's avail_event lags behind;
+ * it is moved on before avail.idx laps it. */
 #define MUTED_LAG_MAX 0x4000
 
 /* Of virtqueue_split_words.rest. */
@@ -206,8 +206,8 @@ void virtqueue_split_device_unpop(struct virtqueue_device *device,
 
 /* ---- giving back ---- */
 
-/* Gives back chains, of `used` or of `requests`: one of the two is NULL, which the compiler
- * knows. */
+/* Gives back chains, of `used` or of `requests`:
+ * one of the two is NULL, which the compiler knows. */
 static ALWAYS_INLINE void push(struct virtqueue_device *device,
                                const struct virtqueue_used_element *used,
                                const struct virtqueue_request *requests, uint32_t count)
@@ -276,8 +276,8 @@ bool virtqueue_split_device_signal_needed(struct virtqueue_device *device)
                 return false;
         device->checked = device->published;
         /* Our used.idx must be visible before we look whether the driver sleeps; pairs with the
-         * driver's fence between writing used_event or avail.flags and its last look at
-         * used.idx. */
+         * driver's fence between writing used_event or avail.flags and its last
+         * look at used.idx. */
         shared_fence_full();
         return virtqueue_device_ring_signal_wanted(&device->ring, device->event_index,
                                                    (uint16_t)device->published, moved);

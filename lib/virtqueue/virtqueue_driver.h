@@ -180,8 +180,8 @@ zx_status_t MUST_CHECK virtqueue_driver_init(struct virtqueue_driver *queue,
                                              const struct virtqueue_driver_config *config);
 
 /* Makes the queue empty again, with the memory it has: after a reset of the queue (RING_RESET) or
- * of the device, and after take_unused() has returned false. Nobody else may know the areas
- * then. */
+ * of the device, and after take_unused() has returned false.
+ * Nobody else may know the areas then. */
 void virtqueue_driver_reset(struct virtqueue_driver *queue);
 
 /* Whether the invariants [V1], [V2] and the bounds of [V3] hold; constant time. */

@@ -336,8 +336,8 @@ static ALWAYS_INLINE uint64_t look_at(const struct virtqueue_driver *queue,
 }
 
 /* The length that a used descriptor gives. Where the device could not write anything, a length
- * without WRITE is reserved (2.8.21) and is not looked at; where it could, some devices leave WRITE
- * out. */
+ * without WRITE is reserved (2.8.21) and is not looked at;
+ * where it could, some devices leave WRITE out. */
 static uint32_t used_bytes(const struct virtqueue_driver *queue, uint32_t id, uint64_t rest)
 {
         bool reserved = queue->slots[id].writable_bytes == 0 &&

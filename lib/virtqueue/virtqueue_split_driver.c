@@ -232,8 +232,8 @@ void virtqueue_split_driver_publish(struct virtqueue_driver *queue)
 {
         if (queue->published == queue->added || queue->fault.reason != VIRTQUEUE_FAULT_NONE)
                 return;
-        /* Pairs with the device's acquire of avail.idx: descriptors and ring entries stay before
-         * it. */
+        /* Pairs with the device's acquire of avail.idx:
+         * descriptors and ring entries stay before it. */
         shared_store_release_u16(&queue->avail->index, (uint16_t)queue->added);
         queue->published = queue->added;
 }
@@ -245,8 +245,8 @@ bool virtqueue_split_driver_kick_needed(struct virtqueue_driver *queue)
                 return false;
         queue->checked = queue->published;
         /* Our avail.idx must be visible before we look whether the device sleeps; pairs with the
-         * device's fence between writing avail_event or used.flags and its last look at avail.idx.
-         * */
+         * device's fence between writing avail_event or used.flags and its last
+         * look at avail.idx. */
         shared_fence_full();
         if (!queue->event_index)
                 return !(shared_load_u16(&queue->used->flags) &

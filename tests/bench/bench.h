@@ -4,8 +4,8 @@
  *
  * A part's file, tests/bench/<part>_bench.c, offers one function, <part>_bench_register(), which
  * hands over its benchmarks; tests/bench/bench.c calls it (add the name there), measures and
- * reports. Relies on nothing of libc, so that a bench file sees the part under test as its users
- * do. */
+ * reports. Relies on nothing of libc,
+ * so that a bench file sees the part under test as its users do. */
 #ifndef TESTS_BENCH_BENCH_H
 #define TESTS_BENCH_BENCH_H
 
@@ -15,8 +15,8 @@
 struct bench {
         const char *name; /* part.what.case */
         const char *unit; /* what one iteration is: "packet", "page", ... */
-        /* Does the operation `iterations` times, 1 ..; called again and again on the same
-         * context. */
+        /* Does the operation `iterations` times, 1 ..;
+         * called again and again on the same context. */
         void (*run)(void *context, uint64_t iterations);
         /* Does the plain thing that it is held against, as often; NULL: no ratio is reported. */
         void (*yardstick)(void *context, uint64_t iterations);
@@ -42,8 +42,8 @@ void virtqueue_bench_register(void);
 void page_cache_bench_register(void);
 void vmbus_ring_threads_bench_register(void);
 
-/* Keeps the compiler from leaving out work whose result nobody uses, or from moving it out of the
- * loop. */
+/* Keeps the compiler from leaving out work whose result nobody uses,
+ * or from moving it out of the loop. */
 static inline void bench_keep(const void *pointer)
 {
         __asm__ volatile("" : : "r"(pointer) : "memory");

@@ -31,8 +31,8 @@ static _Thread_local uint32_t this_cpu;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-/* What the other thread does, NULL: nothing; and how far it has come, so that it is known to run.
- * */
+/* What the other thread does, NULL: nothing;
+ * and how far it has come, so that it is known to run. */
 static void (*_Atomic other_work)(uint64_t iterations);
 static _Atomic uint64_t other_rounds;
 

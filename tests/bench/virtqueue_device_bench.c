@@ -62,8 +62,8 @@ static void make_laps(uint32_t descriptors)
         }
 }
 
-/* Makes the device and a driver's ring full of chains of `count` descriptors, one behind the
- * other. */
+/* Makes the device and a driver's ring full of chains of `count` descriptors,
+ * one behind the other. */
 static void open_queue(uint32_t count, bool packed)
 {
         struct virtqueue_descriptor *descriptors = (void *)area;

@@ -5,8 +5,8 @@
  * be. One iteration is one chain; the time is the CPU time of both processes, kernel included. The
  * yardstick sends the same bytes through a pipe, there and back, without a second process.
  *
- * "ten_million" is one run of as many, each answer looked at: none is lost, and nobody sleeps for
- * ever. */
+ * "ten_million" is one run of as many, each answer looked at:
+ * none is lost, and nobody sleeps for ever. */
 #define _GNU_SOURCE
 #include <sched.h>
 #include <stdlib.h>

@@ -10,8 +10,7 @@
  *   fail                a failed expectation                            FAIL
  *   hang hang_cli       a loop, interrupts on or off                    PANIC by the watchdog
  *   triple_fault        the machine resets                              no verdict
- *   exit_silent         leaves with the code of success                 no verdict
- */
+ *   exit_silent         leaves with the code of success                 no verdict */
 #include "tests/expect.h"
 
 #include "arch/arch.h"
@@ -103,8 +102,8 @@ CRASH_TEST(general_protection)
                   shared_load_u8((const void *)hide(NON_CANONICAL)));
 }
 
-/* A page fault that finds no stack: the stack pointer leads nowhere, but into no guard page
- * either. */
+/* A page fault that finds no stack:
+ * the stack pointer leads nowhere, but into no guard page either. */
 CRASH_TEST(double_fault)
 {
         arch_fault_without_stack();

@@ -5,8 +5,8 @@
  *
  * Whoever parses hands in a private copy of the frame. parse functions return false for anything
  * that is not whole and exactly what they are for; checksums are verified.
- * Facts       RFC 826 (ARP), 791 (IPv4), 792 (ICMP), 768 (UDP), 2131 and 2132 (DHCP), 1071
- *             (checksum) */
+ * Facts       RFC 826 (ARP), 791 (IPv4), 792 (ICMP), 768 (UDP), 2131 and 2132 (DHCP),
+ *             1071 (checksum) */
 #ifndef TESTS_BOOT_NET_FRAMES_H
 #define TESTS_BOOT_NET_FRAMES_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of kernel/symbols.c with kernel/gen_symbols.sh, and of arch/x86_64/backtrace.c, which needs
- * names. */
+/* Tests of kernel/symbols.c with kernel/gen_symbols.sh, and of arch/x86_64/backtrace.c,
+ * which needs names. */
 #include "tests/expect.h"
 
 #include <string.h>
@@ -55,8 +55,8 @@ TEST(symbols, only_text_has_names)
         EXPECT_TRUE(symbols_lookup((uint64_t)text_end - 1, &name, &offset));
 }
 
-/* Every address of .text in steps: names never go backwards, and an offset is the way from the
- * start. */
+/* Every address of .text in steps:
+ * names never go backwards, and an offset is the way from the start. */
 TEST(symbols, table_is_ascending)
 {
         uint64_t start_before = 0;
@@ -130,8 +130,8 @@ TEST(symbols, backtrace_stops_at_max)
         EXPECT_EQ(trace.count, 0);
 }
 
-/* A chain of frames as a damaged stack might hold: `link` is where the second one says it goes
- * on. */
+/* A chain of frames as a damaged stack might hold:
+ * `link` is where the second one says it goes on. */
 struct fake_frame {
         const void *next;
         uint64_t return_address;

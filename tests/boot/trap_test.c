@@ -334,8 +334,8 @@ TEST(trap, image_is_write_or_execute)
 static uint8_t data_code[1] = {RET_OPCODE};
 static const uint8_t rodata_code[1] = {RET_OPCODE};
 
-/* What would return at once, were it let through: so this fails with a sentence, not with a
- * crash. */
+/* What would return at once, were it let through:
+ * so this fails with a sentence, not with a crash. */
 TEST(trap, data_is_not_code)
 {
         uint8_t stack_code[1];
@@ -462,8 +462,8 @@ static void do_recurse(UNUSED void *context)
         hide(recurse(0));
 }
 
-/* The double fault's own stack is what makes this survivable; twice, because it must be usable
- * again. */
+/* The double fault's own stack is what makes this survivable;
+ * twice, because it must be usable again. */
 TEST(trap, stack_overflow)
 {
         for (int i = 0; i < 2; i++)

@@ -36,8 +36,8 @@ TEST(virtio_net, burst_of_520_wraps_the_rings)
 
 /* ---- interrupts ---- */
 
-/* An answer is noticed without a single poll: only the interrupt handler can have made it pending.
- * */
+/* An answer is noticed without a single poll:
+ * only the interrupt handler can have made it pending. */
 TEST(virtio_net, interrupts_announce_frames)
 {
         struct net_frame frame;
@@ -91,8 +91,8 @@ TEST(virtio_net, refused_frames_change_nothing)
         net_close(t);
 }
 
-/* A stop gives every page back but the receive memory; after a restart the card speaks as
- * before. */
+/* A stop gives every page back but the receive memory;
+ * after a restart the card speaks as before. */
 TEST(virtio_net, stop_and_restart)
 {
         struct net_arp arp;
@@ -127,8 +127,8 @@ TEST(virtio_net, stop_and_restart)
 
 /* ---- on request: a device that is driven into its own fault handling ---- */
 
-/* Polls until the card has found out and runs again: one fault, one restart, and everything as
- * before. */
+/* Polls until the card has found out and runs again:
+ * one fault, one restart, and everything as before. */
 static void expect_recovery(struct test *t, uint64_t faults)
 {
         struct net_arp arp;

@@ -85,8 +85,8 @@ static inline bool test_ring_init(struct test *t, struct test_ring *ring, uint32
         return EXPECT_OK(virtqueue_driver_init(&ring->queue, &ring->config));
 }
 
-/* Takes the next available chain; false: there is none. A chain that breaks a rule fails the test.
- * */
+/* Takes the next available chain; false: there is none.
+ * A chain that breaks a rule fails the test. */
 static inline bool test_device_pop(struct test *t, struct test_device *device,
                                    struct test_request *request)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vmbus_ring_rig — one ring with both of its ends, for the tests of lib/vmbus_ring in both
- * worlds. */
+/* vmbus_ring_rig — one ring with both of its ends,
+ * for the tests of lib/vmbus_ring in both worlds. */
 #ifndef TESTS_BOOT_VMBUS_RING_RIG_H
 #define TESTS_BOOT_VMBUS_RING_RIG_H
 

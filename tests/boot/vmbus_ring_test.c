@@ -164,8 +164,8 @@ TEST(vmbus_ring, sender_signals_exactly_when_the_ring_was_empty_and_unmasked)
 
 TEST(vmbus_ring, receiver_signals_exactly_when_free_bytes_reach_the_pending_size)
 {
-        /* 4088 free when empty; 1000 + 2000 in use: 1088 free, 2088 after the first is given
-         * back. */
+        /* 4088 free when empty; 1000 + 2000 in use:
+         * 1088 free, 2088 after the first is given back. */
         static const struct {
                 uint32_t pending;
                 bool signal;

@@ -363,8 +363,8 @@ TEST(buffer_chain, free_unused_buffers_gives_back_what_is_reserved)
         expect_no_leak(t);
 }
 
-/* The n-th page refused, for every n and every fill of the stock: an error, no leak, nothing
- * changed. */
+/* The n-th page refused, for every n and every fill of the stock:
+ * an error, no leak, nothing changed. */
 TEST(buffer_chain, no_page_is_lost_when_memory_runs_out)
 {
         enum { PAGES_MAX = 17 };

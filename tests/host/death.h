@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* death — tests whose success is an assertion: the act runs in a child process, whose last words
- * count. */
+/* death — tests whose success is an assertion:
+ * the act runs in a child process, whose last words count. */
 #ifndef TESTS_HOST_DEATH_H
 #define TESTS_HOST_DEATH_H
 

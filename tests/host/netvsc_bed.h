@@ -4,8 +4,7 @@
  * at the other end, all in one thread: the host works whenever the client polls its transport.
  *
  *   client --netdev--> netvsc --> vmbus ==ring== vmbus_host --> vmbus_host_net --> frame port
- *                                                                                  (the test)
- */
+ *                                                                                  (the test) */
 #ifndef TESTS_HOST_NETVSC_BED_H
 #define TESTS_HOST_NETVSC_BED_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of kernel/page_cache: the rules of spec/zircon-objects.md, 3, as the header changes
- * them. */
+/* Tests of kernel/page_cache: the rules of spec/zircon-objects.md, 3,
+ * as the header changes them. */
 #include "tests/expect.h"
 
 #include "base/bytes.h"

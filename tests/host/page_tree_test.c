@@ -132,8 +132,8 @@ TEST(page_tree, no_node_changes_nothing)
                         if (first[a] == second[b])
                                 continue;
                         for (uint64_t n = 0; status != ZX_OK && n < 20; n++) {
-                                /* `n` nodes more: leave one object slot at a time by filling the
-                                 * slab. */
+                                /* `n` nodes more: leave one object slot at a time by
+                                 * filling the slab. */
                                 static void *filler[16 * 7];
                                 unsigned filled = 0;
                                 page_tree_init(&tree);

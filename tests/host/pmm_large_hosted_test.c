@@ -22,8 +22,8 @@ static struct pmm pmm;
 static struct list_node list;
 static char *physmap;
 
-/* A PC: 3 GiB below 4 GiB with holes in the first MiB and before the end, the rest from 4 GiB on.
- * */
+/* A PC: 3 GiB below 4 GiB with holes in the first MiB and before the end,
+ * the rest from 4 GiB on. */
 static bool make_machine(struct test *t)
 {
         static const struct boot_region regions[] = {

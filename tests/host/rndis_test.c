@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* Tests of drivers/hyperv/rndis.c: what goes out, byte for byte, and every rule
- * that what comes in can break. Messages are built by hand from spec/vmbus.md,
- * f.6. */
+ * that what comes in can break. Messages are built by hand from spec/vmbus.md, f.6. */
 #include "drivers/hyperv/rndis.h"
 #include "tests/expect.h"
 
@@ -97,8 +96,7 @@ TEST(rndis, questions_have_their_information_behind_them)
 
 /* ---- in: packets ---- */
 
-/* A frame of 60 bytes behind three elements: receive checksum, VLAN, an unknown
- * one. */
+/* A frame of 60 bytes behind three elements: receive checksum, VLAN, an unknown one. */
 static uint32_t good_packet(uint32_t message[MESSAGE_WORDS])
 {
         static const uint32_t words[] = {
@@ -305,8 +303,7 @@ TEST(rndis, information_has_a_limit)
 
 TEST(rndis, a_status_may_have_a_wrong_length)
 {
-        /* As an old host sends it: the length is short of the buffer that it
-         * announces. */
+        /* As an old host sends it: the length is short of the buffer that it announces. */
         uint32_t message[] = {7, 12, RNDIS_STATUS_OFFLOAD_CONFIG, 4, 12, 0x12345678};
         struct rndis_control control;
         REQUIRE_EQ(rndis_take_control(message, sizeof(message), &control), RNDIS_OK);

@@ -73,8 +73,8 @@ static bool open_pair(struct test *t, const struct shape *shape)
 static struct virtqueue_element elements[CHAINS_MAX][SIZE + 1];
 static struct virtqueue_chain chains[CHAINS_MAX];
 
-/* Chains of 1, 1, 2, 2, 3 elements and so on, the first of them readable, all at addresses of their
- * own. */
+/* Chains of 1, 1, 2, 2, 3 elements and so on, the first of them readable,
+ * all at addresses of their own. */
 static void make_chains(void)
 {
         for (uint32_t i = 0; i < CHAINS_MAX; i++) {
@@ -148,8 +148,8 @@ static void run_batches(struct test *t, const struct shape *shape, uint32_t good
         }
 }
 
-/* As many as there is room for: 1 + 1 + 2 + 2 + 3 + 3 + 1 + 1 + 2 descriptors of 16; in tables,
- * all. */
+/* As many as there is room for: 1 + 1 + 2 + 2 + 3 + 3 + 1 + 1 + 2 descriptors of 16;
+ * in tables, all. */
 TEST(virtqueue_batch, adds_until_the_ring_is_full)
 {
         for (size_t i = 0; i < ARRAY_COUNT(shapes) && !test_has_failed(t); i++) {

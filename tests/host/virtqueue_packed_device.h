@@ -61,8 +61,8 @@ static inline bool packed_init(struct test *t, struct packed_ring *ring,
         return EXPECT_OK(virtqueue_driver_init(&ring->queue, &ring->config));
 }
 
-/* Takes the next available chain; false: there is none. A chain that breaks a rule fails the
- * test. */
+/* Takes the next available chain; false: there is none.
+ * A chain that breaks a rule fails the test. */
 static inline bool packed_pop(struct test *t, struct packed_ring *ring,
                               struct test_request *request)
 {

@@ -483,8 +483,8 @@ static void finish(struct virtqueue_chain_io *io, const struct chain *chain)
                     (complete ? VIRTQUEUE_CHAIN_COMPLETE : VIRTQUEUE_CHAIN_WRITABLE_LEFT));
 }
 
-/* Serves `wanted` of the chains that are held and gives them back, each by itself or all at
- * once. */
+/* Serves `wanted` of the chains that are held and gives them back,
+ * each by itself or all at once. */
 static void give_back(uint32_t wanted)
 {
         struct test *t = pair.t;

@@ -432,8 +432,8 @@ TEST(virtqueue, hostile_id_outside)
 }
 
 /* Behind our slots lies memory that looks like the slot of a chain in flight, at size itself and
- * where a check on 16 bits of the id would end up: an id must be refused before its slot is looked
- * at. */
+ * where a check on 16 bits of the id would end up:
+ * an id must be refused before its slot is looked at. */
 TEST(virtqueue, hostile_id_of_a_tempting_slot)
 {
         static const uint32_t behind[] = {16, 0x10000};

@@ -381,8 +381,8 @@ TEST(virtqueue_scripted, a_driver_looks_at_each_word_of_a_used_entry_once)
                 unwatch();         \
         } while (0)
 
-/* What an end has written it remembers: it loads none of it. What it asks of the other, it asks
- * once. */
+/* What an end has written it remembers: it loads none of it.
+ * What it asks of the other, it asks once. */
 static void look_at_the_rest(struct test *t, const struct shape *shape)
 {
         static struct popped popped;

@@ -4,8 +4,8 @@
  *
  * What is under test is the order: whoever got the signal sees what each of them had published, not
  * only the last one. How far the others are is told by a count that orders nothing, so that
- * ThreadSanitizer knows of no other way than from note() to flush(). Facts: C11, 5.1.2.4 (release
- * sequences). */
+ * ThreadSanitizer knows of no other way than from note() to flush().
+ * Facts: C11, 5.1.2.4 (release sequences). */
 #include <pthread.h>
 #include <sched.h>
 

@@ -346,8 +346,8 @@ MANAGER_TEST(vmo_mapper, move)
         vmo_mapper_fini(&b);
 }
 
-/* A mapper must be able to unmap when there is no memory at all, even beside mappings of the same
- * VMO. */
+/* A mapper must be able to unmap when there is no memory at all,
+ * even beside mappings of the same VMO. */
 MANAGER_TEST(vmo_mapper, unmapping_needs_no_memory)
 {
         struct vmo_mapper mappers[3];

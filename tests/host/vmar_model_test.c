@@ -193,8 +193,8 @@ static void do_map(struct test *t, unsigned region)
                 request.options |= VMAR_MAP_RANGE;
         expected = permissions & ~allowed || permissions & ~regions[region].can_map ?
                            ZX_ERR_ACCESS_DENIED : model_place(region, &place, &page);
-        /* The handle of a region has the rights of its CAN_MAP_*, so the two can differ for no
-         * code. */
+        /* The handle of a region has the rights of its CAN_MAP_*,
+         * so the two can differ for no code. */
         EXPECT_STATUS(expected, vmar_map(regions[region].handle, &request, &va));
         if (expected != ZX_OK)
                 return;

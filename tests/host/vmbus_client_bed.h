@@ -4,8 +4,8 @@
  * each message as an honest host does, and knobs that make them refuse, stay silent or say
  * something else at a chosen moment. Time is a counter that moves when the client waits.
  *
- * The host's layouts are written as offsets of spec/vmbus.md, (e), not with the client's
- * structures. */
+ * The host's layouts are written as offsets of spec/vmbus.md, (e),
+ * not with the client's structures. */
 #ifndef TESTS_HOST_VMBUS_CLIENT_BED_H
 #define TESTS_HOST_VMBUS_CLIENT_BED_H
 

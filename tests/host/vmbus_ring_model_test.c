@@ -3,8 +3,8 @@
 /* vmbus_ring_model_test — the ring against slow and obvious models of it, on the host only.
  *
  * A ring is modelled as a list of packets and a byte image; a packet's check as the rules of
- * spec/vmbus.md, c.6, one after the other; the arithmetic as remainders. None shares code with the
- * part. */
+ * spec/vmbus.md, c.6, one after the other; the arithmetic as remainders.
+ * None shares code with the part. */
 #include "tests/expect.h"
 #include "tests/host/vmbus_ring_backings.h"
 

@@ -97,8 +97,8 @@ TEST(vmbus_ring, a_byte_pipe_is_one_stream)
         EXPECT_EQ(rig.memory.control->in, rig.memory.control->out);
 }
 
-/* A reader that takes part of a packet leaves a note in the ring; another one goes on from there.
- */
+/* A reader that takes part of a packet leaves a note in the ring;
+ * another one goes on from there. */
 TEST(vmbus_ring, a_partial_packet_is_continued_by_another_reader)
 {
         char text[16];
@@ -213,8 +213,8 @@ TEST(vmbus_ring, a_batch_commits_once_and_has_a_bound)
         EXPECT_EQ(rig.memory.control->out, 160);
 }
 
-/* A copy of a position tries a batch of writes and is thrown away, or takes the original's place.
- */
+/* A copy of a position tries a batch of writes and is thrown away,
+ * or takes the original's place. */
 TEST(vmbus_ring, a_cloned_position_tries_a_batch)
 {
         const struct vmbus_outgoing packet = {.kind = VMBUS_SEND_COMPLETION, .transaction_id = 9};

@@ -176,8 +176,8 @@ TEST(vmbus_ring, sender_asks_for_its_uncommitted_bytes_on_top)
         EXPECT_EQ(rig.memory.control->pending_send_size, 0);
         EXPECT_EQ(vmbus_sender_prepare_to_sleep(&rig.sender, &rig.to, 600, 0), VMBUS_FULL);
         EXPECT_EQ(rig.memory.control->pending_send_size, 2200);
-        /* The receiver sees 2088 free before and 4088 after: without the 1600 it would not
-         * signal. */
+        /* The receiver sees 2088 free before and 4088 after:
+         * without the 1600 it would not signal. */
         REQUIRE_EQ(get(&rig, &packet), VMBUS_OK);
         EXPECT_TRUE(give_back(&rig));
         EXPECT_EQ(vmbus_sender_woken(&rig.sender), VMBUS_OK);

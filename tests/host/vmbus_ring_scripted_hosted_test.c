@@ -254,8 +254,8 @@ static void load_indices(struct test *t, enum read_way way)
         EXPECT_EQ(result, VMBUS_FULL);
         SCRIPTED(result = get(&rig, &packet), 1, 0, 0, 0);
         EXPECT_EQ(result, VMBUS_OK);
-        /* pending_send_size: once to see whether to look, and behind the fence the look that
-         * counts. */
+        /* pending_send_size: once to see whether to look,
+         * and behind the fence the look that counts. */
         SCRIPTED(signal = give_back(&rig), 1, 0, 0, 2);
         EXPECT_TRUE(signal);
         SCRIPTED(result = vmbus_sender_woken(&rig.sender), 0, 0, 0, 0);
@@ -268,8 +268,8 @@ static void load_indices(struct test *t, enum read_way way)
         SCRIPTED(result = vmbus_receiver_check_sleep(&rig.receiver), 0, 0, 1, 0);
         SCRIPTED(result = vmbus_receiver_woken(&rig.receiver), 0, 0, 1, 0);
         EXPECT_EQ(result, VMBUS_OK);
-        /* Nobody waits: one plain look a commit. A commit with nothing to give back settles, once.
-         */
+        /* Nobody waits: one plain look a commit.
+         * A commit with nothing to give back settles, once. */
         REQUIRE_EQ(put_total(&rig, 24), VMBUS_OK);
         signal = commit(&rig);
         REQUIRE_EQ(get(&rig, &packet), VMBUS_OK);

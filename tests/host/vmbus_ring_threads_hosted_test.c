@@ -69,8 +69,8 @@ static uint64_t checksum(uint64_t id, const uint8_t *bytes, uint32_t count)
         return sum;
 }
 
-/* Sleeps until `total_bytes` fit; NULL or what went wrong. What is uncommitted stays so half of the
- * time. */
+/* Sleeps until `total_bytes` fit; NULL or what went wrong.
+ * What is uncommitted stays so half of the time. */
 static const char *sender_sleep(struct two_threads *both, uint32_t total_bytes, bool commit_before)
 {
         struct rig *rig = &both->rig;

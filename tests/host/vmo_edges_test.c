@@ -352,8 +352,8 @@ SWEPT_TEST(vmo_edges, sinks_and_sources_that_fail)
         return ZX_OK;
 }
 
-/* The page under the copy leaves the VMO: the copy ends well, nothing is lost, nothing is used
- * after. */
+/* The page under the copy leaves the VMO:
+ * the copy ends well, nothing is lost, nothing is used after. */
 SWEPT_TEST(vmo_edges, pages_that_leave_while_they_are_copied)
 {
         struct vmo *vmo;

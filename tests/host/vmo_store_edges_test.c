@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
 /* The store of VMOs, TxBuffer and RxBuffer: every error and every edge that the specification
- * names. Each test runs once more for each page that can be refused to it (tests/boot/vmo_bed.h).
- * */
+ * names. Each test runs once more for each page that can be refused to it
+ * (tests/boot/vmo_bed.h). */
 #include "tests/boot/vmo_bed.h"
 
 #include "kernel/vmo_buffer.h"
@@ -489,8 +489,8 @@ SWEPT_TEST(vmo_store_edges, copy_from_checks_all_before_it_copies)
         return ZX_OK;
 }
 
-/* Between two stores, and with no page for the second part: nothing is written to the first either.
- * */
+/* Between two stores, and with no page for the second part:
+ * nothing is written to the first either. */
 SWEPT_TEST(vmo_store_edges, no_memory_has_written_nothing)
 {
         struct vmo *one, *two, *three;

@@ -8,8 +8,8 @@
  * is plain: read before it was published, or overwritten before it was given back, it is a data
  * race. An end that sleeps for ever because its signal was lost is a deadlock.
  *
- * Usage: PROGRAM ITERATIONS [SCENARIO]   exit status 0: nothing found. Needs relacy (Debian:
- * relacy-dev). */
+ * Usage: PROGRAM ITERATIONS [SCENARIO]   exit status 0: nothing found.
+ * Needs relacy (Debian: relacy-dev). */
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>

@@ -285,8 +285,8 @@ struct asked_only : rl::test_suite<asked_only, 2> {
         }
 };
 
-/* Two processors send through one front; what the second publishes covers what the first has
- * written. */
+/* Two processors send through one front;
+ * what the second publishes covers what the first has written. */
 struct two_behind_a_lock : rl::test_suite<two_behind_a_lock, 3> {
         two_ends ends;
         vmbus_multi multi;

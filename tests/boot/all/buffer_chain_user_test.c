@@ -47,8 +47,8 @@ static void unmap_user(struct test *t)
         EXPECT_EQ(pmm_count_state(&kernel_pmm, VM_PAGE_IPC), ipc_pages);
 }
 
-/* Appends [va, va + bytes) to a chain with room for `room`; the chain must hold `copied` bytes of
- * it. */
+/* Appends [va, va + bytes) to a chain with room for `room`;
+ * the chain must hold `copied` bytes of it. */
 static void expect_append(struct test *t, zx_status_t status, uint64_t va, size_t bytes,
                           size_t copied)
 {
@@ -85,8 +85,8 @@ TEST(buffer_chain_user, append)
         expect_append(t, ZX_ERR_INVALID_ARGS, USER_VA, ARCH_USER_END - USER_VA + 1, 0);
         expect_append(t, ZX_ERR_NOT_FOUND, HOLE_VA, 8, 0);
         expect_append(t, ZX_ERR_NOT_FOUND, 0, 8, 0);
-        /* A fault in the first buffer's piece, in the second's, right between them, in the third's.
-         * */
+        /* A fault in the first buffer's piece, in the second's, right between them,
+         * in the third's. */
         expect_append(t, ZX_ERR_NOT_FOUND, HOLE_VA - 100, 101, 0);
         expect_append(t, ZX_ERR_NOT_FOUND, HOLE_VA - FIRST - 100, FIRST + 101, FIRST);
         expect_append(t, ZX_ERR_NOT_FOUND, HOLE_VA - FIRST, FIRST + 1, FIRST);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of kernel/memory_pressure: stocks of all CPUs go back when memory runs short, each time it
- * does. */
+/* Tests of kernel/memory_pressure: stocks of all CPUs go back when memory runs short,
+ * each time it does. */
 #include "tests/expect.h"
 
 #include <stdatomic.h>

@@ -257,8 +257,8 @@ static bool answer_some(uint64_t deadline)
         return true;
 }
 
-/* Sums over all rounds with frames; a look at the clock is said apart: two are in each step of a
- * round. */
+/* Sums over all rounds with frames; a look at the clock is said apart:
+ * two are in each step of a round. */
 static void report_steps(struct test *t)
 {
         if (!steps || answer.echoes == 0)

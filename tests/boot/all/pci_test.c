@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* Tests of drivers/pci: the functions of this machine as they are, and made-up ones that are wrong.
- * */
+/* Tests of drivers/pci: the functions of this machine as they are,
+ * and made-up ones that are wrong. */
 #include "tests/expect.h"
 
 #include <string.h>

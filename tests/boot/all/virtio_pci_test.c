@@ -54,8 +54,8 @@ static void fake_init(void)
                 .kind = PCI_BAR_MEMORY, .wide = true, .address = BAR_ADDRESS, .bytes = BAR_BYTES};
 }
 
-/* Adds a vendor capability of 20 bytes, the notify multiplier in the last four; returns its place.
- * */
+/* Adds a vendor capability of 20 bytes, the notify multiplier in the last four;
+ * returns its place. */
 static uint8_t *add(uint8_t type, uint8_t bar, uint32_t offset, uint32_t bytes)
 {
         static const uint32_t multiplier = 4;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) 2026 The Paravane authors */
-/* vhost_port_private — what vhost_port.c (frames) and vhost_port_socket.c (connections) have in
- * common. */
+/* vhost_port_private — what vhost_port.c (frames) and vhost_port_socket.c
+ * (connections) have in common. */
 #ifndef TESTS_PEERS_VHOST_PORT_PRIVATE_H
 #define TESTS_PEERS_VHOST_PORT_PRIVATE_H
 
