@@ -249,6 +249,8 @@ void log_line(const char *format, ...)
 {
         size_t used = strlen(scripted_machine.log);
         va_list arguments;
+        if (used + sizeof("\n") >= sizeof(scripted_machine.log))
+                return; /* full: what comes is not kept */
         va_start(arguments, format);
         vsnprintf(scripted_machine.log + used, sizeof(scripted_machine.log) - used - 1, format,
                   arguments);
