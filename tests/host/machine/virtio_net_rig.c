@@ -210,7 +210,8 @@ static enum virtio_interrupt_mode interrupts_open(struct virtio_transport *trans
         rig.handler_context = context;
         rig.vectors = queues;
         rig.masked = false;
-        transport->interrupt_mode = VIRTIO_INTERRUPTS_PER_QUEUE;
+        transport->interrupt_mode = rig.has_no_interrupts ? VIRTIO_INTERRUPTS_NONE :
+                                                            VIRTIO_INTERRUPTS_PER_QUEUE;
         return transport->interrupt_mode;
 }
 
@@ -242,7 +243,7 @@ static void interrupts_close(struct virtio_transport *transport)
 
 void rig_interrupt(uint32_t sources)
 {
-        if (rig.handler != NULL && rig.started && !rig.masked)
+        if (rig.handler != NULL && rig.started && !rig.masked && !rig.has_no_interrupts)
                 rig.handler(rig.handler_context, sources);
 }
 

@@ -95,6 +95,7 @@ struct rig {
         uint32_t queue_size;
         bool hostile; /* what the rings say may be anything: no expectations about that */
         bool never_resets;
+        bool has_no_interrupts;
         bool breaks_at_start; /* NEEDS_RESET as soon as DRIVER_OK is set */
         bool queue_never_resets;
         bool only_offers_reset; /* of a queue; as the memory-mapped transport finds out */
