@@ -90,7 +90,7 @@ KERNEL_SOURCES := $(filter-out $(PURE_SOURCES),$(wildcard kernel/*.c))
 DRIVER_SOURCES := $(wildcard $(patsubst %,drivers/%/*.c,serial pci $(if $(DRIVERS),netdev) $(DRIVERS)))
 # Tests that no guest can run: threads, libc, memory mapped twice, minutes of random work, the UEFI loader, what
 # is counted with PARAVANE_DEBUG only.
-NEED_THE_HOST  := %_hosted_test.c %_model_test.c tests/host/boot_efi% \
+NEED_THE_HOST  := %_hosted_test.c %_model_test.c tests/host/boot_efi% tests/host/clock_compare% \
                   tests/host/vmbus_ring_external_test.c tests/host/vmbus_lie_test.c \
                   tests/host/vmbus_stranger_test.c tests/host/vmbus_client_arrows_test.c
 # Tests of drivers that are not in the image; net_* need any network card.

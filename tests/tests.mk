@@ -32,9 +32,12 @@ bench_part_flags = $(if $(filter build/bench,$(1)),$(if $(filter kernel/%,$(2)),
 HOST_WARNINGS := $(WARNINGS) $(if $(filter gcc,$(COMPILER)),-Wno-stack-usage)
 # How the UEFI loader leaves the firmware is tried on firmware that the test makes up, with gnu-efi's headers.
 HOST_EFI_SOURCES := arch/x86_64/boot_efi_memory.c tests/host/boot_efi_memory_test.c
+# And how the clock learns its speed, on counters that the test makes up.
+HOST_CLOCK_SOURCES := arch/x86_64/clock_compare.c tests/host/clock_compare_test.c
 HOST_EFI_FLAGS    = -I$(INC)/arch -isystem $(GNU_EFI_INC) -isystem $(GNU_EFI_INC)/x86_64 \
   -fshort-wchar -DGNU_EFI_USE_MS_ABI
-host_efi_flags_of = $(if $(filter $(HOST_EFI_SOURCES),$(1)),$(HOST_EFI_FLAGS))
+host_arch_flags_of = $(if $(filter $(HOST_EFI_SOURCES),$(1)),$(HOST_EFI_FLAGS)) \
+  $(if $(filter $(HOST_CLOCK_SOURCES),$(1)),-I$(INC)/arch)
 
 # The row of a source in a host program; where a driver is built for the host, its machine has a C library.
 host_row = $(if $(filter $(MACHINE_SOURCES) $(MACHINE_TEST_SOURCES),$(1)),machine,\
@@ -53,7 +56,7 @@ $(patsubst %,$(1)/obj/%.o,$(3)): $(1)/obj/%.o: % $$(INC)/.stamp $(1)/flags Makef
 	$$(call say,HOSTCC,$$<)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$$(CC) $(2) $$(HOST_WARNINGS) -I$$(INC)/$$(strip $$(call host_row,$$<)) \
-	  $$(call host_libc_of,$$<) -Wno-sign-compare $$(call host_efi_flags_of,$$<) \
+	  $$(call host_libc_of,$$<) -Wno-sign-compare $$(call host_arch_flags_of,$$<) \
 	  $$(call bench_part_flags,$(1),$$<) \
 	  $$(if $$(filter lib-% pure,$$(call row,$$<)),$$(STRICT_WARNINGS)) -c $$< -o $$@
 $(patsubst %,$(1)/obj/%.o,$(4)): $(1)/obj/%.o: % $$(INC)/.stamp $(1)/flags Makefile tests/tests.mk
@@ -69,7 +72,7 @@ HOSTED_TEST_SOURCES := $(filter %_hosted_test.c,$(HOST_TEST_SOURCES))
 # Of the programs around peers, what a test looks at.
 HOSTED_PEER_SOURCES := tests/peers/vmbus_host/program/mailbox.c
 $(eval $(call host_program,build/host-asan,$(HOST_FLAGS) $(HOST_asan_FLAGS),\
-  $(HOST_PART_SOURCES) arch/x86_64/boot_efi_memory.c \
+  $(HOST_PART_SOURCES) arch/x86_64/boot_efi_memory.c arch/x86_64/clock_compare.c \
   $(filter-out %_hosted_test.c,$(HOST_TEST_SOURCES)) $(MACHINE_SOURCES) $(MACHINE_TEST_SOURCES),\
   tests/host/runner.c tests/host/world_threads.c tests/host/refusal.c $(HOSTED_PEER_SOURCES) \
   $(HOSTED_TEST_SOURCES),host-tests,\

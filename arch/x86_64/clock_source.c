@@ -26,94 +26,6 @@ void clock_source_configure(const struct arch_clock_config *from)
         config = *from;
 }
 
-/* MUL gives 128 bits, DIV takes them; that there is no overflow is checked before. */
-uint64_t clock_scale(uint64_t a, uint64_t b, uint64_t c)
-{
-        uint64_t low, high, quotient, remainder;
-
-        __asm__("mulq %3" : "=a"(low), "=d"(high) : "a"(a), "rm"(b) : "cc");
-        ASSERT(high < c);
-        __asm__("divq %4" : "=a"(quotient), "=d"(remainder) : "a"(low), "d"(high), "rm"(c) : "cc");
-        return quotient;
-}
-
-/* ---- measuring ---- */
-
-#define SAMPLE_TRIES 4
-#define STILL_READS_MAX 2000u /* so many reads without a change: the counter stands still */
-
-/* One reading of both counters, the closest of a few: the time stamp counter before and after a
- * read that was not interrupted are near each other, and their middle belongs to it. */
-struct sample {
-        uint64_t ticks;
-        uint64_t count;
-};
-
-static struct sample take_sample(const struct clock_counter *counter)
-{
-        struct sample best = {0};
-        uint64_t best_width = UINT64_MAX;
-
-        for (uint32_t i = 0; i < SAMPLE_TRIES; i++) {
-                uint64_t before = arch_ticks();
-                uint64_t count = counter->read(counter);
-                uint64_t width = arch_ticks() - before;
-                if (width < best_width) {
-                        best_width = width;
-                        best.ticks = before + width / 2;
-                        best.count = count;
-                }
-        }
-        return best;
-}
-
-static uint64_t moved(const struct clock_counter *counter, uint64_t from, uint64_t to)
-{
-        uint64_t delta = counter->down ? from - to : to - from;
-        return counter->bits == 64 ? delta : delta & (BIT_MASK(counter->bits) - 1);
-}
-
-zx_status_t clock_compare(const struct clock_counter *counter, uint64_t counted_min,
-                          uint64_t ticks_max, struct clock_interval *interval)
-{
-        struct sample first = take_sample(counter);
-        uint64_t previous = first.count;
-        uint32_t still_reads = 0;
-
-        for (;;) { /* ends by ticks_max at the latest */
-                uint64_t count = counter->read(counter);
-                if (moved(counter, first.count, count) >= counted_min ||
-                    arch_ticks() - first.ticks >= ticks_max)
-                        break;
-                still_reads = count == previous ? still_reads + 1 : 0;
-                previous = count;
-                if (still_reads == STILL_READS_MAX)
-                        return ZX_ERR_IO;
-        }
-        struct sample last = take_sample(counter);
-        interval->ticks = last.ticks - first.ticks;
-        interval->counted = moved(counter, first.count, last.count);
-        return interval->ticks != 0 && interval->counted != 0 ? ZX_OK : ZX_ERR_IO;
-}
-
-#define WINDOW_COUNTS_MIN 2000u     /* so that one count is 0.05 % at most; 1.7 ms of the PIT */
-#define WINDOWS_PER_SECOND 1000u    /* 1 ms where that is counts enough */
-#define TICKS_MAX (CLOCK_HZ_MAX / 200) /* 5 ms of the fastest counter */
-
-static zx_status_t measure_against(const struct clock_counter *counter, uint64_t *hz)
-{
-        struct clock_interval interval;
-        uint64_t counts = max_u64(counter->hz / WINDOWS_PER_SECOND, WINDOW_COUNTS_MIN);
-        bool enabled = arch_interrupts_disable();
-        zx_status_t status = clock_compare(counter, counts, TICKS_MAX, &interval);
-
-        arch_interrupts_restore(enabled);
-        if (status != ZX_OK || interval.counted < counts)
-                return ZX_ERR_IO;
-        *hz = clock_scale(interval.ticks, counter->hz, interval.counted);
-        return ZX_OK;
-}
-
 /* ---- counters of known speed ---- */
 
 #define HPET_CAPABILITIES 0x000 /* upper half: femtoseconds a count */
@@ -145,7 +57,7 @@ static zx_status_t measure_hpet(uint64_t *hz)
                 mmio_write32(registers + HPET_CONFIGURATION, new);
         const struct clock_counter counter = {.read = read_hpet, .registers = registers, .bits = 32,
                                               .hz = FEMTOSECONDS_PER_SECOND / period_fs};
-        return measure_against(&counter, hz);
+        return clock_measure_against(&counter, hz);
 }
 
 #define PM_TIMER_HZ 3579545u
@@ -163,7 +75,7 @@ static zx_status_t measure_pm_timer(uint64_t *hz)
                                               .port = (uint16_t)config.pm_timer_port,
                                               .bits = config.pm_timer_bits == 32 ? 32 : 24,
                                               .hz = PM_TIMER_HZ};
-        return measure_against(&counter, hz);
+        return clock_measure_against(&counter, hz);
 }
 
 static uint64_t read_pit(const struct clock_counter *counter)
@@ -180,7 +92,7 @@ static zx_status_t measure_pit(uint64_t *hz)
 
         outb(PIT_GATE_PORT, (old & ~PIT_GATE_SPEAKER) | PIT_GATE_ENABLE);
         pit_program(PIT_CHANNEL_SPEAKER, PIT_MODE_ONE_SHOT, PIT_COUNT_MAX);
-        zx_status_t status = measure_against(&counter, hz);
+        zx_status_t status = clock_measure_against(&counter, hz);
         outb(PIT_GATE_PORT, old);
         /* Nothing counts: nothing is there. */
         return status == ZX_ERR_IO ? ZX_ERR_NOT_FOUND : status;
@@ -350,7 +262,9 @@ zx_status_t arch_clock_measure(enum arch_clock_source source, uint64_t *ticks_pe
         uint64_t hz = 0;
 
         ASSERT(source < ARCH_CLOCK_SOURCE_COUNT);
+        bool enabled = arch_interrupts_disable();
         zx_status_t status = sources[source].measure(&hz);
+        arch_interrupts_restore(enabled);
         if (status != ZX_OK)
                 return status;
         if (hz < CLOCK_HZ_MIN || hz > CLOCK_HZ_MAX)

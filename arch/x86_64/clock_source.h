@@ -30,12 +30,18 @@ struct clock_counter {
 struct clock_interval {
         uint64_t ticks;
         uint64_t counted;
+        uint64_t step_max; /* the most ticks between two looks */
 };
 /* Watches both until `counter` has moved by `counted_min` (or more) or the time stamp counter by
  * `ticks_max`, whichever comes first.
  *   returns  ZX_OK with what passed; ZX_ERR_IO: the counter stands still */
 zx_status_t MUST_CHECK clock_compare(const struct clock_counter *counter, uint64_t counted_min,
                                      uint64_t ticks_max, struct clock_interval *interval);
+
+/* How fast the time stamp counter runs, against a counter with an hz. Takes a millisecond or two,
+ * and longer where the machine is stopped meanwhile.
+ *   returns  ZX_OK; ZX_ERR_IO: that counter stands still, or is far too slow */
+zx_status_t MUST_CHECK clock_measure_against(const struct clock_counter *counter, uint64_t *hz_out);
 
 /* a * b / c, rounded down; the product may need 128 bits, the result must fit 64. c is not 0. */
 uint64_t clock_scale(uint64_t a, uint64_t b, uint64_t c);
