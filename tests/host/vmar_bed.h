@@ -196,7 +196,7 @@ static inline zx_status_t MUST_CHECK bed_make_space(uint64_t base, uint64_t byte
         status = vmar_space_init(&bed.space, &(struct vmar_space_config){
                 .base = base, .bytes = bytes, .table = &bed.table.table, .pmm = &bed.pmm,
                 .entropy_bits = entropy_bits, .seed = seed});
-        bed.root = status == ZX_OK ? vmar_space_root(&bed.space) : (struct vmar_handle){NULL};
+        bed.root = status == ZX_OK ? vmar_space_root(&bed.space) : (struct vmar_handle){0};
         return status;
 }
 

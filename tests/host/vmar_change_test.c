@@ -475,7 +475,7 @@ static void sweep_clean(void)
         vmar_close(sweep_child);
         if (sweep_vmo != NULL)
                 vmo_put(sweep_vmo);
-        sweep_child = (struct vmar_handle){NULL};
+        sweep_child = (struct vmar_handle){0};
         sweep_vmo = NULL;
 }
 

@@ -36,7 +36,7 @@ static zx_status_t create(uint64_t bytes, struct vmar_manager *parent,
 
 BED_TEST(vmar_manager, home_needs_a_root_and_a_pool)
 {
-        struct vmar_handle none = {NULL};
+        struct vmar_handle none = {0};
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_home_init(&home, none, &bed.pool));
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_home_init(&home, bed.root, NULL));
 }
@@ -121,7 +121,7 @@ MANAGER_TEST(vmar_manager, the_last_reference_destroys_what_is_in_it)
 MANAGER_TEST(vmar_manager, use)
 {
         struct vmar_manager *manager = (struct vmar_manager *)&home, *child;
-        struct vmar_handle region, none = {NULL};
+        struct vmar_handle region, none = {0};
 
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, vmar_manager_use(&home, none, &manager));
         EXPECT_PTR_EQ(manager, NULL);

@@ -29,7 +29,7 @@ TEST(vmar, space_configurations_that_are_refused)
 
 BED_TEST(vmar, handles)
 {
-        struct vmar_handle child, copy, none = {NULL};
+        struct vmar_handle child, copy, none = {0};
         struct vmar_info info;
 
         REQUIRE_OK(bed_region_at(bed.root, 2, 4, &child));
@@ -102,7 +102,7 @@ BED_TEST(vmar, everything_on_a_dead_region_is_bad_state)
 
 BED_TEST(vmar, no_handle_is_bad_handle)
 {
-        struct vmar_handle none = {NULL}, child;
+        struct vmar_handle none = {0}, child;
         struct vmo *vmo = make_vmo(t, 1);
         struct vmar_map_request map = {.options = RW, .bytes = PAGE_BYTES,
                                        .vmo = {vmo, RIGHTS_ALL}};
@@ -127,7 +127,7 @@ BED_TEST(vmar, allocate_checks_in_order)
 {
         const uint64_t P = PAGE_BYTES, end = BED_WINDOW_PAGES * P;
         const uint32_t S = VMAR_SPECIFIC, L = VMAR_OFFSET_IS_UPPER_LIMIT, all = UINT32_MAX;
-        struct vmar_handle narrow, small, child = {NULL};
+        struct vmar_handle narrow, small, child = {0};
         struct {
                 struct vmar_handle *parent;
                 uint32_t rights, options;

@@ -794,8 +794,8 @@ static void host_echo(struct test *t)
                 struct vmbus_writer writer = vmbus_sender_writer(&host.sender, &range);
                 EXPECT_EQ(vmbus_writer_write(&writer, bytes, range.bytes), VMBUS_OK);
         }
-        if (vmbus_receiver_commit(&host.receiver, &host.from) |
-            vmbus_sender_commit(&host.sender, &host.to))
+        bool signal = vmbus_receiver_commit(&host.receiver, &host.from);
+        if (vmbus_sender_commit(&host.sender, &host.to) || signal)
                 bed.events |= 1u << 1;
         host_sleep(t);
 }

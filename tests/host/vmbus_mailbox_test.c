@@ -351,7 +351,7 @@ TEST(vmbus_mailbox, has_a_number_for_cpus_with_a_vector_only)
         EXPECT_EQ(transport->ops->vp_index(transport, 1), VMBUS_VP_NONE);
         bed.cpu = 9; /* polls for itself: nothing but messages */
         bed.pages->to_guest[0].flags[0] = 1;
-        *(uint64_t *)((uint8_t *)bed.pages->to_guest + 9 * sizeof(bed.pages->to_guest[0])) = 1;
+        bed.pages->event_pad[(9 - VMBUS_MAILBOX_VPS) * sizeof(bed.pages->to_guest[0])] = 1;
         transport->ops->poll(transport);
         EXPECT_EQ(bed.event_count, 0);
 }
