@@ -2,7 +2,7 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* virtio_net against a device of ours: frames both ways, over every ring that can be negotiated,
  * and what a header may say of them. */
-#include "tests/host/machine/virtio_net_rig.h"
+#include "tests/host/machine/virtio_net_checks.h"
 
 #include <string.h>
 
@@ -380,33 +380,6 @@ TEST(virtio_net_frames, flood)
 }
 
 /* ---- receiving ---- */
-
-static void expect_dropped(struct test *t, struct virtio_net_header header, uint32_t bytes)
-{
-        uint64_t dropped = netdev_counters(rig_card())->total.receive_dropped;
-        uint32_t got = rig.got_count;
-        EXPECT_TRUE(rig_deliver(0, header, 1, bytes));
-        rig_poll(0);
-        EXPECT_EQ(netdev_counters(rig_card())->total.receive_dropped, dropped + 1);
-        EXPECT_EQ(rig.got_count, got);
-}
-
-static const struct netdev_receive_info *receive_one(struct test *t,
-                                                     struct virtio_net_header header,
-                                                     uint32_t bytes)
-{
-        static const struct netdev_receive_info nothing;
-        uint32_t got = rig.got_count;
-        if (!EXPECT_TRUE(rig_deliver(0, header, got, bytes)))
-                return &nothing;
-        rig_poll(0);
-        if (!EXPECT_EQ(rig.got_count, got + 1))
-                return &nothing;
-        const struct rig_got *last = &rig.got[got % RIG_GOT_MAX];
-        EXPECT_EQ(last->frame.buffer.buffer.length, bytes);
-        EXPECT_EQ(last->sum, rig_sum(got, bytes));
-        return &last->frame.info;
-}
 
 TEST(virtio_net_frames, lengths_that_are_none)
 {

@@ -2,7 +2,7 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* virtio_net against a device of ours: bring-up with too little memory, commands and refusals,
  * queue pairs, and what breaks. */
-#include "tests/host/machine/virtio_net_rig.h"
+#include "tests/host/machine/virtio_net_checks.h"
 
 #include <string.h>
 
@@ -11,23 +11,6 @@
 #define PAGES 1024
 
 static const struct virtio_net_header plain;
-
-/* A frame each way over this queue pair. */
-static void expect_traffic(struct test *t, uint32_t queue)
-{
-        uint32_t got = rig.got_count, done = rig.done_count;
-        struct netdev_frame frame = rig_frame(t, 1000 + done, 0, 100, 2);
-        EXPECT_OK(rig_send(queue, &frame));
-        EXPECT_EQ(rig_serve(queue), 1);
-        EXPECT_TRUE(rig_deliver(queue, plain, 5, 200));
-        rig_poll(queue);
-        if (EXPECT_EQ(rig.got_count, got + 1)) {
-                EXPECT_EQ(rig.got[got % RIG_GOT_MAX].sum, rig_sum(5, 200));
-                EXPECT_EQ(rig.got[got % RIG_GOT_MAX].queue, queue);
-        }
-        if (EXPECT_EQ(rig.done_count, done + 1))
-                EXPECT_STATUS(ZX_OK, rig.done_status[done % RIG_DONE_MAX]);
-}
 
 /* ---- bring-up ---- */
 

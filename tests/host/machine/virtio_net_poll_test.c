@@ -2,29 +2,13 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* virtio_net against a device of ours: when interrupts are asked for, what a poll looks at, what is
  * counted, and how often a card or a queue may break. */
-#include "tests/host/machine/virtio_net_rig.h"
+#include "tests/host/machine/virtio_net_checks.h"
 
 #include <string.h>
 
 #define PAGES 1024
 #define IDLE_POLLS 256 /* after which the status is read */
 #define STORM 100000   /* interrupts between two polls */
-
-static const struct virtio_net_header plain;
-
-static void expect_traffic(struct test *t, uint32_t queue)
-{
-        uint32_t got = rig.got_count, done = rig.done_count;
-        struct netdev_frame frame = rig_frame(t, 1000 + done, 0, 100, 2);
-        EXPECT_OK(rig_send(queue, &frame));
-        EXPECT_EQ(rig_serve(queue), 1);
-        EXPECT_TRUE(rig_deliver(queue, plain, 5, 200));
-        rig_poll(queue);
-        if (EXPECT_EQ(rig.got_count, got + 1))
-                EXPECT_EQ(rig.got[got % RIG_GOT_MAX].sum, rig_sum(5, 200));
-        if (EXPECT_EQ(rig.done_count, done + 1))
-                EXPECT_STATUS(ZX_OK, rig.done_status[done % RIG_DONE_MAX]);
-}
 
 static void start_pairs(struct test *t, uint16_t pairs, uint64_t features)
 {
