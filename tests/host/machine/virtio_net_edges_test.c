@@ -307,3 +307,100 @@ TEST(virtio_net_edges, announcement_without_a_client)
         EXPECT_EQ(rig.command_count, 1); /* that it was heard */
         rig_finish(t);
 }
+
+/* ---- what a client names ---- */
+
+TEST(virtio_net_edges, window_of_a_region_that_is_none)
+{
+        start_with(t, 0);
+        uint8_t id = (uint8_t)rig.vmo_id;
+        uint64_t bytes = rig_card()->runs[id].bytes;
+        const struct vmo_region bad[] = {{id, 0, 0},
+                                         {id, bytes, 1},
+                                         {id, bytes - 1, 2},
+                                         {id, bytes + 1, 1},
+                                         {id, 1, UINT64_MAX},
+                                         {id, UINT64_MAX, 2},
+                                         {id, 0, bytes + 1},
+                                         {VMO_STORE_VMOS_MAX, 0, 1},
+                                         {VMO_STORE_VMOS_MAX - 1, 0, 1}};
+        EXPECT_NE(netdev_window(rig_card(), (struct vmo_region){id, bytes - 1, 1}), NULL);
+        for (uint32_t i = 0; i < ARRAY_COUNT(bad); i++)
+                if (!EXPECT_EQ(netdev_window(rig_card(), bad[i]), NULL))
+                        test_log(t, "region %u", (unsigned)i);
+        rig_finish(t);
+}
+
+/* The head lies in the page of the frame's first byte. */
+TEST(virtio_net_edges, head_of_a_frame)
+{
+        start_with(t, 0);
+        for (uint32_t more = 0; more < 2; more++) {
+                struct netdev_frame frame = rig_frame(t, 1, PAGE_BYTES + 20, 100, 1);
+                frame.head_bytes = 20 + more;
+                EXPECT_STATUS(more ? ZX_ERR_INVALID_ARGS : ZX_OK, rig_send(0, &frame));
+        }
+        EXPECT_EQ(rig_serve(0), 1);
+        rig_poll(0);
+        rig_finish(t);
+}
+
+/* Counted is what was accepted: the frames before the one that is refused, and before the ring is
+ * full; only that is a full ring. */
+TEST(virtio_net_edges, what_was_accepted_is_counted)
+{
+        struct netdev_frame frames[3];
+        uint32_t accepted;
+        start_with(t, 0);
+        const struct netdev_queue_counters *total = &netdev_counters(rig_card())->total;
+        for (uint32_t i = 0; i < 3; i++)
+                frames[i] = rig_frame(t, i, i * PAGE_BYTES, 100 + i, 1);
+        frames[2].buffer.buffer.length++;
+        EXPECT_STATUS(ZX_ERR_INVALID_ARGS,
+                      netdev_transmit(rig_card(), 0, frames, 3, &accepted));
+        EXPECT_EQ(accepted, 2);
+        (void)netdev_counters(rig_card());
+        EXPECT_EQ(total->transmit_frames, 2);
+        EXPECT_EQ(total->transmit_bytes, 201);
+        EXPECT_EQ(total->transmit_full, 0);
+        uint32_t sent = 2;
+        while (rig_send(0, &frames[0]) == ZX_OK)
+                sent++;
+        (void)netdev_counters(rig_card());
+        EXPECT_EQ(total->transmit_frames, sent);
+        EXPECT_EQ(total->transmit_bytes, 201 + 100 * (sent - 2));
+        EXPECT_EQ(total->transmit_full, 1);
+        EXPECT_EQ(rig_serve(0), sent);
+        rig_poll(0);
+        rig_finish(t);
+}
+
+TEST(virtio_net_edges, nobody_sends_without_a_client)
+{
+        const struct netdev_frame frame = {0};
+        uint32_t accepted = 7;
+        rig_init(t, PAGES);
+        REQUIRE_OK(rig_start_card());
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, netdev_transmit(rig_card(), 0, &frame, 1, &accepted));
+        EXPECT_EQ(accepted, 0);
+        EXPECT_OK(rig_attach());
+        EXPECT_STATUS(ZX_ERR_BAD_STATE, netdev_transmit(rig_card(), 1, &frame, 1, &accepted));
+        rig_finish(t);
+}
+
+/* A ring that the device broke is full until a poll has put it right. */
+TEST(virtio_net_edges, sending_finds_the_ring_broken)
+{
+        start_with(t, 0);
+        struct netdev_frame frame = rig_frame(t, 1, 0, 100, 1);
+        struct virtqueue_completion done;
+        uint32_t count;
+        EXPECT_OK(rig_send(0, &frame));
+        rig_break_queue(VIRTIO_NET_TRANSMIT_QUEUE);
+        EXPECT_STATUS(ZX_ERR_IO_DATA_INTEGRITY,
+                      virtqueue_driver_get(&rig_net.pairs[0].transmit.ring, &done, 1, &count));
+        EXPECT_STATUS(ZX_ERR_SHOULD_WAIT, rig_send(0, &frame));
+        rig_poll(0);
+        EXPECT_EQ(netdev_counters(rig_card())->faults, 1);
+        rig_finish(t);
+}
