@@ -271,7 +271,7 @@ void vmbus_on_event(void *context, uint32_t flag)
                 spinlock_take(&channel->event_lock);
                 /* Signals overtake messages, and are overtaken: one may come before the answer to
                  * OpenChannel, and when the channel has been closed. */
-                known = channel->offer.channel_id == flag &&
+                known = vmbus_channel_find(vmbus, flag) == channel && /* still: B1 */
                         __atomic_load_n(&channel->open_id, __ATOMIC_RELAXED) != 0;
                 if (known && vmbus_channel_state(channel) == VMBUS_CHANNEL_OPEN) {
                         channel->event_count++;
