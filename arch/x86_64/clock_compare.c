@@ -102,7 +102,7 @@ zx_status_t clock_measure_against(const struct clock_counter *counter, uint64_t 
         for (uint32_t i = 0; i < WINDOWS_MAX; i++) {
                 struct clock_interval interval;
                 zx_status_t status = clock_compare(counter, counts, TICKS_MAX, &interval);
-                bool whole = interval.step_max <= interval.ticks / STEPS_MIN;
+                bool whole = status == ZX_OK && interval.step_max <= interval.ticks / STEPS_MIN;
                 if (status == ZX_OK && interval.counted >= counts) {
                         uint64_t hz = clock_scale(interval.ticks, counter->hz, interval.counted);
                         best_hz = whole ? hz : min_u64(best_hz, hz);

@@ -6,7 +6,7 @@ checker against weakened orders.
 Usage: virtqueue_orders.py FOLDER [MUTANT]
 
 Builds tests/model/virtqueue_model.cpp and the two ends in FOLDER, over lib/virtqueue as it
-is: nothing may be found. Then from one mutant after the other: every acquire, release and fence
+is: nothing may be found. Then one mutant after the other: every acquire, release and fence
 that stands in lib/virtqueue is taken away in turn, and so is each last look before sleep;
 something must be found in each. MODEL_ITERATIONS says how often each scenario is run (20000).
 """

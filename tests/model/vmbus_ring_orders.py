@@ -6,7 +6,7 @@ checker against weakened orders.
 Usage: vmbus_ring_orders.py FOLDER [MUTANT]
 
 Builds tests/model/vmbus_ring_model.cpp in FOLDER from the sources as they are: nothing may be
-found. Then from one mutant after the other: every acquire, release and fence that stands in
+found. Then one mutant after the other: every acquire, release and fence that stands in
 lib/vmbus_ring is taken away in turn, whatever it is there for, and something must be found in each.
 So an order that no check needs fails this as well as one that is missing. MODEL_ITERATIONS says how
 often each scenario is run (20000).
