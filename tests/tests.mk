@@ -72,7 +72,7 @@ HOSTED_TEST_SOURCES := $(filter %_hosted_test.c,$(HOST_TEST_SOURCES))
 # Of the programs around peers, what a test looks at.
 HOSTED_PEER_SOURCES := tests/peers/vmbus_host/program/mailbox.c
 $(eval $(call host_program,build/host-asan,$(HOST_FLAGS) $(HOST_asan_FLAGS),\
-  $(HOST_PART_SOURCES) arch/x86_64/boot_efi_memory.c arch/x86_64/clock_compare.c \
+  $(HOST_PART_SOURCES) $(filter arch/%,$(HOST_EFI_SOURCES) $(HOST_CLOCK_SOURCES)) \
   $(filter-out %_hosted_test.c,$(HOST_TEST_SOURCES)) $(MACHINE_SOURCES) $(MACHINE_TEST_SOURCES),\
   tests/host/runner.c tests/host/world_threads.c tests/host/refusal.c $(HOSTED_PEER_SOURCES) \
   $(HOSTED_TEST_SOURCES),host-tests,\

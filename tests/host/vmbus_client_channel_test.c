@@ -541,15 +541,22 @@ static void count_call(struct vmbus_channel *channel, void *context)
         called += *(unsigned *)context;
 }
 
-TEST(vmbus_client_channel, an_event_reaches_its_open_channel_only)
+/* Of a channel whose callbacks are counted, from 0 on. */
+static struct vmbus_open_parameters counted(void)
 {
-        unsigned one = 1;
+        static unsigned one = 1;
         struct vmbus_open_parameters parameters = bed_open_small;
-        CONNECT(0x60000, 2);
-        struct vmbus_channel *channel = bed_channel(1);
         parameters.callback = count_call;
         parameters.context = &one;
         called = 0;
+        return parameters;
+}
+
+TEST(vmbus_client_channel, an_event_reaches_its_open_channel_only)
+{
+        const struct vmbus_open_parameters parameters = counted();
+        CONNECT(0x60000, 2);
+        struct vmbus_channel *channel = bed_channel(1);
         bed.events = 1u << 1;
         bed_poll(&bed.transport); /* not open */
         EXPECT_FAULTS(1, EVENT_UNKNOWN);
@@ -581,13 +588,10 @@ static void signal_hook(uint32_t type)
  * or taken back. A new offer of the same id begins anew. */
 TEST(vmbus_client_channel, an_event_that_comes_early_or_late_is_no_fault)
 {
-        unsigned one = 1;
-        struct vmbus_open_parameters parameters = bed_open_small;
+        const struct vmbus_open_parameters parameters = counted();
         CONNECT(0x60000, 1);
         struct vmbus_channel *channel = bed_channel(1);
-        parameters.callback = count_call;
-        parameters.context = &one;
-        called = signals = 0;
+        signals = 0;
         bed.vmbus.next_open_id = UINT32_MAX - 1;
         for (unsigned i = 0; i < 3; i++) {
                 bed.hook = signal_hook; /* with each message, from the GPADL on */

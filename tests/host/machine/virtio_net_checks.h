@@ -4,7 +4,37 @@
 #ifndef TESTS_HOST_MACHINE_VIRTIO_NET_CHECKS_H
 #define TESTS_HOST_MACHINE_VIRTIO_NET_CHECKS_H
 
+#include <string.h>
+
 #include "tests/host/machine/virtio_net_rig.h"
+
+#define PAGES 1024 /* of the machine, unless a test says otherwise */
+
+/* A card that offers `features` beside the usual ones, with a client. */
+static inline void start_with(struct test *t, uint64_t features)
+{
+        rig_init(t, PAGES);
+        rig.offered |= features;
+        REQUIRE_OK(rig_start(t));
+}
+
+/* A card with so many queue pairs and a control queue, not started. */
+static inline void pairs_init(struct test *t, uint16_t pairs, uint64_t features)
+{
+        rig_init(t, PAGES);
+        rig.offered |= RIG_NET(CTRL_VQ) | features;
+        memcpy(rig.config + VIRTIO_NET_CONFIG_PAIRS, &pairs, 2);
+        rig.queue_count = 2 * pairs + 1;
+}
+
+/* Frames 0 .. count - 1, to queue pair 0. */
+static inline void send_some(struct test *t, uint32_t count)
+{
+        for (uint32_t i = 0; i < count; i++) {
+                struct netdev_frame frame = rig_frame(t, i, i * 1024, 100, 1);
+                EXPECT_OK(rig_send(0, &frame));
+        }
+}
 
 /* Delivers a frame of `bytes` bytes, which is dropped, and counted. */
 static inline void expect_dropped(struct test *t, struct virtio_net_header header, uint32_t bytes)

@@ -2,11 +2,9 @@
 /* Copyright (c) 2026 The Paravane authors */
 /* virtio_net against a device of ours: the edges of settings, configuration and queue pairs, and
  * what netdev tells its client. */
-#include "tests/host/machine/virtio_net_rig.h"
+#include "tests/host/machine/virtio_net_checks.h"
 
 #include <string.h>
-
-#define PAGES 1024
 
 static const struct virtio_net_header plain;
 
@@ -14,21 +12,6 @@ static const struct virtio_net_header plain;
                  RIG_NET(CTRL_MAC_ADDR))
 
 static const uint8_t new_mac[] = {2, 9, 8, 7, 6, 5};
-
-static void start_with(struct test *t, uint64_t features)
-{
-        rig_init(t, PAGES);
-        rig.offered |= features;
-        REQUIRE_OK(rig_start(t));
-}
-
-static void pairs_init(struct test *t, uint16_t pairs, uint64_t features)
-{
-        rig_init(t, PAGES);
-        rig.offered |= RIG_NET(CTRL_VQ) | RIG_NET(MQ) | features;
-        memcpy(rig.config + VIRTIO_NET_CONFIG_PAIRS, &pairs, 2);
-        rig.queue_count = 2 * pairs + 1;
-}
 
 /* ---- commands ---- */
 
@@ -143,7 +126,7 @@ TEST(virtio_net_edges, smallest_mtu)
 /* A table for RSS that is too short: no RSS, and pairs all the same. */
 TEST(virtio_net_edges, table_that_is_too_short)
 {
-        pairs_init(t, 2, RIG_NET(RSS));
+        pairs_init(t, 2, RIG_NET(MQ) | RIG_NET(RSS));
         rig.config[VIRTIO_NET_CONFIG_TABLE_ENTRIES] = VIRTIO_NET_TABLE_ENTRIES_MIN - 1;
         REQUIRE_OK(rig_start(t));
         EXPECT_EQ(rig.accepted & (RIG_NET(RSS) | RIG_NET(MQ)), RIG_NET(MQ));
@@ -181,7 +164,7 @@ TEST(virtio_net_edges, capabilities_one_by_one)
 TEST(virtio_net_edges, fewer_pairs_after_a_restart)
 {
         const uint16_t one = 1, two = 2;
-        pairs_init(t, 2, 0);
+        pairs_init(t, 2, RIG_NET(MQ));
         rig.queue_pairs = 2;
         REQUIRE_OK(rig_start(t));
         memcpy(rig.config + VIRTIO_NET_CONFIG_PAIRS, &one, 2);
@@ -198,7 +181,7 @@ TEST(virtio_net_edges, fewer_pairs_after_a_restart)
  * device has of the second stays the device's. */
 TEST(virtio_net_edges, memory_that_the_device_has_is_not_freed)
 {
-        pairs_init(t, 3, 0);
+        pairs_init(t, 3, RIG_NET(MQ));
         rig.queue_pairs = 2;
         REQUIRE_OK(rig_start(t));
         EXPECT_OK(netdev_detach(rig_card()));

@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#define PAGES 1024
 #define ROUNDS 200
 
 static const struct virtio_net_header plain;
@@ -57,9 +56,7 @@ static void move_frames(struct test *t)
 TEST(virtio_net_frames, both_ways_over_every_ring)
 {
         for (uint32_t choice = 0; choice < 64 && !test_has_failed(t); choice++) {
-                rig_init(t, PAGES);
-                rig.offered |= chosen(choice) | RIG_NET(CTRL_VQ);
-                REQUIRE_OK(rig_start(t));
+                start_with(t, chosen(choice) | RIG_NET(CTRL_VQ));
                 EXPECT_EQ(rig_net.device.features, rig.offered);
                 EXPECT_EQ(rig_net.pairs[0].receive.ring.packed,
                           (rig.offered & RIG_F(RING_PACKED)) != 0);
@@ -115,9 +112,7 @@ TEST(virtio_net_frames, runs_of_memory_are_elements)
 /* With room in front of the frame the header goes there, and a piece is saved. */
 TEST(virtio_net_frames, header_in_front)
 {
-        rig_init(t, PAGES);
-        rig.offered |= RIG_NET(CSUM);
-        REQUIRE_OK(rig_start(t));
+        start_with(t, RIG_NET(CSUM));
         uint32_t head = rig_card()->capabilities.transmit_head_bytes;
         EXPECT_EQ(head, 12);
         struct netdev_frame frame = rig_frame(t, 5, 2 * PAGE_BYTES + 64, 700, 2);
@@ -255,9 +250,7 @@ TEST(virtio_net_frames, offloads_that_are_refused)
         expect_refused(t, ZX_ERR_NOT_SUPPORTED, with(f, OFFLOAD(.vlan = true)));
         rig_finish(t);
 
-        rig_init(t, PAGES);
-        rig.offered |= RIG_NET(CSUM) | RIG_NET(HOST_TSO4) | RIG_NET(HOST_USO);
-        REQUIRE_OK(rig_start(t));
+        start_with(t, RIG_NET(CSUM) | RIG_NET(HOST_TSO4) | RIG_NET(HOST_USO));
         f = rig_frame(t, 1, 0, 200, 1);
         const struct netdev_offload good = {.checksum = true, .segment_bytes = 100,
                                             .segmentation = NETDEV_SEGMENT_TSO4,
@@ -345,9 +338,7 @@ TEST(virtio_net_frames, frames_that_are_refused)
 static void flood(struct test *t, uint64_t features)
 {
         uint32_t sent = 0, refused = 0;
-        rig_init(t, PAGES);
-        rig.offered |= features;
-        REQUIRE_OK(rig_start(t));
+        start_with(t, features);
         while (rig.done_count < 500 && !test_has_failed(t)) {
                 struct netdev_frame frame = rig_frame(t, sent, (sent % 32) * 2048, 64, 1);
                 zx_status_t status = rig_send(0, &frame);
@@ -402,9 +393,7 @@ TEST(virtio_net_frames, checksums_that_were_looked_at)
         struct virtio_net_header partial = {.flags = VIRTIO_NET_NEEDS_CHECKSUM,
                                             .checksum_start = 34, .checksum_offset = 6};
         struct virtio_net_header valid = {.flags = VIRTIO_NET_DATA_VALID};
-        rig_init(t, PAGES);
-        rig.offered |= RIG_NET(GUEST_CSUM);
-        REQUIRE_OK(rig_start(t));
+        start_with(t, RIG_NET(GUEST_CSUM));
         EXPECT_EQ(receive_one(t, plain, 100)->checksum, NETDEV_CHECKSUM_UNKNOWN);
         EXPECT_EQ(receive_one(t, valid, 100)->checksum, NETDEV_CHECKSUM_VALID);
         const struct netdev_receive_info *info = receive_one(t, partial, 100);
@@ -430,9 +419,7 @@ TEST(virtio_net_frames, coalesced_frames)
 {
         struct virtio_net_header header = {.gso_type = VIRTIO_NET_GSO_TCP4, .gso_bytes = 1448,
                                            .header_bytes = 66};
-        rig_init(t, PAGES);
-        rig.offered |= LRO | RIG_NET(MRG_RXBUF) | RIG_NET(GUEST_ECN);
-        REQUIRE_OK(rig_start(t));
+        start_with(t, LRO | RIG_NET(MRG_RXBUF) | RIG_NET(GUEST_ECN));
         const struct netdev_receive_info *info = receive_one(t, header, 30000);
         EXPECT_EQ(info->segmentation, NETDEV_SEGMENT_TSO4);
         EXPECT_EQ(info->segment_bytes, 1448);
@@ -460,18 +447,14 @@ TEST(virtio_net_frames, coalesced_frames)
 
         const uint64_t udp[] = {RIG_NET(GUEST_USO4), RIG_NET(GUEST_USO6)};
         for (uint32_t i = 0; i < ARRAY_COUNT(udp); i++) { /* either says it of both */
-                rig_init(t, PAGES);
-                rig.offered |= LRO | udp[i] | RIG_NET(GUEST_ECN) | RIG_NET(MRG_RXBUF);
-                REQUIRE_OK(rig_start(t));
+                start_with(t, LRO | udp[i] | RIG_NET(GUEST_ECN) | RIG_NET(MRG_RXBUF));
                 header.gso_type = VIRTIO_NET_GSO_UDP;
                 EXPECT_EQ(receive_one(t, header, 3000)->segmentation, NETDEV_SEGMENT_USO);
                 header.gso_type |= VIRTIO_NET_GSO_ECN; /* that is TCP's */
                 expect_dropped(t, header, 3000);
                 rig_finish(t);
         }
-        rig_init(t, PAGES);
-        rig.offered |= LRO | RIG_NET(MRG_RXBUF);
-        REQUIRE_OK(rig_start(t));
+        start_with(t, LRO | RIG_NET(MRG_RXBUF));
         header.gso_type = VIRTIO_NET_GSO_TCP4 | VIRTIO_NET_GSO_ECN; /* not negotiated */
         expect_dropped(t, header, 3000);
         rig_finish(t);
@@ -481,9 +464,7 @@ TEST(virtio_net_frames, hash_reports)
 {
         struct virtio_net_header header = {.hash_value = 0x51ccc178,
                                            .hash_report = NETDEV_HASH_TCP_IPV4};
-        rig_init(t, PAGES);
-        rig.offered |= RIG_NET(CTRL_VQ) | RIG_NET(HASH_REPORT);
-        REQUIRE_OK(rig_start(t));
+        start_with(t, RIG_NET(CTRL_VQ) | RIG_NET(HASH_REPORT));
         const struct netdev_receive_info *info = receive_one(t, header, 100);
         EXPECT_EQ(info->hash_type, NETDEV_HASH_TCP_IPV4);
         EXPECT_EQ(info->hash_value, 0x51ccc178);
@@ -568,9 +549,7 @@ TEST(virtio_net_frames, counts_of_parts_that_are_none)
 {
         uint8_t bytes[100] = {0};
         struct virtio_net_header header = {0};
-        rig_init(t, PAGES);
-        rig.offered |= RIG_NET(MRG_RXBUF);
-        REQUIRE_OK(rig_start(t));
+        start_with(t, RIG_NET(MRG_RXBUF));
         const uint16_t useless[] = {0, 17, UINT16_MAX}; /* more than there are parts */
         for (uint32_t i = 0; i < ARRAY_COUNT(useless); i++) {
                 header.buffer_count = useless[i];

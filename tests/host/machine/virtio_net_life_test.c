@@ -8,8 +8,6 @@
 
 #include "kernel/cpu.h"
 
-#define PAGES 1024
-
 static const struct virtio_net_header plain;
 
 /* ---- bring-up ---- */
@@ -204,9 +202,7 @@ static void set_everything(struct test *t)
 TEST(virtio_net_life, settings_are_commands_and_survive)
 {
         for (uint32_t packed = 0; packed < 2; packed++) {
-                rig_init(t, PAGES);
-                rig.offered |= CONTROL | (packed ? RIG_F(RING_PACKED) | RIG_F(INDIRECT_DESC) : 0);
-                REQUIRE_OK(rig_start(t));
+                start_with(t, CONTROL | (packed ? RIG_F(RING_PACKED) | RIG_F(INDIRECT_DESC) : 0));
                 set_everything(t);
                 expect_settings(t, 0);
                 EXPECT_OK(netdev_restart(rig_card()));
@@ -230,9 +226,7 @@ TEST(virtio_net_life, settings_that_make_no_sense)
         EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, netdev_set_vlan(rig_card(), 1, true));
         EXPECT_STATUS(ZX_ERR_NOT_SUPPORTED, netdev_set_moderation(rig_card(), &moderation));
         rig_finish(t);
-        rig_init(t, PAGES);
-        rig.offered |= CONTROL;
-        REQUIRE_OK(rig_start(t));
+        start_with(t, CONTROL);
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, netdev_set_mac(rig_card(), group));
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, netdev_set_mac(rig_card(), zeros));
         EXPECT_STATUS(ZX_ERR_INVALID_ARGS, netdev_set_vlan(rig_card(), 4095, true));
@@ -251,9 +245,7 @@ TEST(virtio_net_life, settings_that_make_no_sense)
 TEST(virtio_net_life, device_that_refuses)
 {
         const uint8_t old_mac[] = {0x52, 0x54, 0, 1, 2, 3};
-        rig_init(t, PAGES);
-        rig.offered |= CONTROL;
-        REQUIRE_OK(rig_start(t));
+        start_with(t, CONTROL);
         for (uint32_t silent = 0; silent < 2; silent++) {
                 rig.control_answer = 1;
                 rig.control_answers_left = 0;
@@ -293,9 +285,7 @@ TEST(virtio_net_life, device_that_refuses)
 /* A command without an answer costs its second once; its page stays the device's until a reset. */
 TEST(virtio_net_life, device_that_does_not_answer)
 {
-        rig_init(t, PAGES);
-        rig.offered |= CONTROL;
-        REQUIRE_OK(rig_start(t));
+        start_with(t, CONTROL);
         rig.control_silent = true;
         EXPECT_STATUS(ZX_ERR_TIMED_OUT, netdev_set_mac(rig_card(), new_mac));
         uint64_t waited = rig.clock_ns;
@@ -310,14 +300,6 @@ TEST(virtio_net_life, device_that_does_not_answer)
 }
 
 /* ---- queue pairs ---- */
-
-static void pairs_init(struct test *t, uint16_t pairs, uint64_t features)
-{
-        rig_init(t, PAGES);
-        rig.offered |= RIG_NET(CTRL_VQ) | features;
-        memcpy(rig.config + VIRTIO_NET_CONFIG_PAIRS, &pairs, 2);
-        rig.queue_count = 2 * pairs + 1;
-}
 
 static void expect_traffic_on_all(struct test *t, uint32_t pairs)
 {
@@ -537,9 +519,7 @@ TEST(virtio_net_life, what_comes_between_draining_and_asking)
                                   RIG_F(RING_PACKED) | RIG_F(EVENT_IDX)};
         for (uint32_t i = 0; i < 2 * ARRAY_COUNT(rings); i++) {
                 bool sent = i % 2 != 0;
-                rig_init(t, PAGES);
-                rig.offered |= rings[i / 2];
-                REQUIRE_OK(rig_start(t));
+                start_with(t, rings[i / 2]);
                 rig_poll(0);
                 struct netdev_frame frame = rig_frame(t, 1, 0, 100, 1);
                 EXPECT_OK(rig_send(0, &frame));
@@ -566,9 +546,7 @@ TEST(virtio_net_life, what_comes_between_draining_and_asking)
  * notified before anybody sleeps. */
 TEST(virtio_net_life, device_that_would_never_wake)
 {
-        rig_init(t, PAGES);
-        rig.offered |= RIG_F(RING_PACKED) | RIG_F(EVENT_IDX) | RIG_F(INDIRECT_DESC);
-        REQUIRE_OK(rig_start(t));
+        start_with(t, RIG_F(RING_PACKED) | RIG_F(EVENT_IDX) | RIG_F(INDIRECT_DESC));
         struct rig_queue *queue = &rig.queues[VIRTIO_NET_TRANSMIT_QUEUE];
         struct virtqueue_packed_event *wish = queue->device.device_event;
         struct netdev_frame frame = rig_frame(t, 1, 0, 100, 1);
@@ -706,21 +684,11 @@ TEST(virtio_net_life, queue_pairs_not_answered)
 
 /* ---- what breaks ---- */
 
-static void send_some(struct test *t, uint32_t count)
-{
-        for (uint32_t i = 0; i < count; i++) {
-                struct netdev_frame frame = rig_frame(t, i, i * 2048, 100, 1);
-                EXPECT_OK(rig_send(0, &frame));
-        }
-}
-
 /* The device asks for a reset: frames under way come back, what the client has it keeps, and
  * everything goes on. */
 TEST(virtio_net_life, device_that_asks_for_a_reset)
 {
-        rig_init(t, PAGES);
-        rig.offered |= CONTROL | RIG_NET(MRG_RXBUF) | RIG_F(RING_RESET);
-        REQUIRE_OK(rig_start(t));
+        start_with(t, CONTROL | RIG_NET(MRG_RXBUF) | RIG_F(RING_RESET));
         set_everything(t);
         rig.holds = true;
         EXPECT_TRUE(rig_deliver(0, plain, 1, 300));
@@ -893,9 +861,7 @@ TEST(virtio_net_life, broken_queue_with_ring_reset)
 /* One that breaks again and again while nothing moves takes the card with it. */
 TEST(virtio_net_life, queue_that_breaks_again_and_again)
 {
-        rig_init(t, PAGES);
-        rig.offered |= RIG_F(RING_RESET);
-        REQUIRE_OK(rig_start(t));
+        start_with(t, RIG_F(RING_RESET));
         for (uint32_t i = 1; i <= VIRTIO_NET_RECOVERIES_MAX + 1; i++) {
                 EXPECT_EQ(netdev_counters(rig_card())->restarts, 0);
                 rig_break_queue(0);
@@ -935,9 +901,7 @@ TEST(virtio_net_life, ring_reset_that_is_only_offered)
  * The client hears of its frames once, and that the device may still read them: which it does. */
 TEST(virtio_net_life, reset_that_never_ends)
 {
-        rig_init(t, PAGES);
-        rig.offered |= CONTROL;
-        REQUIRE_OK(rig_start(t));
+        start_with(t, CONTROL);
         send_some(t, 3);
         rig.holds = true;
         EXPECT_TRUE(rig_deliver(0, plain, 1, 300));
@@ -1003,9 +967,7 @@ TEST(virtio_net_life, memory_of_a_device_that_never_resets)
 TEST(virtio_net_life, memory_that_no_longer_fits)
 {
         uint16_t mtu = 4000;
-        rig_init(t, PAGES);
-        rig.offered |= RIG_NET(MTU);
-        REQUIRE_OK(rig_start(t));
+        start_with(t, RIG_NET(MTU));
         rig.holds = true;
         EXPECT_TRUE(rig_deliver(0, plain, 1, 300));
         rig_poll(0);
@@ -1025,9 +987,7 @@ TEST(virtio_net_life, memory_that_no_longer_fits)
 TEST(virtio_net_life, link_and_announcement)
 {
         uint16_t bits = 0;
-        rig_init(t, PAGES);
-        rig.offered |= CONTROL | RIG_NET(STATUS) | RIG_NET(GUEST_ANNOUNCE);
-        REQUIRE_OK(rig_start(t));
+        start_with(t, CONTROL | RIG_NET(STATUS) | RIG_NET(GUEST_ANNOUNCE));
         EXPECT_TRUE(rig_card()->link_up);
         memcpy(rig.config + VIRTIO_NET_CONFIG_STATUS, &bits, 2);
         rig_interrupt(VIRTIO_SOURCE_CONFIG);

@@ -6,26 +6,24 @@
 
 #include <string.h>
 
-#define PAGES 1024
 #define IDLE_POLLS 256 /* after which the status is read */
 #define STORM 100000   /* interrupts between two polls */
 
 static void start_pairs(struct test *t, uint16_t pairs, uint64_t features)
 {
-        rig_init(t, PAGES);
-        rig.offered |= RIG_NET(CTRL_VQ) | RIG_NET(MQ) | features;
-        memcpy(rig.config + VIRTIO_NET_CONFIG_PAIRS, &pairs, 2);
-        rig.queue_count = 2 * pairs + 1;
+        pairs_init(t, pairs, RIG_NET(MQ) | features);
         rig.queue_pairs = pairs;
         REQUIRE_OK(rig_start(t));
 }
 
-static void send_some(struct test *t, uint32_t count)
+/* A card with a large ring and event indices, and frames under way. */
+static void start_sending(struct test *t, uint32_t count)
 {
-        for (uint32_t i = 0; i < count; i++) {
-                struct netdev_frame frame = rig_frame(t, i, i * 1024, 100, 1);
-                EXPECT_OK(rig_send(0, &frame));
-        }
+        rig_init(t, PAGES);
+        rig.queue_size = RIG_QUEUE_SIZE_MAX;
+        rig.offered |= RIG_F(EVENT_IDX);
+        REQUIRE_OK(rig_start(t));
+        send_some(t, count);
 }
 
 /* The device gives back one sent frame; returns whether it has to interrupt. */
@@ -53,11 +51,7 @@ static bool pending(uint32_t queue)
 /* Sent frames interrupt once, when three quarters of those that were out are through. */
 TEST(virtio_net_poll, sent_frames_wait_for_three_quarters)
 {
-        rig_init(t, PAGES);
-        rig.queue_size = RIG_QUEUE_SIZE_MAX;
-        rig.offered |= RIG_F(EVENT_IDX);
-        REQUIRE_OK(rig_start(t));
-        send_some(t, 16);
+        start_sending(t, 16);
         rig_poll(0);
         EXPECT_FALSE(pending(0));
         for (uint32_t i = 1; i <= 16; i++)
@@ -69,11 +63,7 @@ TEST(virtio_net_poll, sent_frames_wait_for_three_quarters)
 /* A budget that was used up on sent frames: there may be more, so the pair does not sleep on it. */
 TEST(virtio_net_poll, budget_used_up_on_sent_frames)
 {
-        rig_init(t, PAGES);
-        rig.queue_size = RIG_QUEUE_SIZE_MAX;
-        rig.offered |= RIG_F(EVENT_IDX);
-        REQUIRE_OK(rig_start(t));
-        send_some(t, 16);
+        start_sending(t, 16);
         for (uint32_t i = 0; i < 4; i++)
                 (void)use_one(t);
         EXPECT_EQ(netdev_poll(rig_card(), 0, 2), 2);
@@ -249,9 +239,7 @@ TEST(virtio_net_poll, recoveries_are_counted_anew_after_traffic)
 TEST(virtio_net_poll, frames_that_came_back_are_no_traffic)
 {
         for (uint32_t queue_reset = 0; queue_reset < 2; queue_reset++) {
-                rig_init(t, PAGES);
-                rig.offered |= queue_reset ? RIG_F(RING_RESET) : 0;
-                REQUIRE_OK(rig_start(t));
+                start_with(t, queue_reset ? RIG_F(RING_RESET) : 0);
                 for (uint32_t i = 0; i < VIRTIO_NET_RECOVERIES_MAX; i++) {
                         send_some(t, 1);
                         rig_break_queue(VIRTIO_NET_TRANSMIT_QUEUE);
@@ -272,9 +260,7 @@ TEST(virtio_net_poll, frames_that_came_back_are_no_traffic)
 
 TEST(virtio_net_poll, queue_resets_are_counted_anew_after_traffic)
 {
-        rig_init(t, PAGES);
-        rig.offered |= RIG_F(RING_RESET);
-        REQUIRE_OK(rig_start(t));
+        start_with(t, RIG_F(RING_RESET));
         expect_traffic(t, 0);
         for (uint32_t round = 1; round <= 2; round++) {
                 for (uint32_t i = 0; i < VIRTIO_NET_RECOVERIES_MAX; i++) {

@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#define PAGES 1024
 #define LEGACY_HEADER 12u /* bytes without HASH_REPORT */
 
 static const struct virtio_net_header plain;
@@ -54,9 +53,7 @@ TEST(virtio_net_receive, coalesced_udp_has_room)
         const uint64_t udp[] = {RIG_NET(GUEST_USO4), RIG_NET(GUEST_USO6)};
         struct virtio_net_header header = {.gso_type = VIRTIO_NET_GSO_UDP, .gso_bytes = 1000};
         for (uint32_t i = 0; i < ARRAY_COUNT(udp); i++) {
-                rig_init(t, PAGES);
-                rig.offered |= RIG_NET(GUEST_CSUM) | udp[i] | RIG_NET(MRG_RXBUF);
-                REQUIRE_OK(rig_start(t));
+                start_with(t, RIG_NET(GUEST_CSUM) | udp[i] | RIG_NET(MRG_RXBUF));
                 EXPECT_TRUE(netdev_can(&rig_card()->capabilities, NETDEV_CAN_COALESCE_BIT));
                 receive_one(t, header, NETDEV_FRAME_BYTES_MAX);
                 expect_dropped(t, header, NETDEV_FRAME_BYTES_MAX + 1);
@@ -199,9 +196,7 @@ TEST(virtio_net_receive, hash_reports_of_another_life)
 {
         struct virtio_net_header header = {.hash_value = 7,
                                            .hash_report = NETDEV_HASH_UDP_IPV6_EX};
-        rig_init(t, PAGES);
-        rig.offered |= RIG_NET(CTRL_VQ) | RIG_NET(HASH_REPORT);
-        REQUIRE_OK(rig_start(t));
+        start_with(t, RIG_NET(CTRL_VQ) | RIG_NET(HASH_REPORT));
         EXPECT_EQ(receive_one(t, header, 100)->hash_type, NETDEV_HASH_UDP_IPV6_EX);
         EXPECT_EQ(receive_one(t, header, 100)->hash_value, 7);
         rig.offered &= ~RIG_NET(HASH_REPORT);
